@@ -1,0 +1,60 @@
+"""Analytical models for services that must scale past one machine: queueing pools, shards, quorums.
+
+Distributions and their algebra are here at the top, the models in `pools`, `shards` and `quorums`. Times are seconds,
+sizes bytes, rates requests a second. Figures, explorers and reports load their libraries only when asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from scaling_models import latency, pools, quorums, shards
+from scaling_models.answers import NoClosedForm
+from scaling_models.latency import *  # noqa: F403  # the distributions and their algebra are the top of the house
+from scaling_models.montecarlo.estimates import NotSettled
+from scaling_models.montecarlo.verification import verify
+
+__version__ = "0.1.0"
+
+# Each loads plotly, ipywidgets or pandas, which importing the models must not.
+_LATE = {
+    "explore": ("scaling_models.explore", "explore"),
+    "sweep": ("scaling_models.sweeps", "sweep"),
+    "compare": ("scaling_models.sweeps", "compare"),
+    "validate": ("scaling_models.validation", "validate"),
+    "figures": ("scaling_models.figures", ""),
+    "report": ("scaling_models.report", ""),
+    "data": ("scaling_models.data", ""),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module 'scaling_models' has no attribute {name!r}")
+    module, attribute = _LATE[name]
+    loaded = importlib.import_module(module)
+    return getattr(loaded, attribute) if attribute else loaded
+
+
+MODELS = (*pools.MODELS, *shards.MODELS, *quorums.MODELS)
+globals().update({model.__name__: model for model in MODELS})  # so that any repr can be pasted after import *
+
+__all__ = [
+    *latency.__all__,
+    *(model.__name__ for model in MODELS),
+    "MODELS",
+    "NoClosedForm",
+    "NotSettled",
+    "compare",
+    "data",
+    "explore",
+    "figures",
+    "pools",
+    "quorums",
+    "report",
+    "shards",
+    "sweep",
+    "validate",
+    "verify",
+]

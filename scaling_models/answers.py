@@ -1,0 +1,144 @@
+"""What a model answers with: named metrics, how far each can be trusted, and what it takes for granted."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, ClassVar, Generic, Self, TypeVar, overload
+
+from scaling_models.parameters import Declared
+
+T = TypeVar("T")
+
+
+class NoClosedForm(ValueError):
+    """No usable formula is known for this answer at these parameters; the sentence says what to do instead."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Accuracy:
+    """How far a formula can be believed.
+
+    `label` is one of exact, within 3%, within 15%, bound, band, simulated; `error` the largest relative error that
+    was measured (a fraction; None where simulated); `region` where that holds.
+    """
+
+    label: str
+    error: float | None = 0.0
+    region: str = "everywhere"
+
+    def __str__(self) -> str:
+        if self.error is None or self.label == "exact":
+            return f"{self.label} ({self.region})"
+        return f"{self.label}: measured error at most {100 * self.error:.2g}% ({self.region})"
+
+
+EXACT = Accuracy("exact", 0.0, "everywhere, to numerical precision")
+
+
+@dataclasses.dataclass(frozen=True)
+class Assumption:
+    """What a model takes for granted, and which way its answers err where that fails."""
+
+    says: str
+    errs: str
+
+    def __str__(self) -> str:
+        return f"{self.says}: {self.errs}"
+
+
+class Answer(Generic[T]):
+    """A computed, cached answer of a model: a property with a unit, a sentence and an accuracy."""
+
+    def __init__(self, compute: Callable[[Any], T], unit: str, about: str, accuracy: Accuracy) -> None:
+        self.compute, self.unit, self.about, self.accuracy = compute, unit, about, accuracy
+        self.__doc__ = compute.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, model: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, model: object, owner: type) -> T: ...
+    def __get__(self, model: object | None, owner: type) -> Self | T:
+        if model is None:
+            return self
+        cache = model.__dict__  # not a field: neither equality nor repr sees it
+        if self.name not in cache:
+            cache[self.name] = self.compute(model)
+        return cache[self.name]  # type: ignore[no-any-return]
+
+
+def answer(unit: str, about: str, accuracy: Accuracy = EXACT) -> Callable[[Callable[[Any], T]], Answer[T]]:
+    """Declare a method of a model as one of its answers: unit, a sentence, and how far it can be trusted."""
+    return lambda compute: Answer(compute, unit, about, accuracy)
+
+
+class Model(Declared):
+    """Base of all models: a frozen record of parameters whose `Answer`s are computed on demand.
+
+    A model states its closed forms as answers, its assumptions, and a `simulate` that answers the same names.
+    """
+
+    _assumptions: ClassVar[tuple[Assumption, ...]] = ()
+    headline: ClassVar[str] = "latency"  # the answer that a panel's sensitivities speak of
+
+    @classmethod
+    def answers(cls) -> dict[str, Answer[Any]]:
+        """The declared answers by name, in the order of their declaration."""
+        found: dict[str, Answer[Any]] = {}
+        for each in reversed(cls.__mro__):
+            found.update({name: value for name, value in vars(each).items() if isinstance(value, Answer)})
+        return found
+
+    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+        """How far the closed form of `metric` can be trusted at these parameters (and quantile `level`, if any)."""
+        return self._answer(metric).accuracy
+
+    def assumptions(self, metric: str | None = None) -> tuple[Assumption, ...]:
+        """What the model takes for granted, each with the direction of its error; of all metrics unless one is named."""
+        if metric is not None:
+            self._answer(metric)
+        return self._assumptions
+
+    def _answer(self, metric: str) -> Answer[Any]:
+        known = self.answers()
+        if metric not in known:
+            raise ValueError(f"{type(self).__name__} has no answer {metric!r}; it has {', '.join(known)}")
+        return known[metric]
+
+    def simulate(self, requests: int = 200_000, seed: int = 0) -> Simulation:
+        """The same answers by Monte Carlo, each with its confidence interval; the same seed repeats them exactly."""
+        raise NotImplementedError
+
+    def timeline(self, seed: int = 0) -> Timeline:
+        """One run with a fixed seed in which the thing goes wrong before one's eyes."""
+        raise NotImplementedError
+
+
+class Simulation:
+    """A simulation's answers under the model's names: estimates, or simulated latencies."""
+
+    def __init__(self, model: Model, requests: int, seed: int, **answers: Any) -> None:
+        self.model, self.requests, self.seed, self.answers = model, requests, seed, answers
+
+    def __getattr__(self, name: str) -> Any:
+        answers = self.__dict__.get("answers", {})  # asked by copy and pickle before there are any
+        if name not in answers:
+            raise AttributeError(f"this simulation answers {', '.join(answers)}; not {name!r}")
+        return answers[name]
+
+    def __repr__(self) -> str:
+        return f"{self.model!r}.simulate(requests={self.requests}, seed={self.seed})"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Timeline:
+    """What happens over time in one fixed-seed run in which something breaks: lines over `times` (s), and marks."""
+
+    says: str
+    times: Any
+    lines: dict[str, Any]
+    unit: str
+    marks: tuple[tuple[float, str], ...] = ()

@@ -1,0 +1,143 @@
+"""SciPy distributions as latencies: the older frozen kind (sf, ppf, rvs) and the new kind (ccdf, icdf, sample)."""
+
+from __future__ import annotations
+
+import functools
+import math
+import numbers
+from typing import Any
+
+import numpy as np
+
+from scaling_models.latency.distribution import Array, Distribution
+from scaling_models.latency.points import Deterministic
+from scaling_models.parameters import Illegal, Record, parameter
+
+
+def as_latency(value: Any) -> Any:
+    """A distribution as it is, a number of seconds as a constant, a SciPy distribution adapted; else unchanged."""
+    if isinstance(value, Distribution):
+        return value
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        return Deterministic(value)
+    if hasattr(value, "icdf") and hasattr(value, "sample"):
+        return Scipy(_New(value))
+    if hasattr(value, "ppf") and hasattr(value, "rvs"):
+        return Scipy(_Frozen(value))
+    return value
+
+
+class _Frozen:
+    """The faces of a frozen distribution under the newer names."""
+
+    def __init__(self, law: Any) -> None:
+        self.law = law
+        self.cdf, self.ccdf, self.icdf, self.iccdf = law.cdf, law.sf, law.ppf, law.isf
+        self.mean, self.variance, self.support = law.mean, law.var, law.support
+        self.discrete = hasattr(law.dist, "_pmf")
+        self.density = law.pmf if self.discrete else law.pdf
+        self.identity = (law.dist.name, law.args, tuple(sorted(law.kwds.items())))
+
+    def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+        return self.law.rvs(size=shape, random_state=rng)
+
+    def __repr__(self) -> str:
+        name, args, named = self.identity
+        inside = [*map(repr, args), *(f"{key}={value!r}" for key, value in named)]
+        return f"scipy.stats.{name}({', '.join(inside)})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Frozen) and self.identity == other.identity
+
+    def __hash__(self) -> int:
+        return hash(self.identity)
+
+
+class _New:
+    """The faces of a distribution of the new kind, which has no identity but its own."""
+
+    def __init__(self, law: Any) -> None:
+        self.law = law
+        self.cdf, self.ccdf, self.icdf, self.iccdf = law.cdf, law.ccdf, law.icdf, law.iccdf
+        self.mean, self.variance, self.support = law.mean, law.variance, law.support
+        self.discrete = any(each.__name__ == "DiscreteDistribution" for each in type(law).__mro__)
+        self.density = law.pmf if self.discrete else law.pdf
+
+    def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+        return self.law.sample(shape, rng=rng)
+
+    def __repr__(self) -> str:
+        return repr(self.law)
+
+
+class Scipy(Distribution):
+    """A SciPy distribution of a non-negative time in seconds, with the answers of a latency."""
+
+    law: Any = parameter(
+        None,
+        domain=Record("a SciPy distribution", base=lambda: object, kinds=lambda: ()),
+        about="the SciPy distribution",
+    )
+
+    def _check(self) -> None:
+        low = float(self.law.support()[0])
+        if not low >= 0:
+            raise Illegal(f"must be a latency, so never negative, but {self.law!r} begins at {low:g} s")
+
+    @functools.cached_property
+    def support(self) -> tuple[float, float]:
+        """As SciPy tells it."""
+        low, high = self.law.support()
+        return (float(low), float(high))
+
+    @functools.cached_property
+    def atoms(self) -> tuple[tuple[float, float], ...]:
+        """Of a discrete distribution, its points down to a tail of 1e-13."""
+        if not self.law.discrete:
+            return ()
+        last = float(self.law.iccdf(1e-13))
+        places = np.arange(self.support[0], last + 1)
+        return tuple(zip(places.tolist(), np.asarray(self.law.density(places)).tolist(), strict=True))
+
+    @functools.cached_property
+    def kinks(self) -> tuple[float, ...]:
+        """The support's ends and the atoms."""
+        return tuple(sorted({*(e for e in self.support if math.isfinite(e)), *(p for p, _ in self.atoms)}))
+
+    def mean(self) -> float:
+        """As SciPy tells it."""
+        return float(self.law.mean())
+
+    def variance(self) -> float:
+        """As SciPy tells it."""
+        return float(self.law.variance())
+
+    @functools.cached_property
+    def tail_index(self) -> float:
+        """Read off the far tail: a power law keeps its slope from ccdf levels 1e-20..1e-40 to 1e-40..1e-60."""
+        near, middle, far = (float(self.law.iccdf(p)) for p in (1e-20, 1e-40, 1e-60))
+        if math.isfinite(self.support[1]) or not (0 < near < middle < far < math.inf):
+            return math.inf
+        slopes = [20.0 * math.log(10.0) / math.log(b / a) for a, b in ((near, middle), (middle, far))]
+        return slopes[1] if math.isclose(*slopes, rel_tol=1e-3) else math.inf
+
+    def _ccdf(self, t: Array) -> Array:
+        return np.asarray(self.law.ccdf(t))
+
+    def _cdf(self, t: Array) -> Array:
+        return np.asarray(self.law.cdf(t))
+
+    def _pdf(self, t: Array) -> Array:
+        return np.zeros(np.shape(t)) if self.law.discrete else np.asarray(self.law.density(t))
+
+    def _icdf(self, q: Array) -> Array:
+        return np.asarray(self.law.icdf(q), dtype=float)
+
+    def _iccdf(self, p: Array) -> Array:
+        return np.asarray(self.law.iccdf(p), dtype=float)
+
+    def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        return np.asarray(self.law.draw(shape, rng), dtype=float)
+
+    def __repr__(self) -> str:
+        return repr(self.law)

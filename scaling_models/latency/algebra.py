@@ -1,0 +1,446 @@
+"""Pointwise operations on latencies: their ccdf at t is a formula in the parts' ccdf at t, so they cost no integral."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from scaling_models.latency.adapters import as_latency
+from scaling_models.latency.counting import at_least
+from scaling_models.latency.distribution import Array, Distribution
+from scaling_models.latency.quadrature import graded
+from scaling_models.parameters import Integer, Real, Record, Rows, Slider, parameter
+
+LATENCY = Record(
+    "a latency: one of the package's distributions, a SciPy distribution of a non-negative time, or seconds",
+    base=lambda: Distribution,
+    kinds=lambda: _kinds(),
+    adapt=as_latency,
+)
+
+
+def _kinds() -> tuple[Any, ...]:
+    from scaling_models.latency import KINDS
+
+    return KINDS
+
+
+def latency_parameter(default: Any, *, about: str, symbol: str = "") -> Any:
+    """Declare a parameter that is a latency: a drop-down of kinds with the sliders of the chosen kind."""
+    return parameter(as_latency(default), domain=LATENCY, unit="s", symbol=symbol, about=about)
+
+
+class Shifted(Distribution):
+    """A latency and a constant: T + by."""
+
+    distribution: Distribution = latency_parameter(0.010, about="the time that is shifted")
+    by: float = parameter(
+        0.005,
+        domain=Real(low=-math.inf),
+        unit="s",
+        symbol="d",
+        about="the constant added",
+        slider=Slider(0.0, 0.2, 0.005),
+    )
+
+    def _check(self) -> None:
+        if self.distribution.support[0] + self.by < 0:
+            raise ValueError(
+                f"Shifted.by must not make the time negative, so must be at least "
+                f"{0.0 - self.distribution.support[0]:g} s; got {self.by!r}"
+            )
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """The part's, shifted."""
+        low, high = self.distribution.support
+        return (low + self.by, high + self.by)
+
+    @property
+    def atoms(self) -> tuple[tuple[float, float], ...]:
+        """The part's, shifted."""
+        return tuple((place + self.by, mass) for place, mass in self.distribution.atoms)
+
+    @property
+    def kinks(self) -> tuple[float, ...]:
+        """The part's, shifted."""
+        return tuple(kink + self.by for kink in self.distribution.kinks)
+
+    @functools.cached_property
+    def cuts(self) -> Array:
+        """The part's, shifted."""
+        return self.distribution.cuts + self.by
+
+    @property
+    def tail_index(self) -> float:
+        """The part's."""
+        return self.distribution.tail_index
+
+    @property
+    def lost(self) -> float:
+        """The part's."""
+        return self.distribution.lost
+
+    @property
+    def spread_known(self) -> bool:
+        """The part's."""
+        return self.distribution.spread_known
+
+    def mean(self) -> float:
+        """The part's plus the shift."""
+        return self.distribution.mean() + self.by
+
+    def variance(self) -> float:
+        """The part's."""
+        return self.distribution.variance()
+
+    # Subtracting the shift from a time that was made by adding it may miss an atom by one rounding: stay inside it.
+    def _back(self, t: Array) -> Array:
+        away = t - self.by
+        return np.where(away < 0, away, away + 4e-16 * np.abs(t)) if self.atoms else away
+
+    def _ccdf(self, t: Array) -> Array:
+        return np.asarray(self.distribution.ccdf(self._back(t)))
+
+    def _cdf(self, t: Array) -> Array:
+        return np.asarray(self.distribution.cdf(self._back(t)))
+
+    def _pdf(self, t: Array) -> Array:
+        return np.asarray(self.distribution.pdf(t - self.by))
+
+    def _icdf(self, q: Array) -> Array:
+        return self.distribution._icdf(q) + self.by
+
+    def _iccdf(self, p: Array) -> Array:
+        return self.distribution._iccdf(p) + self.by
+
+    def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        return self.distribution._draw(shape, rng) + self.by
+
+
+class Scaled(Distribution):
+    """A latency times a constant: factor T."""
+
+    distribution: Distribution = latency_parameter(0.010, about="the time that is scaled")
+    factor: float = parameter(
+        2.0, domain=Real(), symbol="a", about="the factor", slider=Slider(0.5, 10, 0.5)
+    )
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """The part's, scaled."""
+        low, high = self.distribution.support
+        return (low * self.factor, high * self.factor)
+
+    @property
+    def atoms(self) -> tuple[tuple[float, float], ...]:
+        """The part's, scaled."""
+        return tuple((place * self.factor, mass) for place, mass in self.distribution.atoms)
+
+    @property
+    def kinks(self) -> tuple[float, ...]:
+        """The part's, scaled."""
+        return tuple(kink * self.factor for kink in self.distribution.kinks)
+
+    @functools.cached_property
+    def cuts(self) -> Array:
+        """The part's, scaled."""
+        return self.distribution.cuts * self.factor
+
+    @property
+    def tail_index(self) -> float:
+        """The part's."""
+        return self.distribution.tail_index
+
+    @property
+    def lost(self) -> float:
+        """The part's."""
+        return self.distribution.lost
+
+    @property
+    def spread_known(self) -> bool:
+        """The part's."""
+        return self.distribution.spread_known
+
+    def mean(self) -> float:
+        """The part's, scaled."""
+        return self.distribution.mean() * self.factor
+
+    def variance(self) -> float:
+        """The part's, scaled twice."""
+        return self.distribution.variance() * self.factor**2
+
+    def _back(self, t: Array) -> Array:
+        return t / self.factor * (1.0 + 4e-16) if self.atoms else t / self.factor
+
+    def _ccdf(self, t: Array) -> Array:
+        return self.distribution._ccdf(self._back(t))
+
+    def _cdf(self, t: Array) -> Array:
+        return self.distribution._cdf(self._back(t))
+
+    def _pdf(self, t: Array) -> Array:
+        return self.distribution._pdf(t / self.factor) / self.factor
+
+    def _icdf(self, q: Array) -> Array:
+        return self.distribution._icdf(q) * self.factor
+
+    def _iccdf(self, p: Array) -> Array:
+        return self.distribution._iccdf(p) * self.factor
+
+    def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        return self.distribution._draw(shape, rng) * self.factor
+
+
+class Composed(Distribution):
+    """Base of the operations on several parts: their kinks and cuts are the parts' together."""
+
+    @property
+    def _parts(self) -> tuple[Distribution, ...]:
+        raise NotImplementedError
+
+    @property
+    def kinks(self) -> tuple[float, ...]:
+        """Those of all parts, merged."""
+        return tuple(sorted({kink for part in self._parts for kink in part.kinks}))
+
+    @functools.cached_property
+    def cuts(self) -> Array:
+        """Those of all parts, merged and graded from the start."""
+        points = np.concatenate([self.kinks, *(part.cuts for part in self._parts)])
+        return graded(points, self.support[0])
+
+    @functools.cached_property
+    def atoms(self) -> tuple[tuple[float, float], ...]:
+        """Where the ccdf jumps: the parts' places, with the ccdf before minus the ccdf after."""
+        places = np.array(sorted({place for part in self._parts for place, _ in part.atoms}))
+        if not places.size:
+            return ()
+        masses = self._before(places) - self._ccdf(places)
+        return tuple((float(p), float(m)) for p, m in zip(places, masses, strict=True) if m > 1e-16)
+
+    def _before(self, t: Array) -> Array:
+        """P(T >= t)."""
+        raise NotImplementedError
+
+    @property
+    def spread_known(self) -> bool:
+        """True where it is of every part."""
+        return all(part.spread_known for part in self._parts)
+
+
+def _chance(weights: tuple[float, ...]) -> tuple[float, ...]:
+    total = math.fsum(weights)
+    return tuple(weight / total for weight in weights)
+
+
+class Mixture(Composed):
+    """One of several latencies, chosen with given weights: ccdf sum w_i S_i(t)."""
+
+    weights: tuple[float, ...] = parameter(
+        (0.5, 0.5), domain=Rows(Real(open_low=False)), symbol="w", about="how often each part is the one"
+    )
+    distributions: tuple[Distribution, ...] = parameter(
+        (as_latency(0.005), as_latency(0.020)), domain=Rows(LATENCY), unit="s", about="the parts"
+    )
+
+    def _check(self) -> None:
+        if len(self.weights) != len(self.distributions) or abs(math.fsum(self.weights) - 1.0) > 1e-9:
+            raise ValueError(
+                f"Mixture.weights must be one a distribution ({len(self.distributions)}) and sum to 1; "
+                f"got {self.weights!r}"
+            )
+        # A sum within 1e-9 of one is one: without this the ccdf would keep the difference for ever.
+        object.__setattr__(self, "weights", _chance(self.weights))
+
+    @functools.cached_property
+    def _pairs(self) -> tuple[tuple[float, Distribution], ...]:
+        return tuple((w, d) for w, d in zip(self.weights, self.distributions, strict=True) if w > 0)
+
+    @property
+    def _parts(self) -> tuple[Distribution, ...]:
+        return tuple(part for _, part in self._pairs)
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """From the least start to the largest end."""
+        return (min(p.support[0] for p in self._parts), max(p.support[1] for p in self._parts))
+
+    @property
+    def tail_index(self) -> float:
+        """The heaviest part's."""
+        return min(part.tail_index for part in self._parts)
+
+    @property
+    def lost(self) -> float:
+        """The parts', weighted."""
+        return math.fsum(w * part.lost for w, part in self._pairs)
+
+    def mean(self) -> float:
+        """The parts' means, weighted."""
+        return math.fsum(w * part.mean() for w, part in self._pairs)
+
+    def variance(self) -> float:
+        """The mean of the variances plus the variance of the means."""
+        mean = self.mean()
+        if math.isinf(mean):
+            return math.inf
+        return math.fsum(w * (part.variance() + (part.mean() - mean) ** 2) for w, part in self._pairs)
+
+    def _ccdf(self, t: Array) -> Array:
+        return np.asarray(sum(w * part._ccdf(t) for w, part in self._pairs))
+
+    def _cdf(self, t: Array) -> Array:
+        return np.asarray(sum(w * part._cdf(t) for w, part in self._pairs))
+
+    def _pdf(self, t: Array) -> Array:
+        return np.asarray(sum(w * part._pdf(t) for w, part in self._pairs))
+
+    def _before(self, t: Array) -> Array:
+        return np.asarray(sum(w * (part._ccdf(t) + part.atom_mass(t)) for w, part in self._pairs))
+
+    def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        which = rng.choice(len(self._pairs), size=shape, p=[w for w, _ in self._pairs])
+        drawn = np.stack([part._draw(shape, rng) for part in self._parts])
+        return np.take_along_axis(drawn, which[None], axis=0)[0]
+
+
+class KOfN(Composed):
+    """The k-th smallest of n independent latencies, equal or different.
+
+    cdf P(at least k of the n have ended by t), ccdf P(at least n - k + 1 have not): both by the one counting law,
+    equal parts grouped, so neither loses precision to the other. Exact.
+    """
+
+    k: int = parameter(
+        1, domain=Integer(1, 10**6), symbol="k", about="how many have to end", slider=Slider(1, 10, 1)
+    )
+    distributions: tuple[Distribution, ...] = parameter(
+        (as_latency(0.005), as_latency(0.020)), domain=Rows(LATENCY), unit="s", about="the n parts"
+    )
+
+    def _check(self) -> None:
+        if self.k > len(self.distributions):
+            raise ValueError(
+                f"KOfN.k must lie in [1, {len(self.distributions)}], the number of distributions; got {self.k}"
+            )
+
+    @functools.cached_property
+    def _groups(self) -> Counter[Distribution]:
+        return Counter(self.distributions)
+
+    @property
+    def _parts(self) -> tuple[Distribution, ...]:
+        return tuple(self._groups)
+
+    @property
+    def _against(self) -> int:
+        """How many have to be late for the whole to be late."""
+        return len(self.distributions) - self.k + 1
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """The k-th smallest start and the k-th smallest end."""
+        return (self._kth(0), self._kth(1))
+
+    def _kth(self, end: int) -> float:
+        return sorted(part.support[end] for part in self.distributions)[self.k - 1]
+
+    @property
+    def tail_index(self) -> float:
+        """The sum of the n - k + 1 smallest: so many have to be late together."""
+        return math.fsum(sorted(part.tail_index for part in self.distributions)[: self._against])
+
+    @functools.cached_property
+    def lost(self) -> float:
+        """The probability that n - k + 1 parts never end."""
+        never = [np.array(part.lost) for part in self._parts]
+        return float(at_least(self._against, never, tuple(self._groups.values())))
+
+    def _late(self, chances: Sequence[Array], counts: Iterable[int]) -> Array:
+        return at_least(self._against, chances, tuple(counts))
+
+    def _ccdf(self, t: Array) -> Array:
+        return self._late([part._ccdf(t) for part in self._parts], self._groups.values())
+
+    def _cdf(self, t: Array) -> Array:
+        return at_least(self.k, [part._cdf(t) for part in self._parts], tuple(self._groups.values()))
+
+    def _before(self, t: Array) -> Array:
+        return self._late([part._ccdf(t) + part.atom_mass(t) for part in self._parts], self._groups.values())
+
+    def _pdf(self, t: Array) -> Array:
+        """The sum over parts of f_i P(exactly n - k of the others are late)."""
+        late = [part._ccdf(t) for part in self._parts]
+        total = np.zeros(np.shape(t))
+        for part, count in self._groups.items():
+            others = [c - (other == part) for other, c in self._groups.items()]
+            exactly = at_least(self._against - 1, late, others) - at_least(self._against, late, others)
+            total += count * part._pdf(t) * exactly
+        return total
+
+    def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        drawn = np.stack([part._draw(shape, rng) for part in self.distributions])
+        return np.partition(drawn, self.k - 1, axis=0)[self.k - 1]
+
+
+class Hedge(Composed):
+    """A copy sent after a delay, the first answer taken: ccdf S(t) before it, then S(t) S(t - after).
+
+    The copy draws its own, independent time. Where the time belongs to the job (a large answer), a copy gains less.
+    """
+
+    distribution: Distribution = latency_parameter(0.010, about="the time of either copy")
+    after: float = parameter(
+        0.020,
+        domain=Real(open_low=False),
+        unit="s",
+        symbol="d",
+        about="when the second copy is sent",
+        slider=Slider(0.0, 0.2, 0.005),
+    )
+
+    @functools.cached_property
+    def _parts(self) -> tuple[Distribution, ...]:
+        return (self.distribution, Shifted(self.distribution, self.after))
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """The part's: a copy can only help."""
+        return self.distribution.support
+
+    @property
+    def tail_index(self) -> float:
+        """Twice the part's: both copies have to be late."""
+        return 2.0 * self.distribution.tail_index
+
+    @property
+    def lost(self) -> float:
+        """The part's, squared."""
+        return self.distribution.lost**2
+
+    def _ccdf(self, t: Array) -> Array:
+        first, second = self._parts
+        return first._ccdf(t) * second._ccdf(t)
+
+    def _cdf(self, t: Array) -> Array:
+        first, second = self._parts
+        done = first._cdf(t)
+        return done + (1.0 - done) * second._cdf(t)
+
+    def _before(self, t: Array) -> Array:
+        first, second = self._parts
+        return (first._ccdf(t) + first.atom_mass(t)) * (second._ccdf(t) + second.atom_mass(t))
+
+    def _pdf(self, t: Array) -> Array:
+        first, second = self._parts
+        return first._pdf(t) * second._ccdf(t) + second._pdf(t) * first._ccdf(t)
+
+    def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        first, second = self._parts
+        return np.minimum(first._draw(shape, rng), second._draw(shape, rng))

@@ -1,0 +1,192 @@
+"""A latency: the distribution of a non-negative random time in seconds, one object with several faces."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from scaling_models.answers import NoClosedForm
+from scaling_models.latency import quadrature
+from scaling_models.parameters import Declared
+
+Array = NDArray[np.float64]
+Values = Any  # a float64 for a scalar argument, an array for an array
+
+
+class Distribution(Declared):
+    """Base of all latencies. A kind gives `_ccdf`, `_cdf`, `_pdf` on arrays t >= 0, `support`, and its kinks and atoms.
+
+    Times are seconds, probabilities plain fractions; every face broadcasts over arrays.
+    """
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """The least and the largest time possible (seconds)."""
+        return (0.0, math.inf)
+
+    @property
+    def atoms(self) -> tuple[tuple[float, float], ...]:
+        """Times that happen with positive probability, with that probability, in order of time."""
+        return ()
+
+    @property
+    def kinks(self) -> tuple[float, ...]:
+        """Finite times where the ccdf is not smooth: the ends of the support, the atoms, and breaks of the density."""
+        return tuple(end for end in self.support if math.isfinite(end))
+
+    @property
+    def tail_index(self) -> float:
+        """The order below which moments exist: infinite for light tails, the Pareto index for heavy ones."""
+        return math.inf
+
+    @property
+    def lost(self) -> float:
+        """The probability that the time never ends: overload, or a lost quorum."""
+        return 0.0
+
+    @property
+    def spread_known(self) -> bool:
+        """False where only a mean stands behind it, so that no percentile can be told."""
+        return True
+
+    def _ccdf(self, t: Array) -> Array:
+        raise NotImplementedError
+
+    def _cdf(self, t: Array) -> Array:
+        return 1.0 - self._ccdf(t)
+
+    def _pdf(self, t: Array) -> Array:
+        raise NotImplementedError
+
+    def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        raise NotImplementedError
+
+    def ccdf(self, t: ArrayLike) -> Values:
+        """P(T > t), with its relative precision kept in the tail."""
+        times = np.asarray(t, dtype=float)
+        return np.where(times < 0, 1.0, self._ccdf(np.maximum(times, 0.0)))[()]
+
+    def cdf(self, t: ArrayLike) -> Values:
+        """P(T <= t)."""
+        times = np.asarray(t, dtype=float)
+        return np.where(times < 0, 0.0, self._cdf(np.maximum(times, 0.0)))[()]
+
+    def pdf(self, t: ArrayLike) -> Values:
+        """The density of the continuous part (1/s); atoms are not in it."""
+        times = np.asarray(t, dtype=float)
+        return np.where(times < 0, 0.0, self._pdf(np.maximum(times, 0.0)))[()]
+
+    def icdf(self, q: ArrayLike) -> Values:
+        """The quantile: the least t with P(T <= t) >= q, for q in [0, 1]. `inf` where that is never."""
+        levels = self._levels("q", q)
+        upper = levels > 0.5
+        low = self._icdf(np.where(upper, 0.5, levels))
+        return np.where(upper, self._iccdf(np.where(upper, 1.0 - levels, 0.5)), low)[()]
+
+    def iccdf(self, p: ArrayLike) -> Values:
+        """The upper quantile: the least t with P(T > t) <= p, precise for tiny p in [0, 1]."""
+        return self._iccdf(self._levels("p", p))[()]
+
+    def percentiles(self, *levels: float) -> Array:
+        """The quantiles at `levels` in per cent (50, 95 and 99 unless told), seconds."""
+        wanted = np.asarray(levels or (50.0, 95.0, 99.0), dtype=float)
+        outside = wanted[~((wanted >= 0) & (wanted <= 100))]
+        if outside.size:
+            raise ValueError(
+                f"{type(self).__name__}.percentiles must lie in [0, 100] per cent; got {outside[0]}"
+            )
+        return np.asarray(self.icdf(wanted / 100.0))
+
+    @classmethod
+    def icdf_of(cls, latencies: Sequence[Distribution], q: Array) -> Array:
+        """Quantiles of several latencies of this kind, (latencies, levels): where a vector path exists, it is here."""
+        return np.array([latency.icdf(q) for latency in latencies]).reshape(len(latencies), len(q))
+
+    def _levels(self, name: str, given: ArrayLike) -> Array:
+        if not self.spread_known:
+            raise NoClosedForm("only means are known here: a percentile needs a jitter to be chosen first")
+        levels = np.asarray(given, dtype=float)
+        outside = levels[~((levels >= 0) & (levels <= 1))]
+        if outside.size:
+            raise ValueError(
+                f"{type(self).__name__}: the level {name} must lie in [0, 1]; got {outside.flat[0]}"
+            )
+        return levels
+
+    def _icdf(self, q: Array) -> Array:
+        return quadrature.invert(self, q, upper=False)
+
+    def _iccdf(self, p: Array) -> Array:
+        return quadrature.invert(self, p, upper=True)
+
+    def mean(self) -> float:
+        """The mean in seconds; `inf` where it does not exist."""
+        return self._moments[0]
+
+    def variance(self) -> float:
+        """The variance in seconds squared; `inf` where it does not exist."""
+        return self._moments[1]
+
+    @property
+    def scv(self) -> float:
+        """The squared coefficient of variation, variance over mean squared: 1 for an exponential."""
+        mean, variance = self.mean(), self.variance()
+        if math.isinf(variance):
+            return math.inf
+        return variance / mean**2 if mean else 0.0
+
+    @functools.cached_property
+    def _moments(self) -> tuple[float, float]:
+        return quadrature.moments(self)
+
+    @functools.cached_property
+    def cuts(self) -> Array:
+        """Times that grade the support from its start into the tail, for panels of quadrature: finite, ascending."""
+        below = self.icdf_levels(np.array([1e-7, 1e-2, 0.5]), upper=False)
+        above = self.icdf_levels(np.array([1e-2, 1e-7, 1e-16]), upper=True)
+        return quadrature.graded([*self.kinks, *below, *above], self.support[0])
+
+    def icdf_levels(self, levels: Array, upper: bool) -> Array:
+        """Quantiles given that the time ends at all (an internal of quadrature)."""
+        ends = (1.0 - self.lost) * levels
+        return self._iccdf(self.lost + ends) if upper else self._icdf(ends)
+
+    def sample(
+        self, shape: int | tuple[int, ...] = (), *, rng: np.random.Generator | int | None = None
+    ) -> Values:
+        """Independent draws in seconds; `rng` is a generator or a seed."""
+        sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+        return self._draw(sizes, np.random.default_rng(rng))[()]
+
+    # The algebra. The imports are late because each operation builds a kind that derives from this class.
+    def __add__(self, other: Any) -> Distribution:
+        from scaling_models.latency.operations import add
+
+        return add(self, other)
+
+    def __radd__(self, other: Any) -> Distribution:
+        return self + other
+
+    def __mul__(self, factor: Any) -> Distribution:
+        from scaling_models.latency.operations import scale
+
+        return scale(self, factor)
+
+    def __rmul__(self, factor: Any) -> Distribution:
+        return self * factor
+
+    def __truediv__(self, divisor: float) -> Distribution:
+        return self * (1.0 / divisor)
+
+    def atom_mass(self, t: Array) -> Array:
+        """P(T = t): what the cdf jumps by at t."""
+        if not self.atoms:
+            return np.zeros(np.shape(t))
+        places, masses = np.array(self.atoms).T
+        at = np.minimum(np.searchsorted(places, t), len(places) - 1)
+        return cast(Array, np.where(places[at] == t, masses[at], 0.0))

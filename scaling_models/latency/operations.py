@@ -1,0 +1,83 @@
+"""The algebra as its users write it: a + b, a * 2, slowest, fastest, k_of_n, mixture, hedge."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
+from scaling_models.latency.adapters import as_latency
+from scaling_models.latency.algebra import Hedge, KOfN, Mixture, Scaled, Shifted
+from scaling_models.latency.distribution import Distribution
+from scaling_models.latency.sums import SharedKOfN, Sum
+
+
+def _plain(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def add(first: Distribution, second: Any) -> Distribution:
+    """One after the other, independent; a plain number of seconds is a shift."""
+    if _plain(second):
+        return first if second == 0 else Shifted(first, second)
+    return Sum(_terms(first) + _terms(as_latency(second)))
+
+
+def _terms(latency: Any) -> tuple[Any, ...]:
+    return latency.distributions if isinstance(latency, Sum) else (latency,)
+
+
+def scale(latency: Distribution, factor: Any) -> Distribution:
+    """The latency times a positive number."""
+    return Scaled(latency, factor)
+
+
+def slowest(*distributions: Any, shared: Any = None) -> Distribution:
+    """The latest of independent latencies: cdf the product of the cdfs. Exact."""
+    return k_of_n(len(distributions), distributions, shared=shared)
+
+
+def fastest(*distributions: Any, shared: Any = None) -> Distribution:
+    """The earliest of independent latencies: ccdf the product of the ccdfs. Exact."""
+    return k_of_n(1, distributions, shared=shared)
+
+
+def k_of_n(k: int, distributions: Sequence[Any], *, shared: Any = None) -> Distribution:
+    """The k-th smallest of several latencies, equal or different; independent but for a `shared` delay. Exact.
+
+    `shared` is a latency that several parts begin with, drawn once for all of them: the parts that are sums with it
+    as a term (`nic + disk`) wait for it, the others do not. If no part mentions it, all wait for it.
+    """
+    parts = tuple(as_latency(part) for part in distributions)
+    if shared is None:
+        return KOfN(k, parts)
+    delay = as_latency(shared)
+    delayed = tuple(_without(part, delay) for part in parts if delay in _terms(part))
+    free = tuple(part for part in parts if delay not in _terms(part))
+    return SharedKOfN(k, delayed, free, delay) if delayed else Sum((delay, KOfN(k, parts)))
+
+
+def _without(part: Any, delay: Any) -> Distribution:
+    left = list(_terms(part))
+    left.remove(delay)
+    if not left:
+        return as_latency(0.0)  # type: ignore[no-any-return]  # a part that is the shared delay and nothing else
+    return left[0] if len(left) == 1 else Sum(tuple(left))
+
+
+def mixture(weights: Sequence[float], distributions: Sequence[Any]) -> Distribution:
+    """One of several latencies, chosen with the given weights (they sum to 1). Exact."""
+    return Mixture(tuple(weights), tuple(distributions))
+
+
+def hedge(distribution: Any, after: float, *, shared: Any = None) -> Distribution:
+    """A second, independent copy sent `after` seconds, the first answer taken. Exact.
+
+    A `shared` delay comes before both copies: it is drawn once, and hedging cannot help against it.
+    """
+    if shared is None:
+        return Hedge(distribution, after)
+    delay = as_latency(shared)
+    part = as_latency(distribution)
+    rest = _without(part, delay) if delay in _terms(part) else part
+    return Sum((delay, Hedge(rest, after)))

@@ -1,0 +1,164 @@
+"""Latencies made of points: a constant, a bare mean, measured samples, and the time that never ends."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+
+from scaling_models.latency.distribution import Array, Distribution
+from scaling_models.parameters import Real, Rows, Slider, parameter
+
+
+class Deterministic(Distribution):
+    """Always the same time: one atom."""
+
+    value: float = parameter(
+        0.010,
+        domain=Real(open_low=False),
+        unit="s",
+        symbol="D",
+        about="the time it always takes",
+        slider=Slider(0.001, 1.0, 0.05, log=True),
+    )
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """The value, twice."""
+        return (self.value, self.value)
+
+    @property
+    def atoms(self) -> tuple[tuple[float, float], ...]:
+        """The value with probability one."""
+        return ((self.value, 1.0),)
+
+    @property
+    def cuts(self) -> Array:  # type: ignore[override]
+        """The value alone."""
+        return np.array([self.value])
+
+    def mean(self) -> float:
+        """The value."""
+        return self.value
+
+    def variance(self) -> float:
+        """Zero."""
+        return 0.0
+
+    def _ccdf(self, t: Array) -> Array:
+        return np.where(t < self.value, 1.0, 0.0)
+
+    def _pdf(self, t: Array) -> Array:
+        return np.zeros(np.shape(t))
+
+    def _icdf(self, q: Array) -> Array:
+        return np.full(np.shape(q), self.value)
+
+    _iccdf = _icdf
+
+    def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        return np.full(shape, self.value)
+
+
+class MeanOnly(Deterministic):
+    """A mean whose spread nobody measured: as good as constant for means; percentiles are refused."""
+
+    @property
+    def spread_known(self) -> bool:
+        """False."""
+        return False
+
+
+class Never(Distribution):
+    """It never ends: the latency of an overloaded system, or of a lost quorum."""
+
+    @property
+    def lost(self) -> float:
+        """One."""
+        return 1.0
+
+    @property
+    def cuts(self) -> Array:  # type: ignore[override]
+        """Zero alone: there is nothing to integrate over."""
+        return np.array([0.0])
+
+    def _ccdf(self, t: Array) -> Array:
+        return np.ones(np.shape(t))
+
+    def _pdf(self, t: Array) -> Array:
+        return np.zeros(np.shape(t))
+
+    def _icdf(self, q: Array) -> Array:
+        return np.where(q > 0, math.inf, 0.0)
+
+    def _iccdf(self, p: Array) -> Array:
+        return np.where(p < 1, math.inf, 0.0)
+
+    def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        return np.full(shape, math.inf)
+
+
+class Empirical(Distribution):
+    """Measured times, each equally likely: the step function of the samples, with `searchsorted` under it."""
+
+    samples: tuple[float, ...] = parameter(
+        (0.008, 0.010, 0.012),
+        domain=Rows(Real(open_low=False), most=10**7),
+        unit="s",
+        symbol="x",
+        about="the measured times",
+    )
+
+    @functools.cached_property
+    def _sorted(self) -> Array:
+        return np.sort(np.array(self.samples))
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """From the least to the largest sample."""
+        return (float(self._sorted[0]), float(self._sorted[-1]))
+
+    @functools.cached_property
+    def atoms(self) -> tuple[tuple[float, float], ...]:
+        """Every sample, with its share."""
+        places, counts = np.unique(self._sorted, return_counts=True)
+        return tuple(zip(places.tolist(), (counts / len(self._sorted)).tolist(), strict=True))
+
+    @property
+    def kinks(self) -> tuple[float, ...]:
+        """Every sample."""
+        return tuple(place for place, _ in self.atoms)
+
+    @functools.cached_property
+    def cuts(self) -> Array:
+        """Every sample."""
+        return np.unique(self._sorted)
+
+    def mean(self) -> float:
+        """The samples' mean."""
+        return float(self._sorted.mean())
+
+    def variance(self) -> float:
+        """The samples' variance as a population: divided by n."""
+        return float(self._sorted.var())
+
+    def _ccdf(self, t: Array) -> Array:
+        size = len(self._sorted)
+        return (size - np.searchsorted(self._sorted, t, side="right")) / size
+
+    def _cdf(self, t: Array) -> Array:
+        return np.searchsorted(self._sorted, t, side="right") / len(self._sorted)
+
+    def _pdf(self, t: Array) -> Array:
+        return np.zeros(np.shape(t))
+
+    def _icdf(self, q: Array) -> Array:
+        size = len(self._sorted)
+        return self._sorted[np.clip(np.ceil(q * size - 1e-9).astype(int) - 1, 0, size - 1)]
+
+    def _iccdf(self, p: Array) -> Array:
+        return self._icdf(1.0 - p)
+
+    def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        return self._sorted[rng.integers(0, len(self._sorted), shape)]

@@ -1,0 +1,84 @@
+"""A decreasing ccdf kept as an adaptive piecewise Chebyshev table of its logarithm."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+NODES = 14
+TOLERANCE = 2e-8  # of log ccdf, so a relative error of the ccdf
+DEEPEST = 40  # halvings of a panel: towards the end of a bounded support, one panel a level
+FLOOR = 1e-14  # below this ccdf the table ends and the integral itself is asked
+
+
+@functools.cache
+def _basis() -> tuple[Array, Array]:
+    """Chebyshev nodes on [-1, 1], and the matrix from values there to coefficients."""
+    angle = np.pi * (np.arange(NODES) + 0.5) / NODES
+    fit = 2.0 / NODES * np.cos(np.outer(np.arange(NODES), angle))
+    fit[0] /= 2.0
+    return np.cos(angle), fit
+
+
+class Table:
+    """log ccdf on panels [breaks[i], breaks[i + 1]]; panels that could not be resolved are left to the function."""
+
+    def __init__(self, ccdf: Callable[[Array], Array], breaks: Array) -> None:
+        self.ccdf = ccdf
+        lows, highs = breaks[:-1], breaks[1:]
+        kept: list[tuple[Array, Array, Array]] = []
+        for _ in range(DEEPEST):
+            if not len(lows):
+                break
+            rows, good, alive = self._fit(lows, highs)
+            kept.append((lows[good], highs[good], rows[good]))
+            lows, highs = _halve(lows[alive & ~good], highs[alive & ~good], breaks[0])
+        low, high, rows = (np.concatenate(column) for column in zip(*kept, strict=True))
+        order = np.argsort(low)
+        self.low, self.high = low[order], high[order]
+        self.columns = np.ascontiguousarray(rows[order].T)
+
+    def _fit(self, lows: Array, highs: Array) -> tuple[Array, NDArray[np.bool_], NDArray[np.bool_]]:
+        nodes, fit = _basis()
+        t = lows[:, None] + (highs - lows)[:, None] * (nodes + 1.0) / 2.0
+        values = self.ccdf(t.ravel()).reshape(t.shape)
+        logs = np.log(np.maximum(values, 1e-300))
+        rows = logs @ fit.T
+        good = np.abs(rows[:, -3:]).max(axis=1) <= TOLERANCE
+        return rows, good, values[:, -1] > FLOOR  # nodes run downwards: the last is the panel's left
+
+    def __call__(self, t: Array) -> Array:
+        """The log of the ccdf at t >= the first break."""
+        flat = np.ravel(t)
+        if not len(self.low):
+            return self._ask(flat).reshape(np.shape(t))
+        panel = np.maximum(np.searchsorted(self.low, flat, side="right") - 1, 0)
+        inside = (flat >= self.low[panel]) & (flat <= self.high[panel])
+        out = self._evaluate(flat, panel)
+        if not inside.all():
+            out[~inside] = self._ask(flat[~inside])
+        return out.reshape(np.shape(t))
+
+    def _ask(self, t: Array) -> Array:
+        return np.asarray(np.log(np.maximum(self.ccdf(t), 1e-300)))
+
+    def _evaluate(self, t: Array, panel: NDArray[np.intp]) -> Array:
+        low, high = self.low[panel], self.high[panel]
+        x = (2.0 * t - low - high) / (high - low)
+        twice = 2.0 * x
+        b1 = b2 = np.zeros(np.shape(t))
+        for column in self.columns[:0:-1]:  # Clenshaw
+            b1, b2 = twice * b1 - b2 + column[panel], b1
+        return np.asarray(x * b1 - b2 + self.columns[0][panel])
+
+
+def _halve(lows: Array, highs: Array, start: float) -> tuple[Array, Array]:
+    """Panels cut in two: at the geometric middle where they span much seen from the start, else in the middle."""
+    near, far = lows - start, highs - start
+    wide = (near > 0) & (far > 4.0 * near)
+    middle = np.where(wide, start + np.sqrt(np.maximum(near, 1e-300) * far), (lows + highs) / 2.0)
+    return np.concatenate([lows, middle]), np.concatenate([middle, highs])

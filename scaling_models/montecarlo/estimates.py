@@ -1,0 +1,126 @@
+"""Estimates with intervals, from batches that are independent or nearly so."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+
+Array = NDArray[np.float64]
+
+
+class NotSettled(ValueError):
+    """The simulation did not forget its start, so that its numbers would be quietly wrong."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A simulated number with its standard error and the degrees of freedom behind that."""
+
+    value: float
+    error: float
+    freedom: int
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """The two-sided Student interval."""
+        half = student(confidence, self.freedom) * self.error
+        return (self.value - half, self.value + half)
+
+    def __float__(self) -> float:
+        return self.value
+
+
+def student(confidence: float, freedom: int) -> float:
+    """How many standard errors a two-sided interval reaches."""
+    return float(special.stdtrit(freedom, 0.5 + confidence / 2.0))
+
+
+def from_batches(values: ArrayLike) -> Estimate:
+    """The mean of independent batch values, with its standard error."""
+    each = np.asarray(values, dtype=float)
+    spread = float(each.std(ddof=1)) if len(each) > 1 else math.nan
+    return Estimate(float(each.mean()), spread / math.sqrt(len(each)), len(each) - 1)
+
+
+class SimulatedLatency:
+    """A latency as simulated: batches of samples (batches, samples) in seconds, with the faces of a distribution.
+
+    Batches are independent runs or long stretches of one; intervals come from how the batches differ.
+    """
+
+    def __init__(self, batches: Array) -> None:
+        self.batches = batches
+
+    @functools.cached_property
+    def _sorted(self) -> Array:
+        return np.sort(self.batches.ravel())
+
+    @functools.cached_property
+    def _sorted_batches(self) -> Array:
+        return np.sort(self.batches, axis=1)
+
+    @property
+    def size(self) -> int:
+        """How many samples there are."""
+        return int(self.batches.size)
+
+    def mean(self) -> float:
+        """The samples' mean."""
+        return float(self.batches.mean())
+
+    def variance(self) -> float:
+        """The samples' variance."""
+        return float(self.batches.var())
+
+    @property
+    def scv(self) -> float:
+        """Variance over mean squared."""
+        return self.variance() / self.mean() ** 2
+
+    def mean_estimate(self) -> Estimate:
+        """The mean with its error."""
+        return from_batches(self.batches.mean(axis=1))
+
+    def ccdf_estimate(self, t: float) -> Estimate:
+        """P(T > t) with its error, never less than independent samples of that probability would have."""
+        width = self.batches.shape[1]
+        above = [width - int(np.searchsorted(row, t, side="right")) for row in self._sorted_batches]
+        found = from_batches(np.array(above) / width)
+        p = min(max(found.value, 1.0 / self.size), 1.0 - 1.0 / self.size)
+        return dataclasses.replace(found, error=max(found.error, math.sqrt(p * (1.0 - p) / self.size)))
+
+    def ccdf(self, t: ArrayLike) -> Any:
+        """The share of samples above t."""
+        return 1.0 - self.cdf(t)
+
+    def cdf(self, t: ArrayLike) -> Any:
+        """The share of samples up to t."""
+        return np.searchsorted(self._sorted, t, side="right") / self.size
+
+    def icdf(self, q: ArrayLike) -> Any:
+        """The quantile: the least sample with cdf >= q; `inf` beyond the last."""
+        rank = np.ceil(np.asarray(q, dtype=float) * self.size - 1e-9).astype(int) - 1
+        return self._sorted[np.clip(rank, 0, self.size - 1)]
+
+    def percentiles(self, *levels: float) -> Array:
+        """The quantiles at `levels` in per cent (50, 95 and 99 unless told)."""
+        return np.asarray(self.icdf(np.asarray(levels or (50.0, 95.0, 99.0)) / 100.0))
+
+    def interval(self, q: float, confidence: float = 0.95) -> tuple[float, float]:
+        """An interval of the quantile: where the interval of the ccdf there meets the samples again."""
+        level = 1.0 - float(self.ccdf_estimate(float(self.icdf(q))).value)
+        half = student(confidence, len(self.batches) - 1) * self.ccdf_estimate(float(self.icdf(q))).error
+        low, high = min(q, level) - half, max(q, level) + half
+        return (
+            float(self.icdf(low)) if low > 0 else float(self._sorted[0]),
+            float(self.icdf(high)) if high < 1 else math.inf,
+        )
+
+    def mean_interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """An interval of the mean."""
+        return self.mean_estimate().interval(confidence)

@@ -1,0 +1,52 @@
+"""Queueing kernels on plain arrays: the random numbers are handed in, nothing is drawn here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def fifo_waits(services: Array, gaps: Array, first: Any = 0.0) -> tuple[Array, Any]:
+    """Waits of one FIFO server, and the wait of the customer after the last.
+
+    Lindley's recursion W_{n+1} = max(0, W_n + S_n - A_n) in its cumulative form: with U_n = W_0 + sum_{i<n} (S_i - A_i),
+    W_n = U_n - min(0, U_1, ..., U_n). Time runs along the last axis; leading axes are independent queues.
+    `services[..., n]` is customer n's service, `gaps[..., n]` the time from customer n to n + 1, `first` the wait of
+    customer 0 (all in seconds). Call it block after block, with the second result as the next `first`. Exact.
+    """
+    walk = np.empty((*services.shape[:-1], services.shape[-1] + 1))
+    walk[..., 0] = first
+    np.subtract(services, gaps, out=walk[..., 1:])
+    np.cumsum(walk, axis=-1, out=walk)
+    lowest = np.minimum.accumulate(walk, axis=-1)
+    np.minimum(lowest, 0.0, out=lowest)
+    np.subtract(walk, lowest, out=walk)
+    return walk[..., :-1], walk[..., -1].copy()
+
+
+def central_waits(services: Array, gaps: Array, free: Array) -> tuple[Array, Array]:
+    """Waits in one queue before several equal slots, for many independent lanes at once.
+
+    Kiefer and Wolfowitz's recursion on the sorted times `free` (slots, lanes) at which the slots come free, counted
+    from the arrival of the customer before the first. `gaps[n]` (customers, lanes) is the time from customer n - 1 to
+    n, `services[n]` its service (seconds). A new free time is put in its place by two whole-array operations:
+    min(max(free_i, x), free_{i+1}). Returns the waits (customers, lanes) and the new free times, counted from the last
+    arrival. Exact for any gaps and services, so that a measured trace can be replayed.
+    """
+    waits = np.empty_like(services)
+    now = np.zeros(services.shape[1])
+    old, new = free.copy(), np.empty_like(free)
+    for gap, service, wait in zip(gaps, services, waits, strict=True):
+        now += gap
+        start = np.maximum(old[0], now)
+        np.subtract(start, now, out=wait)
+        start += service
+        np.maximum(old, start, out=new)
+        np.minimum(new[:-1], old[1:], out=new[:-1])
+        old, new = new, old
+    old -= now
+    return waits, old

@@ -1,0 +1,161 @@
+"""Closed form beside simulation, with the error that the sample could have seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from scipy import special
+
+from scaling_models.answers import Model, NoClosedForm
+from scaling_models.latency import Distribution
+from scaling_models.montecarlo.estimates import Estimate, SimulatedLatency
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LEVELS = (0.5, 0.95, 0.99)
+POWER = 0.95  # with which the smallest error named would have been seen
+SUITE = 1e-6  # false-alarm rate of one verification: all of its rows together
+
+
+def verify(
+    model: Model, requests: int | None = None, seed: int = 0, *, false_alarm: float = SUITE
+) -> pd.DataFrame:
+    """Every answer of the model by its closed form and by simulation, a row each.
+
+    Columns: quantity, unit, closed_form, simulated, low, high (95% interval), smallest_error (the relative error of the
+    formula that this sample would have seen with probability 0.95), accuracy, verdict ("agrees" or "disagrees").
+    Quantiles are tested by the share of samples beyond the closed form's quantile. A formula that is right disagrees
+    in any row with probability `false_alarm` at most (Student's t, shared evenly among the rows); an approximation is
+    allowed the error that its accuracy states. `requests` is the model's own default unless given.
+    """
+    import pandas as pd
+
+    simulation = model.simulate(seed=seed) if requests is None else model.simulate(requests=requests, seed=seed)
+    pairs = list(_pairs(model, simulation))
+    each = false_alarm / max(1, sum(_rows_of(answer) for _, _, answer, _ in pairs))
+    rows = [row for name, unit, answer, found in pairs for row in _compare(model, name, unit, answer, found, each)]
+    return pd.DataFrame(rows)
+
+
+def _pairs(model: Model, simulation: Any) -> Iterator[tuple[str, str, Any, Any]]:
+    for name, declared in model.answers().items():
+        if name not in simulation.answers:
+            continue
+        try:
+            closed = getattr(model, name)
+        except NoClosedForm:
+            continue
+        yield name, declared.unit, closed, getattr(simulation, name)
+
+
+def _rows_of(closed: Any) -> int:
+    if isinstance(closed, Distribution):
+        return 1 + len(LEVELS)
+    return len(closed) if isinstance(closed, tuple) else 1
+
+
+def _compare(
+    model: Model, name: str, unit: str, closed: Any, found: Any, false_alarm: float
+) -> Iterator[dict[str, Any]]:
+    if isinstance(found, SimulatedLatency):
+        yield from _compare_latency(model, name, unit, closed, found, false_alarm)
+    elif isinstance(found, tuple):
+        for position, (value, estimate) in enumerate(zip(closed, found, strict=True)):
+            yield _row(model, f"{name}[{position}]", name, None, unit, value, estimate, false_alarm)
+    else:
+        yield _row(model, name, name, None, unit, float(closed), found, false_alarm)
+
+
+def _compare_latency(
+    model: Model, name: str, unit: str, closed: Distribution, found: SimulatedLatency, false_alarm: float
+) -> Iterator[dict[str, Any]]:
+    if math.isfinite(closed.variance()):
+        yield _row(model, f"{name} mean", name, None, unit, closed.mean(), found.mean_estimate(), false_alarm)
+    for level in LEVELS:
+        yield _quantile_row(model, name, unit, closed, found, level, false_alarm)
+
+
+def _reach(freedom: int, false_alarm: float) -> float:
+    return float(special.stdtrit(freedom, 1.0 - false_alarm / 2.0))
+
+
+def _row(
+    model: Model,
+    quantity: str,
+    metric: str,
+    level: float | None,
+    unit: str,
+    closed: float,
+    estimate: Estimate,
+    false_alarm: float,
+) -> dict[str, Any]:
+    accuracy = model.accuracy(metric, level)
+    reach = _reach(estimate.freedom, false_alarm)
+    allowed = reach * estimate.error + (accuracy.error or 0.0) * abs(closed) + 1e-9 * abs(closed)
+    low, high = estimate.interval()
+    seen = (reach + _reach(estimate.freedom, 2.0 * (1.0 - POWER))) * estimate.error + (accuracy.error or 0.0) * abs(closed)
+    return {
+        "quantity": quantity,
+        "unit": unit,
+        "closed_form": closed,
+        "simulated": estimate.value,
+        "low": low,
+        "high": high,
+        "smallest_error": seen / abs(closed) if closed else math.nan,
+        "accuracy": accuracy.label,
+        "verdict": "agrees" if abs(closed - estimate.value) <= allowed else "disagrees",
+    }
+
+
+def _quantile_row(
+    model: Model,
+    name: str,
+    unit: str,
+    closed: Distribution,
+    found: SimulatedLatency,
+    level: float,
+    false_alarm: float,
+) -> dict[str, Any]:
+    accuracy = model.accuracy(name, level)
+    error = accuracy.error or 0.0
+    quantile = float(closed.icdf(level))
+    freedom = len(found.batches) - 1
+    reach = _reach(freedom, false_alarm)
+    # The formula's quantile may be off by its stated error either way: some t in that range must fit the samples.
+    # The rounding of an atom's place must not count as a miss of its whole mass.
+    near, far = quantile * (1.0 - error) * (1 - 1e-12), quantile * (1.0 + error) * (1 + 1e-12)
+    most, least = found.ccdf_estimate(near), found.ccdf_estimate(far)
+    expected_most, expected_least = float(closed.ccdf(quantile * (1 - 1e-12))), float(closed.ccdf(quantile * (1 + 1e-12)))
+    too_low = most.value + reach * most.error < expected_least
+    too_high = least.value - reach * least.error > expected_most
+    low, high = found.interval(level)
+    width = _reach(freedom, 2.0 * (1.0 - POWER)) + reach
+    wide_low, wide_high = found.interval(level, confidence=1.0 - 2.0 * special.stdtr(freedom, -width))
+    seen = max(quantile - wide_low, wide_high - quantile, 0.0) + error * quantile
+    return {
+        "quantity": f"{name} p{100 * level:g}",
+        "unit": unit,
+        "closed_form": quantile,
+        "simulated": float(found.icdf(level)),
+        "low": low,
+        "high": high,
+        "smallest_error": seen / quantile if quantile else math.nan,
+        "accuracy": accuracy.label,
+        "verdict": "disagrees" if too_low or too_high else "agrees",
+    }
+
+
+def check_all(requests: int | None = None, seed: int = 0) -> bool:
+    """Verify every model at its defaults, print the tables, and tell whether all agree."""
+    from scaling_models import MODELS
+
+    agreed = True
+    for kind in MODELS:
+        table = verify(kind(), requests=requests, seed=seed)
+        print(f"\n{kind()!r}\n{table.to_string(index=False, float_format='{:.5g}'.format)}")
+        agreed &= bool((table.verdict == "agrees").all())
+    print("\nAll closed forms agree with their simulations." if agreed else "\nSOME CLOSED FORMS DISAGREE.")
+    return agreed

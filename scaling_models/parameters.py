@@ -1,0 +1,251 @@
+"""Parameters: one declaration gives default, legal domain, slider, unit, symbol and sentence."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import math
+import numbers
+from collections.abc import Callable
+from typing import Any, ClassVar, Self, dataclass_transform
+
+
+class Illegal(ValueError):
+    """What a domain says of a value that it refuses; the parameter puts its own name before it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Real:
+    """A real number in an interval whose ends may be open; infinity only where `high` is closed."""
+
+    low: float = 0.0
+    high: float = math.inf
+    open_low: bool = True
+    open_high: bool = True
+    measured: ClassVar[bool] = True  # its refusal names the unit
+
+    def convert(self, value: Any) -> float:
+        """`value` as a float, or `Illegal`."""
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise Illegal(f"must be a number in {self}")
+        number = float(value)
+        above = number > self.low if self.open_low else number >= self.low
+        below = number < self.high if self.open_high else number <= self.high
+        if not (above and below):
+            raise Illegal(f"must lie in {self}")
+        return number
+
+    def __str__(self) -> str:
+        return f"{'(' if self.open_low else '['}{self.low:g}, {self.high:g}{')' if self.open_high else ']'}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Integer:
+    """A whole number from `low` to `high`, both included."""
+
+    low: int = 1
+    high: int = 10**6
+    measured: ClassVar[bool] = True
+
+    def convert(self, value: Any) -> int:
+        """`value` as an int, or `Illegal`."""
+        whole = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if not (whole and float(value).is_integer() and self.low <= value <= self.high):
+            raise Illegal(f"must be a whole number in {self}")
+        return int(value)
+
+    def __str__(self) -> str:
+        return f"[{self.low}, {self.high}]"
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """One of a few named options."""
+
+    options: tuple[str, ...]
+    measured: ClassVar[bool] = False
+
+    def convert(self, value: Any) -> str:
+        """`value` itself, or `Illegal`."""
+        if value not in self.options:
+            raise Illegal(f"must be one of {self}")
+        return str(value)
+
+    def __str__(self) -> str:
+        return ", ".join(repr(option) for option in self.options)
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """A declared object of its own: one of `kinds()` in a drop-down, or whatever `adapt` makes of the value."""
+
+    about: str
+    base: Callable[[], type]
+    kinds: Callable[[], tuple[type[Declared], ...]]
+    adapt: Callable[[Any], Any] | None = None
+    measured: ClassVar[bool] = False
+
+    def convert(self, value: Any) -> Any:
+        """`value` adapted to the base class, or `Illegal`."""
+        adapted = self.adapt(value) if self.adapt else value
+        if not isinstance(adapted, self.base()):
+            raise Illegal(f"must be {self}")
+        return adapted
+
+    def __str__(self) -> str:
+        return self.about
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Several values of one domain, in order."""
+
+    item: Domain
+    least: int = 1
+    most: int = 10**6
+    measured: ClassVar[bool] = False
+
+    def convert(self, value: Any) -> tuple[Any, ...]:
+        """`value` as a tuple of converted items, or `Illegal`."""
+        if isinstance(value, str) or not hasattr(value, "__iter__"):
+            raise Illegal(f"must be {self}")
+        items = tuple(value)
+        if not self.least <= len(items) <= self.most:
+            raise Illegal(f"must have {self.least} to {self.most} items")
+        return tuple(self._item(position, item) for position, item in enumerate(items))
+
+    def _item(self, position: int, item: Any) -> Any:
+        try:
+            return self.item.convert(item)
+        except Illegal as refusal:
+            raise Illegal(f"[{position}] {refusal}") from None
+
+    def __str__(self) -> str:
+        return f"a tuple of {self.least} to {self.most} items, each {self.item}"
+
+
+Domain = Real | Integer | Choice | Record | Rows
+
+
+@dataclasses.dataclass(frozen=True)
+class Slider:
+    """The range that a panel offers: from `low` to `high` (in the parameter's unit), in even or geometric steps."""
+
+    low: float
+    high: float
+    step: float
+    log: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameter:
+    """A declaration; `name` is what users write, `field` where the value is kept."""
+
+    name: str
+    field: str
+    default: Any
+    domain: Domain
+    unit: str
+    symbol: str
+    about: str
+    slider: Slider | None
+
+    def check(self, owner: str, value: Any) -> Any:
+        """The value, converted, or a `ValueError` in a whole sentence."""
+        try:
+            return self.domain.convert(value)
+        except Illegal as refusal:
+            place, said = f"{owner}.{self.name}", str(refusal)
+            joint = "" if said.startswith("[") else " "
+            unit = f" {self.unit}" if self.unit and self.domain.measured else ""
+            raise ValueError(f"{place}{joint}{said}{unit}; got {_short(value)}") from None
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def parameter(
+    default: Any,
+    *,
+    domain: Domain,
+    unit: str = "",
+    symbol: str = "",
+    about: str,
+    slider: Slider | None = None,
+    alias: str | None = None,
+) -> Any:
+    """Declare a parameter of a `Declared` class; `alias` is its public name where the answer's name is taken."""
+    declared = dict(domain=domain, unit=unit, symbol=symbol, about=about, slider=slider, alias=alias)
+    return dataclasses.field(default=default, metadata=declared)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(parameter,))
+class Declared:
+    """Base of everything that is made of parameters: frozen, hashable, validated, with a `repr` that can be pasted."""
+
+    _declared: ClassVar[dict[str, Parameter]] = {}
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        dataclasses.dataclass(frozen=True, init=False, repr=False)(cls)
+        fields = dataclasses.fields(cls)  # type: ignore[arg-type]  # made a dataclass one line above
+        made = [_parameter(field) for field in fields if "domain" in field.metadata]
+        cls._declared = {each.name: each for each in made}
+        cls.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # what help() shows
+            [
+                inspect.Parameter(each.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=each.default)
+                for each in made
+            ]
+        )
+
+    def __init__(self, *values: Any, **named: Any) -> None:
+        given = self._bind(values, named)
+        owner = type(self).__name__
+        for name, each in self._declared.items():
+            object.__setattr__(self, each.field, each.check(owner, given.get(name, each.default)))
+        self._check()
+
+    @classmethod
+    def _bind(cls, values: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
+        names = list(cls._declared)
+        if len(values) > len(names):
+            raise TypeError(
+                f"{cls.__name__} takes {len(names)} parameters ({', '.join(names)}); got {len(values)}"
+            )
+        given = dict(zip(names, values, strict=False))
+        for name, value in named.items():
+            if name not in cls._declared:
+                raise TypeError(f"{cls.__name__} has no parameter {name!r}; it has {', '.join(names)}")
+            if name in given:
+                raise TypeError(f"{cls.__name__}.{name} is given twice")
+            given[name] = value
+        return given
+
+    def _check(self) -> None:
+        """Raise `ValueError` where the parameters contradict each other; subclasses say how."""
+
+    @classmethod
+    def parameters(cls) -> dict[str, Parameter]:
+        """The declarations by public name, in order."""
+        return cls._declared
+
+    def values(self) -> dict[str, Any]:
+        """The parameters' values by public name."""
+        return {name: getattr(self, each.field) for name, each in self._declared.items()}
+
+    def replace(self, **changes: Any) -> Self:
+        """The same with some parameters changed."""
+        return type(self)(**{**self.values(), **changes})
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{name}={value!r}" for name, value in self.values().items())
+        return f"{type(self).__name__}({inside})"
+
+
+def _parameter(field: dataclasses.Field[Any]) -> Parameter:
+    said = {key: value for key, value in field.metadata.items() if key != "alias"}
+    return Parameter(
+        name=field.metadata["alias"] or field.name, field=field.name, default=field.default, **said
+    )

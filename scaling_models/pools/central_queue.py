@@ -1,0 +1,38 @@
+"""One queue before all slots of the pool: what an ideal load balancer comes to."""
+
+from __future__ import annotations
+
+from scaling_models.answers import Simulation
+from scaling_models.latency import Distribution
+from scaling_models.montecarlo.pools import simulate_central, traffic
+from scaling_models.parameters import Integer, Slider, parameter
+from scaling_models.pools.pool import Pool
+
+
+class CentralQueue(Pool):
+    """One FIFO queue for all `servers x workers` slots: M/M/c, c = servers x workers.
+
+    P(wait) = C(c, a), wait ~ Exp(c mu - lambda) given that there is one. Exact for exponential service; other
+    services raise `NoClosedForm` and can be simulated. In HAProxy: any balance with maxconn on the servers.
+    Erlang 1917; Cooper, Introduction to Queueing Theory, section 3.3.
+    """
+
+    workers: int = parameter(
+        1, domain=Integer(1, 10**4), unit="workers", symbol="k", about="slots of each server", slider=Slider(1, 32, 1)
+    )
+
+    @property
+    def _queues(self) -> int:
+        return 1
+
+    @property
+    def _slots(self) -> int:
+        return self.servers * self.workers
+
+    def simulate(
+        self, requests: int = 200_000, seed: int = 0, *, gaps: Distribution | None = None, chunk: int | None = None
+    ) -> Simulation:
+        """Kiefer and Wolfowitz's recursion over lanes; `gaps` gives arrivals another shape than Poisson."""
+        flow = traffic(self.arrival_rate, self.service, seed, gaps)
+        run = simulate_central(flow, self._slots, self.utilization, requests, chunk)
+        return self._simulation(run, requests, seed)

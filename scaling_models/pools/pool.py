@@ -1,0 +1,129 @@
+"""What all pools share: the workload's parameters, utilization, and the answers in terms of the latency."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+from scaling_models.answers import Accuracy, Assumption, Model, NoClosedForm, Simulation, answer
+from scaling_models.latency import Deterministic, Distribution, Exponential, Never, latency_parameter, mixture
+from scaling_models.montecarlo.estimates import Estimate
+from scaling_models.montecarlo.pools import PoolRun
+from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.pools.erlang import erlang_c
+from scaling_models.pools.responses import ErlangResponse
+
+SIMULATED = Accuracy("simulated", None, "no closed form yet for a service that is not exponential")
+
+
+class Pool(Model):
+    """Base of the pools: requests arrive at `arrival_rate` and each wants a `service` from one of `servers`.
+
+    A subclass says how many queues there are and how many slots stand behind each; every queue is an M/M/c then.
+    """
+
+    arrival_rate: float = parameter(
+        800.0,
+        domain=Real(),
+        unit="requests/s",
+        symbol="λ",
+        about="requests arriving a second",
+        slider=Slider(10, 2000, 10),
+    )
+    servers: int = parameter(
+        10, domain=Integer(1, 10**6), unit="servers", symbol="N", about="servers in the pool", slider=Slider(1, 100, 1)
+    )
+    service: Distribution = latency_parameter(
+        Exponential(0.010), symbol="S", about="the time that a request occupies a slot"
+    )
+
+    _assumptions: ClassVar[tuple[Assumption, ...]] = (
+        Assumption("Poisson arrivals", "optimistic if arrivals are bursty"),
+        Assumption("service times independent of each other and of the load", "optimistic if servers slow under load"),
+        Assumption("equal servers that never fail", "optimistic if one is slow or down"),
+        Assumption("nobody gives up or retries", "pessimistic if requests are abandoned, optimistic if retried"),
+    )
+
+    @property
+    def _queues(self) -> int:
+        """How many queues share the arrivals."""
+        raise NotImplementedError
+
+    @property
+    def _slots(self) -> int:
+        """How many slots stand behind each queue."""
+        raise NotImplementedError
+
+    @property
+    def _exponential_rate(self) -> float:
+        """The service rate 1/s, where the closed form holds: where the service is exponential."""
+        shape = self.service.scv
+        if not (self.service == Exponential(self.service.mean())):
+            raise NoClosedForm(
+                f"{type(self).__name__} has a closed form for exponential service only (so far); this service has "
+                f"scv {shape:.3g}: simulate it"
+            )
+        return 1.0 / self.service.mean()
+
+    @property
+    def _drain(self) -> float:
+        """The rate at which a queue with all slots busy empties (1/s); not positive when overloaded."""
+        return self._slots / self.service.mean() - self.arrival_rate / self._queues
+
+    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+        """Exact for exponential service; elsewhere only the load is known, and the rest is simulated."""
+        declared = super().accuracy(metric, level)
+        free = metric in ("utilization", "offered_load")
+        return declared if free or self.service == Exponential(self.service.mean()) else SIMULATED
+
+    @answer("", "share of the slots' time that is busy: arrival rate x mean service / slots; above 1 overloaded")
+    def utilization(self) -> float:
+        """rho = lambda E[S] / (number of slots)."""
+        return self.offered_load / (self._queues * self._slots)
+
+    @answer("erlangs", "mean number of slots that the arrivals would occupy")
+    def offered_load(self) -> float:
+        """a = lambda E[S]."""
+        return self.arrival_rate * self.service.mean()
+
+    @answer("", "share of the requests that find no slot free")
+    def probability_of_wait(self) -> float:
+        """Erlang C of one queue; 1 at overload."""
+        self._exponential_rate  # noqa: B018  # refuses other services
+        return float(erlang_c(self._slots, self.offered_load / self._queues))
+
+    @answer("s", "time before a slot takes the request")
+    def wait(self) -> Distribution:
+        """Zero with probability 1 - C, else exponential with rate c mu - lambda."""
+        chance = self.probability_of_wait
+        if self._drain <= 0:
+            return Never()
+        return mixture((1.0 - chance, chance), (Deterministic(0.0), Exponential(1.0 / self._drain)))
+
+    @answer("s", "time from arrival to reply: wait and service")
+    def latency(self) -> Distribution:
+        """The wait plus an independent service: see `ErlangResponse`."""
+        rate = self._exponential_rate
+        if self._drain <= 0:
+            return Never()
+        return ErlangResponse(rate, self._drain, self.probability_of_wait)
+
+    @answer("requests", "mean number of requests in the pool, waiting or served")
+    def in_flight(self) -> float:
+        """Little's law: lambda E[T]."""
+        mean = self.latency.mean()
+        return self.arrival_rate * mean if math.isfinite(mean) else math.inf
+
+    def _simulation(self, run: PoolRun, requests: int, seed: int) -> Simulation:
+        mean = run.latency.mean_estimate()
+        rate = self.arrival_rate
+        return Simulation(
+            self,
+            requests,
+            seed,
+            utilization=run.utilization,
+            probability_of_wait=run.probability_of_wait,
+            wait=run.wait,
+            latency=run.latency,
+            in_flight=Estimate(rate * mean.value, rate * mean.error, mean.freedom),
+        )

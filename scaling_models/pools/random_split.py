@@ -1,0 +1,32 @@
+"""Requests to servers at random: the balancer that balances nothing, to compare with."""
+
+from __future__ import annotations
+
+from scaling_models.answers import Simulation
+from scaling_models.latency import Distribution
+from scaling_models.montecarlo.pools import simulate_random_split, traffic
+from scaling_models.pools.pool import Pool
+
+
+class RandomSplit(Pool):
+    """Each request to one of the servers at random, each server one FIFO queue: N times M/M/1.
+
+    Thinning leaves Poisson arrivals of rate lambda / N, so the latency is exponential with rate mu - lambda / N. Exact
+    for exponential service; other services raise `NoClosedForm` and can be simulated. Cooper, section 3.3, c = 1.
+    """
+
+    @property
+    def _queues(self) -> int:
+        return self.servers
+
+    @property
+    def _slots(self) -> int:
+        return 1
+
+    def simulate(
+        self, requests: int = 1_000_000, seed: int = 0, *, gaps: Distribution | None = None
+    ) -> Simulation:
+        """One long run, every request dealt to a server; `gaps` gives arrivals another shape than Poisson."""
+        flow = traffic(self.arrival_rate, self.service, seed, gaps)
+        run = simulate_random_split(flow, self.servers, self.utilization, requests)
+        return self._simulation(run, requests, seed)

@@ -49,7 +49,7 @@ def moments(latency: Distribution) -> tuple[float, float]:
     if latency.lost > 0 or latency.tail_index <= 1:
         return math.inf, math.inf
     start = latency.support[0]
-    cuts = _far(latency, np.union1d(latency.cuts, [start]))
+    cuts = _far(latency, np.union1d(latency.cuts[latency.cuts > start], [start]))
     t, w = panels(cuts)
     tail = latency._ccdf(t) * w
     beyond = float(tail.sum())

@@ -47,6 +47,16 @@ def from_batches(values: ArrayLike) -> Estimate:
     return Estimate(float(each.mean()), spread / math.sqrt(len(each)), len(each) - 1)
 
 
+def proportion(shares: ArrayLike, size: int) -> Estimate:
+    """The mean of batch shares, of `size` trials in all; its error is never less than independent trials would have.
+
+    (Where an event never happened, or always, batches do not differ, and yet its rate is known to about 1/size only.)
+    """
+    found = from_batches(shares)
+    p = min(max(found.value, 1.0 / size), 1.0 - 1.0 / size)
+    return dataclasses.replace(found, error=max(found.error, math.sqrt(p * (1.0 - p) / size)))
+
+
 class SimulatedLatency:
     """A latency as simulated: batches of samples (batches, samples) in seconds, with the faces of a distribution.
 
@@ -90,9 +100,7 @@ class SimulatedLatency:
         """P(T > t) with its error, never less than independent samples of that probability would have."""
         width = self.batches.shape[1]
         above = [width - int(np.searchsorted(row, t, side="right")) for row in self._sorted_batches]
-        found = from_batches(np.array(above) / width)
-        p = min(max(found.value, 1.0 / self.size), 1.0 - 1.0 / self.size)
-        return dataclasses.replace(found, error=max(found.error, math.sqrt(p * (1.0 - p) / self.size)))
+        return proportion(np.array(above) / width, self.size)
 
     def ccdf(self, t: ArrayLike) -> Any:
         """The share of samples above t."""
@@ -112,10 +120,13 @@ class SimulatedLatency:
         return np.asarray(self.icdf(np.asarray(levels or (50.0, 95.0, 99.0)) / 100.0))
 
     def interval(self, q: float, confidence: float = 0.95) -> tuple[float, float]:
-        """An interval of the quantile: where the interval of the ccdf there meets the samples again."""
-        level = 1.0 - float(self.ccdf_estimate(float(self.icdf(q))).value)
-        half = student(confidence, len(self.batches) - 1) * self.ccdf_estimate(float(self.icdf(q))).error
-        low, high = min(q, level) - half, max(q, level) + half
+        """An interval of the quantile by order statistics: the quantiles as far above and below q as the share of
+        samples beyond it errs, which for dependent samples is more than the binomial error."""
+        beyond = self.ccdf_estimate(float(self.icdf(q)))
+        alone = beyond.value * (1.0 - beyond.value) / self.size
+        inflation = max(1.0, beyond.error**2 / alone) if alone > 0 else 1.0
+        half = student(confidence, len(self.batches) - 1) * math.sqrt(q * (1.0 - q) / self.size * inflation)
+        low, high = q - half, q + half
         return (
             float(self.icdf(low)) if low > 0 else float(self._sorted[0]),
             float(self.icdf(high)) if high < 1 else math.inf,

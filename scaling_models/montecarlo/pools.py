@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from scaling_models.latency import Distribution, Exponential
 from scaling_models.montecarlo import settling
-from scaling_models.montecarlo.estimates import Estimate, NotSettled, SimulatedLatency, from_batches
+from scaling_models.montecarlo.estimates import Estimate, NotSettled, SimulatedLatency, from_batches, proportion
 from scaling_models.montecarlo.queues import central_waits, fifo_waits
 from scaling_models.montecarlo.streams import stream
 
@@ -95,7 +95,7 @@ def simulate_central(
         SimulatedLatency(_batched(waits[order])),
         SimulatedLatency(_batched(latencies[order])),
         from_batches(busy),
-        from_batches(some),
+        proportion(some, length * lanes),
     )
     settling.check(run.latency, run.wait, start)
     return run
@@ -178,7 +178,7 @@ def _long_run(flow: Traffic, servers: int, start: settling.Start, requests: int,
         some[at] += (waits > 0).mean() / blocks
     wait, latency = (np.concatenate(column).reshape(batches, -1) for column in zip(*rows, strict=True))
     run = PoolRun(
-        SimulatedLatency(wait), SimulatedLatency(latency), from_batches(busy / time / servers), from_batches(some)
+        SimulatedLatency(wait), SimulatedLatency(latency), from_batches(busy / time / servers), proportion(some, requests)
     )
     settling.check(run.latency, run.wait, start)
     return run

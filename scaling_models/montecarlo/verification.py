@@ -75,6 +75,8 @@ def _compare_latency(
     if math.isfinite(closed.variance()):
         yield _row(model, f"{name} mean", name, None, unit, closed.mean(), found.mean_estimate(), false_alarm)
     for level in LEVELS:
+        if model.accuracy(name, level).error is None:  # no usable formula there
+            continue
         yield _quantile_row(model, name, unit, closed, found, level, false_alarm)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from scaling_models.answers import Simulation
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.pools import simulate_central, traffic
+from scaling_models.montecarlo.stalls import stalled_waits
 from scaling_models.parameters import Integer, Slider, parameter
-from scaling_models.pools.pool import Pool
+from scaling_models.pools.pool import Array, Pool
 
 
 class CentralQueue(Pool):
@@ -28,6 +29,9 @@ class CentralQueue(Pool):
     @property
     def _slots(self) -> int:
         return self.servers * self.workers
+
+    def _stalled(self, arrivals: Array, services: Array, at: float, length: float) -> Array:
+        return stalled_waits(arrivals, services, self._slots, at, length)
 
     def simulate(
         self, requests: int = 200_000, seed: int = 0, *, gaps: Distribution | None = None, chunk: int | None = None

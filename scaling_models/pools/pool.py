@@ -5,14 +5,20 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
-from scaling_models.answers import Accuracy, Assumption, Model, NoClosedForm, Simulation, answer
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling_models.answers import Accuracy, Assumption, Model, NoClosedForm, Simulation, Timeline, answer
 from scaling_models.latency import Deterministic, Distribution, Exponential, Never, latency_parameter, mixture
 from scaling_models.montecarlo.estimates import Estimate
-from scaling_models.montecarlo.pools import PoolRun
+from scaling_models.montecarlo.pools import PoolRun, traffic
+from scaling_models.montecarlo.stalls import in_flight
 from scaling_models.parameters import Integer, Real, Slider, parameter
 from scaling_models.pools.erlang import erlang_c
 from scaling_models.pools.responses import ErlangResponse
 
+Array = NDArray[np.float64]
+MOST_DRAWN = 20_000  # requests of a timeline
 SIMULATED = Accuracy("simulated", None, "no closed form yet for a service that is not exponential")
 
 
@@ -113,6 +119,36 @@ class Pool(Model):
         """Little's law: lambda E[T]."""
         mean = self.latency.mean()
         return self.arrival_rate * mean if math.isfinite(mean) else math.inf
+
+    def _stalled(self, arrivals: Array, services: Array, at: float, length: float) -> Array:
+        """Waits of the given requests where every slot stands still for `length` from `at` on."""
+        raise NotImplementedError
+
+    def timeline(self, seed: int = 0) -> Timeline:
+        """Every slot stands still for a second (less in a huge pool, more in a slow one): how long until it is over?"""
+        if self._drain <= 0:
+            raise ValueError(f"utilization is {self.utilization:.2f}: overloaded, the queue grows with nothing breaking")
+        stall = min(max(1.0, 20.0 * self.service.mean()), MOST_DRAWN / 20.0 / self.arrival_rate)
+        horizon = min(stall * (2.0 + 1.5 / (1.0 - self.utilization)), MOST_DRAWN / self.arrival_rate)
+        draws = traffic(self.arrival_rate, self.service, seed)
+        services, gaps = draws.draw((2,), (int(self.arrival_rate * horizon) + 1,))
+        arrivals = np.cumsum(gaps)
+        done = arrivals + services + self._stalled(arrivals, services, stall, stall)
+        times = np.linspace(0.0, float(arrivals[-1]), 400)
+        count = in_flight(arrivals, done, times)
+        ordinary = self.offered_load + float(erlang_c(self._slots, self.offered_load / self._queues)) * (
+            self.utilization / (1.0 - self.utilization) * self._queues
+        )
+        over = times[(times > 2 * stall) & (count <= ordinary)]
+        last = f"{over[0] - 2 * stall:.2g} s later" if over.size else "not within this picture"
+        return Timeline(
+            f"A stall of {stall:.2g} s at {self.utilization:.0%} load leaves {count.max():.0f} requests in the pool "
+            f"(usually {ordinary:.0f}); back to usual {last}",
+            times,
+            {"requests in the pool": count},
+            "requests",
+            ((stall, "all slots stall"), (2 * stall, "they resume")),
+        )
 
     def _simulation(self, run: PoolRun, requests: int, seed: int) -> Simulation:
         mean = run.latency.mean_estimate()

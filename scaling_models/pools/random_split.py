@@ -5,7 +5,9 @@ from __future__ import annotations
 from scaling_models.answers import Simulation
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.pools import simulate_random_split, traffic
-from scaling_models.pools.pool import Pool
+from scaling_models.montecarlo.stalls import dealt_stalled_waits
+from scaling_models.montecarlo.streams import stream
+from scaling_models.pools.pool import Array, Pool
 
 
 class RandomSplit(Pool):
@@ -22,6 +24,10 @@ class RandomSplit(Pool):
     @property
     def _slots(self) -> int:
         return 1
+
+    def _stalled(self, arrivals: Array, services: Array, at: float, length: float) -> Array:
+        chosen = stream(0, 3).integers(0, self.servers, len(arrivals))
+        return dealt_stalled_waits(arrivals, services, chosen, self.servers, at, length)
 
     def simulate(
         self, requests: int = 1_000_000, seed: int = 0, *, gaps: Distribution | None = None

@@ -1,1 +1,20 @@
-MODELS = ()
+"""Partitioned data: which shard is hot, and what that costs. A new model is one file and one line in MODELS."""
+
+from scaling_models.shards.hotspot import HottestShare, ShareOfOne
+from scaling_models.shards.placement import EvenHash, Placement
+from scaling_models.shards.popularity import Popularity, Zipf, harmonic
+from scaling_models.shards.shard_load import ShardLoad
+
+MODELS = (ShardLoad,)
+
+__all__ = [
+    "MODELS",
+    "EvenHash",
+    "HottestShare",
+    "Placement",
+    "Popularity",
+    "ShardLoad",
+    "ShareOfOne",
+    "Zipf",
+    "harmonic",
+]

@@ -1,0 +1,28 @@
+"""Simulated placements: every key dealt to a shard, many times over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from scaling_models.montecarlo.streams import stream
+
+Array = NDArray[np.float64]
+Place = Callable[[int, int, np.random.Generator], NDArray[Any]]
+
+
+def shard_loads(shares: Array, shards: int, place: Place, placements: int, seed: int) -> Array:
+    """The load share of every shard (placements, shards), each placement from its own stream.
+
+    `shares` are the keys' shares of the requests, `place(keys, shards, rng)` answers the shard of every key.
+    """
+    loads = np.empty((placements, shards))
+    work = placements * len(shares)
+    for i in tqdm(range(placements), desc="placements", delay=1.0, leave=False, disable=work < 1e8):
+        chosen = place(len(shares), shards, stream(seed, i))
+        loads[i] = np.bincount(chosen, weights=shares, minlength=shards)
+    return loads

@@ -1,0 +1,131 @@
+"""Keys of unequal popularity on shards: how much of the load the hottest shard draws, and what that costs."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from scaling_models.answers import Accuracy, Assumption, Model, Simulation, Timeline, answer
+from scaling_models.latency import Distribution
+from scaling_models.montecarlo.estimates import Estimate, SimulatedLatency, from_batches
+from scaling_models.montecarlo.placements import shard_loads
+from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.shards.hotspot import HottestShare, ShareOfOne
+from scaling_models.shards.placement import PLACEMENT, EvenHash, Placement
+from scaling_models.shards.popularity import POPULARITY, Popularity, Zipf
+
+MEASURED = "exponents 0 to 2.5, 2 to 1,024 shards, 1,000 to 1,000,000 keys; a p99 up to 3.5%"
+MEAN_ERROR = Accuracy("within 3%", 0.006, MEASURED)
+QUANTILE_ERROR = Accuracy("within 3%", 0.02, MEASURED)
+FEW = 1000
+FEW_MEAN = Accuracy("within 15%", 0.04, f"fewer than {FEW:,} keys")
+FEW_QUANTILE = Accuracy("simulated", None, f"fewer than {FEW:,} keys: a quantile may be off by a whole key; simulate")
+BATCHES = 40
+
+
+class ShardLoad(Model):
+    """Requests for keys of unequal popularity, the keys placed on shards: the law of one shard's share of the load,
+    and of the hottest shard's (see `HottestShare`).
+
+    The hottest shard saturates first: at throughput capacity / hottest share the service stops scaling, however
+    many shards stand beside it; no number of shards beats capacity / share of the hottest key.
+    """
+
+    shards: int = parameter(
+        64, domain=Integer(1, 10**6), unit="shards", symbol="N", about="how many shards", slider=Slider(1, 256, 1)
+    )
+    popularity: Popularity = parameter(Zipf(), domain=POPULARITY, about="how popular keys are")
+    placement: Placement = parameter(EvenHash(), domain=PLACEMENT, about="how keys are put on shards")
+    capacity: float = parameter(
+        1000.0,
+        domain=Real(),
+        unit="requests/s",
+        symbol="μ",
+        about="what one shard can serve",
+        slider=Slider(100, 10_000, 100),
+    )
+
+    headline: ClassVar[str] = "hottest_share"
+    _assumptions: ClassVar[tuple[Assumption, ...]] = (
+        Assumption("keys placed evenly and independently", "optimistic if neighbouring keys share a shard, as in ranges"),
+        Assumption("popularity stands still", "optimistic if hot keys change: each change deals the cards again"),
+        Assumption("every request costs the same", "optimistic if hot keys are also large"),
+    )
+
+    @answer("", "share of the load on one given shard")
+    def share(self) -> Distribution:
+        """Mean 1/N, CV^2 = (N - 1) sum p_k^2."""
+        return ShareOfOne(self.shards, self.popularity)
+
+    @answer("", "share of the load on the hottest shard", QUANTILE_ERROR)
+    def hottest_share(self) -> Distribution:
+        """The largest of the N shares of a placement."""
+        return HottestShare(self.shards, self.popularity)
+
+    @answer("times the mean", "load of the hottest shard over the mean shard's", QUANTILE_ERROR)
+    def imbalance(self) -> Distribution:
+        """N times the hottest share."""
+        return self.hottest_share * self.shards
+
+    @answer("shards", "how many evenly loaded shards would carry as much: one over the mean hottest share", MEAN_ERROR)
+    def effective_shards(self) -> float:
+        """1 / E[hottest share]."""
+        return 1.0 / self.hottest_share.mean()
+
+    @answer("requests/s", "throughput at which the hottest shard (of mean share) saturates", MEAN_ERROR)
+    def saturation_throughput(self) -> float:
+        """capacity / E[hottest share]."""
+        return self.capacity * self.effective_shards
+
+    @answer("requests/s", "throughput that no number of shards can pass: the hottest key fills a shard of its own")
+    def throughput_ceiling(self) -> float:
+        """capacity / p_1."""
+        return self.capacity / float(self.popularity.top(1)[0])
+
+    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+        """As declared; the mean of the hottest share is nearer than its quantiles, and few keys are rough."""
+        declared = super().accuracy(metric, level)
+        if declared.label == "exact":
+            return declared
+        if self.popularity.size < FEW:
+            return FEW_QUANTILE if level is not None else FEW_MEAN
+        return MEAN_ERROR if level is None else QUANTILE_ERROR
+
+    def simulate(self, requests: int = 400, seed: int = 0) -> Simulation:
+        """`requests` placements (40 at least), each of all the keys: exact but for chance."""
+        if requests < BATCHES:
+            raise ValueError(f"ShardLoad.simulate: requests (placements) must lie in [{BATCHES}, inf); got {requests}")
+        count = requests // BATCHES * BATCHES
+        loads = shard_loads(self.popularity.shares(), self.shards, self.placement.place, count, seed)
+        hottest = loads.max(axis=1).reshape(BATCHES, -1)
+        mean = from_batches(hottest.mean(axis=1))
+        effective = Estimate(1.0 / mean.value, mean.error / mean.value**2, mean.freedom)
+        saturation = Estimate(self.capacity * effective.value, self.capacity * effective.error, mean.freedom)
+        return Simulation(
+            self,
+            requests,
+            seed,
+            share=SimulatedLatency(loads.reshape(BATCHES, -1)),
+            hottest_share=SimulatedLatency(hottest),
+            imbalance=SimulatedLatency(hottest * self.shards),
+            effective_shards=effective,
+            saturation_throughput=saturation,
+        )
+
+    def timeline(self, seed: int = 0) -> Timeline:
+        """Throughput grows steadily for a minute, to all that the shards could serve together: who is full first?"""
+        loads = np.sort(shard_loads(self.popularity.shares(), self.shards, self.placement.place, 1, seed)[0])
+        times = np.linspace(0.0, 60.0, 241)
+        offered = times / 60.0 * self.capacity * self.shards
+        busy = {"hottest": loads[-1], "median": float(np.median(loads)), "coldest": loads[0]}
+        full = 60.0 / (self.shards * loads[-1])
+        at = self.capacity / loads[-1]
+        return Timeline(
+            f"The hottest shard is full at {at:,.0f} requests/s, {100 / (self.shards * loads[-1]):.0f}% of what the "
+            f"{self.shards} shards could serve together",
+            times,
+            {f"{name} shard": share * offered / self.capacity for name, share in busy.items()},
+            "utilization",
+            ((float(full), "hottest shard full"),),
+        )

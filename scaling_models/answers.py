@@ -97,7 +97,7 @@ class Model(Declared):
         return self._answer(metric).accuracy
 
     def assumptions(self, metric: str | None = None) -> tuple[Assumption, ...]:
-        """What the model takes for granted, each with the direction of its error; of all metrics unless one is named."""
+        """What the model takes for granted, and which way it errs; of all metrics unless one is named."""
         if metric is not None:
             self._answer(metric)
         return self._assumptions

@@ -10,6 +10,11 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Self, dataclass_transform
 
 
+def is_number(value: Any) -> bool:
+    """Whether it is a real number (True and False are not)."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
 class Illegal(ValueError):
     """What a domain says of a value that it refuses; the parameter puts its own name before it."""
 
@@ -26,7 +31,7 @@ class Real:
 
     def convert(self, value: Any) -> float:
         """`value` as a float, or `Illegal`."""
-        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        if not is_number(value):
             raise Illegal(f"must be a number in {self}")
         number = float(value)
         above = number > self.low if self.open_low else number >= self.low
@@ -49,8 +54,7 @@ class Integer:
 
     def convert(self, value: Any) -> int:
         """`value` as an int, or `Illegal`."""
-        whole = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        if not (whole and float(value).is_integer() and self.low <= value <= self.high):
+        if not (is_number(value) and float(value).is_integer() and self.low <= value <= self.high):
             raise Illegal(f"must be a whole number in {self}")
         return int(value)
 
@@ -167,8 +171,8 @@ def _short(value: Any) -> str:
 
 
 def parameter(
-    default: Any,
     *,
+    default: Any,
     domain: Domain,
     unit: str = "",
     symbol: str = "",
@@ -177,7 +181,7 @@ def parameter(
     alias: str | None = None,
 ) -> Any:
     """Declare a parameter of a `Declared` class; `alias` is its public name where the answer's name is taken."""
-    declared = dict(domain=domain, unit=unit, symbol=symbol, about=about, slider=slider, alias=alias)
+    declared = {"domain": domain, "unit": unit, "symbol": symbol, "about": about, "slider": slider, "alias": alias}
     return dataclasses.field(default=default, metadata=declared)
 
 
@@ -211,9 +215,7 @@ class Declared:
     def _bind(cls, values: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
         names = list(cls._declared)
         if len(values) > len(names):
-            raise TypeError(
-                f"{cls.__name__} takes {len(names)} parameters ({', '.join(names)}); got {len(values)}"
-            )
+            raise TypeError(f"{cls.__name__} takes {len(names)} parameters ({', '.join(names)}); got {len(values)}")
         given = dict(zip(names, values, strict=False))
         for name, value in named.items():
             if name not in cls._declared:
@@ -246,6 +248,5 @@ class Declared:
 
 def _parameter(field: dataclasses.Field[Any]) -> Parameter:
     said = {key: value for key, value in field.metadata.items() if key != "alias"}
-    return Parameter(
-        name=field.metadata["alias"] or field.name, field=field.name, default=field.default, **said
-    )
+    default = field.metadata["domain"].convert(field.default)
+    return Parameter(name=field.metadata["alias"] or field.name, field=field.name, default=default, **said)

@@ -1,7 +1,7 @@
 """Distributions of non-negative times, and their algebra."""
 
 from scaling_models.latency.adapters import Scipy, as_latency
-from scaling_models.latency.algebra import LATENCY, Hedge, KOfN, Mixture, Scaled, Shifted, latency_parameter
+from scaling_models.latency.algebra import LATENCY, Hedge, KOfN, Mixture, Scaled, Shifted
 from scaling_models.latency.distribution import Distribution
 from scaling_models.latency.kinds import Erlang, Exponential, Hyperexponential, LogNormal, Pareto, Uniform
 from scaling_models.latency.operations import fastest, hedge, k_of_n, mixture, slowest
@@ -36,7 +36,6 @@ __all__ = [
     "fastest",
     "hedge",
     "k_of_n",
-    "latency_parameter",
     "mixture",
     "slowest",
 ]

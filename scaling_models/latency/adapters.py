@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import functools
 import math
-import numbers
 from typing import Any
 
 import numpy as np
 
 from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.points import Deterministic
-from scaling_models.parameters import Illegal, Record, parameter
+from scaling_models.parameters import Illegal, Record, is_number, parameter
 
 
 def as_latency(value: Any) -> Any:
     """A distribution as it is, a number of seconds as a constant, a SciPy distribution adapted; else unchanged."""
     if isinstance(value, Distribution):
         return value
-    if isinstance(value, numbers.Real) and not isinstance(value, bool):
-        return Deterministic(value)
+    if is_number(value):
+        return Deterministic(float(value))
     if hasattr(value, "icdf") and hasattr(value, "sample"):
         return Scipy(_New(value))
     if hasattr(value, "ppf") and hasattr(value, "rvs"):
@@ -74,7 +73,7 @@ class Scipy(Distribution):
     """A SciPy distribution of a non-negative time in seconds, with the answers of a latency."""
 
     law: Any = parameter(
-        None,
+        default=None,
         domain=Record("a SciPy distribution", base=lambda: object, kinds=lambda: ()),
         about="the SciPy distribution",
     )

@@ -30,17 +30,12 @@ def _kinds() -> tuple[Any, ...]:
     return KINDS
 
 
-def latency_parameter(default: Any, *, about: str, symbol: str = "") -> Any:
-    """Declare a parameter that is a latency: a drop-down of kinds with the sliders of the chosen kind."""
-    return parameter(as_latency(default), domain=LATENCY, unit="s", symbol=symbol, about=about)
-
-
 class Shifted(Distribution):
     """A latency and a constant: T + by."""
 
-    distribution: Distribution = latency_parameter(0.010, about="the time that is shifted")
+    distribution: Distribution = parameter(default=0.010, domain=LATENCY, unit="s", about="the time that is shifted")
     by: float = parameter(
-        0.005,
+        default=0.005,
         domain=Real(low=-math.inf),
         unit="s",
         symbol="d",
@@ -126,10 +121,8 @@ class Shifted(Distribution):
 class Scaled(Distribution):
     """A latency times a constant: factor T."""
 
-    distribution: Distribution = latency_parameter(0.010, about="the time that is scaled")
-    factor: float = parameter(
-        2.0, domain=Real(), symbol="a", about="the factor", slider=Slider(0.5, 10, 0.5)
-    )
+    distribution: Distribution = parameter(default=0.010, domain=LATENCY, unit="s", about="the time that is scaled")
+    factor: float = parameter(default=2.0, domain=Real(), symbol="a", about="the factor", slider=Slider(0.5, 10, 0.5))
 
     @property
     def support(self) -> tuple[float, float]:
@@ -243,10 +236,10 @@ class Mixture(Composed):
     """One of several latencies, chosen with given weights: ccdf sum w_i S_i(t)."""
 
     weights: tuple[float, ...] = parameter(
-        (0.5, 0.5), domain=Rows(Real(open_low=False)), symbol="w", about="how often each part is the one"
+        default=(0.5, 0.5), domain=Rows(Real(open_low=False)), symbol="w", about="how often each part is the one"
     )
     distributions: tuple[Distribution, ...] = parameter(
-        (as_latency(0.005), as_latency(0.020)), domain=Rows(LATENCY), unit="s", about="the parts"
+        default=(as_latency(0.005), as_latency(0.020)), domain=Rows(LATENCY), unit="s", about="the parts"
     )
 
     def _check(self) -> None:
@@ -307,7 +300,7 @@ class Mixture(Composed):
     def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         which = rng.choice(len(self._pairs), size=shape, p=[w for w, _ in self._pairs])
         drawn = np.stack([part._draw(shape, rng) for part in self._parts])
-        return np.take_along_axis(drawn, which[None], axis=0)[0]
+        return np.asarray(np.take_along_axis(drawn, which[None], axis=0)[0])
 
 
 class KOfN(Composed):
@@ -318,10 +311,10 @@ class KOfN(Composed):
     """
 
     k: int = parameter(
-        1, domain=Integer(1, 10**6), symbol="k", about="how many have to end", slider=Slider(1, 10, 1)
+        default=1, domain=Integer(1, 10**6), symbol="k", about="how many have to end", slider=Slider(1, 10, 1)
     )
     distributions: tuple[Distribution, ...] = parameter(
-        (as_latency(0.005), as_latency(0.020)), domain=Rows(LATENCY), unit="s", about="the n parts"
+        default=(as_latency(0.005), as_latency(0.020)), domain=Rows(LATENCY), unit="s", about="the n parts"
     )
 
     def _check(self) -> None:
@@ -386,7 +379,7 @@ class KOfN(Composed):
 
     def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         drawn = np.stack([part._draw(shape, rng) for part in self.distributions])
-        return np.partition(drawn, self.k - 1, axis=0)[self.k - 1]
+        return np.asarray(np.partition(drawn, self.k - 1, axis=0)[self.k - 1])
 
 
 class Hedge(Composed):
@@ -395,9 +388,9 @@ class Hedge(Composed):
     The copy draws its own, independent time. Where the time belongs to the job (a large answer), a copy gains less.
     """
 
-    distribution: Distribution = latency_parameter(0.010, about="the time of either copy")
+    distribution: Distribution = parameter(default=0.010, domain=LATENCY, unit="s", about="the time of either copy")
     after: float = parameter(
-        0.020,
+        default=0.020,
         domain=Real(open_low=False),
         unit="s",
         symbol="d",

@@ -32,7 +32,7 @@ def at_least(
     state[0] = 1.0
     for p, count in zip(values, copies, strict=True):
         state = _add_single(state, p) if count == 1 else _add_group(state, p, count)
-    return np.clip(state[least], 0.0, 1.0)
+    return np.asarray(np.clip(state[least], 0.0, 1.0))
 
 
 def _add_single(state: NDArray[np.float64], p: NDArray[np.float64]) -> NDArray[np.float64]:

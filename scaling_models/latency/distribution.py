@@ -97,9 +97,7 @@ class Distribution(Declared):
         wanted = np.asarray(levels or (50.0, 95.0, 99.0), dtype=float)
         outside = wanted[~((wanted >= 0) & (wanted <= 100))]
         if outside.size:
-            raise ValueError(
-                f"{type(self).__name__}.percentiles must lie in [0, 100] per cent; got {outside[0]}"
-            )
+            raise ValueError(f"{type(self).__name__}.percentiles must lie in [0, 100] per cent; got {outside[0]}")
         return np.asarray(self.icdf(wanted / 100.0))
 
     @classmethod
@@ -113,9 +111,7 @@ class Distribution(Declared):
         levels = np.asarray(given, dtype=float)
         outside = levels[~((levels >= 0) & (levels <= 1))]
         if outside.size:
-            raise ValueError(
-                f"{type(self).__name__}: the level {name} must lie in [0, 1]; got {outside.flat[0]}"
-            )
+            raise ValueError(f"{type(self).__name__}: the level {name} must lie in [0, 1]; got {outside.flat[0]}")
         return levels
 
     def _icdf(self, q: Array) -> Array:
@@ -156,9 +152,7 @@ class Distribution(Declared):
         ends = (1.0 - self.lost) * levels
         return self._iccdf(self.lost + ends) if upper else self._icdf(ends)
 
-    def sample(
-        self, shape: int | tuple[int, ...] = (), *, rng: np.random.Generator | int | None = None
-    ) -> Values:
+    def sample(self, shape: int | tuple[int, ...] = (), *, rng: np.random.Generator | int | None = None) -> Values:
         """Independent draws in seconds; `rng` is a generator or a seed."""
         sizes = (shape,) if isinstance(shape, int) else tuple(shape)
         return self._draw(sizes, np.random.default_rng(rng))[()]
@@ -167,7 +161,8 @@ class Distribution(Declared):
     def __add__(self, other: Any) -> Distribution:
         from scaling_models.latency.operations import add
 
-        return add(self, other)
+        total: Distribution = add(self, other)
+        return total
 
     def __radd__(self, other: Any) -> Distribution:
         return self + other
@@ -175,7 +170,8 @@ class Distribution(Declared):
     def __mul__(self, factor: Any) -> Distribution:
         from scaling_models.latency.operations import scale
 
-        return scale(self, factor)
+        scaled: Distribution = scale(self, factor)
+        return scaled
 
     def __rmul__(self, factor: Any) -> Distribution:
         return self * factor

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
 
 import numpy as np
 from scipy import special
@@ -13,19 +12,16 @@ from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.quadrature import graded
 from scaling_models.parameters import Integer, Real, Slider, parameter
 
-MEAN = Slider(0.001, 1.0, 0.05, log=True)  # 1 ms to 1 s in steps of 0.05 decades, which 10 ms lies on
-
-
-def _mean() -> Any:
-    return parameter(
-        0.010, alias="mean", domain=Real(), unit="s", symbol="1/μ", about="the mean time", slider=MEAN
-    )
+TIMES = Slider(0.001, 1.0, 0.05, log=True)  # 1 ms to 1 s in steps of 0.05 decades, which 10 ms lies on
+MEAN = "the mean time"
 
 
 class Exponential(Distribution):
     """Memoryless: ccdf e^{-t/m}."""
 
-    mean_: float = _mean()
+    mean_: float = parameter(
+        default=0.010, alias="mean", domain=Real(), unit="s", symbol="1/μ", about=MEAN, slider=TIMES
+    )
 
     def mean(self) -> float:
         """The parameter m."""
@@ -59,9 +55,11 @@ class Exponential(Distribution):
 class Erlang(Distribution):
     """The sum of k equal exponential stages: ccdf Q(k, k t/m), scv 1/k."""
 
-    mean_: float = _mean()
+    mean_: float = parameter(
+        default=0.010, alias="mean", domain=Real(), unit="s", symbol="1/μ", about=MEAN, slider=TIMES
+    )
     stages: int = parameter(
-        2,
+        default=2,
         domain=Integer(1, 1000),
         unit="stages",
         symbol="k",
@@ -107,9 +105,11 @@ class Hyperexponential(Distribution):
     p = (1 + sqrt((scv - 1)/(scv + 1)))/2, rates 2p/m and 2(1 - p)/m.
     """
 
-    mean_: float = _mean()
+    mean_: float = parameter(
+        default=0.010, alias="mean", domain=Real(), unit="s", symbol="1/μ", about=MEAN, slider=TIMES
+    )
     scv: float = parameter(
-        4.0,
+        default=4.0,
         domain=Real(1.0, open_low=False),
         symbol="c²",
         about="variance over mean squared",
@@ -158,9 +158,11 @@ class Hyperexponential(Distribution):
 class LogNormal(Distribution):
     """e^N with N normal: sigma^2 = log(1 + scv), mu = log(m) - sigma^2/2. Heavy-tailed, all moments finite."""
 
-    mean_: float = _mean()
+    mean_: float = parameter(
+        default=0.010, alias="mean", domain=Real(), unit="s", symbol="1/μ", about=MEAN, slider=TIMES
+    )
     scv: float = parameter(
-        1.0, domain=Real(), symbol="c²", about="variance over mean squared", slider=Slider(0.5, 20, 0.5)
+        default=1.0, domain=Real(), symbol="c²", about="variance over mean squared", slider=Slider(0.5, 20, 0.5)
     )
 
     def mean(self) -> float:
@@ -207,9 +209,11 @@ class LogNormal(Distribution):
 class Pareto(Distribution):
     """Type I: ccdf (t0/t)^a for t >= t0 = m (a - 1)/a. The variance is infinite for a <= 2."""
 
-    mean_: float = _mean()
+    mean_: float = parameter(
+        default=0.010, alias="mean", domain=Real(), unit="s", symbol="1/μ", about=MEAN, slider=TIMES
+    )
     tail_index: float = parameter(
-        2.5,
+        default=2.5,
         domain=Real(1.0),
         symbol="α",
         about="the order below which moments exist",
@@ -259,10 +263,15 @@ class Uniform(Distribution):
     """Evenly between two times."""
 
     low: float = parameter(
-        0.005, domain=Real(open_low=False), unit="s", symbol="a", about="the least time", slider=Slider(0, 0.1, 0.001)
+        default=0.005,
+        domain=Real(open_low=False),
+        unit="s",
+        symbol="a",
+        about="the least time",
+        slider=Slider(0, 0.1, 0.001),
     )
     high: float = parameter(
-        0.020, domain=Real(), unit="s", symbol="b", about="the largest time", slider=Slider(0.001, 0.2, 0.001)
+        default=0.020, domain=Real(), unit="s", symbol="b", about="the largest time", slider=Slider(0.001, 0.2, 0.001)
     )
 
     def _check(self) -> None:

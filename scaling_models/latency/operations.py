@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,15 +9,12 @@ from scaling_models.latency.adapters import as_latency
 from scaling_models.latency.algebra import Hedge, KOfN, Mixture, Scaled, Shifted
 from scaling_models.latency.distribution import Distribution
 from scaling_models.latency.sums import SharedKOfN, Sum
-
-
-def _plain(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+from scaling_models.parameters import is_number
 
 
 def add(first: Distribution, second: Any) -> Distribution:
     """One after the other, independent; a plain number of seconds is a shift."""
-    if _plain(second):
+    if is_number(second):
         return first if second == 0 else Shifted(first, second)
     return Sum(_terms(first) + _terms(as_latency(second)))
 

@@ -15,7 +15,7 @@ class Deterministic(Distribution):
     """Always the same time: one atom."""
 
     value: float = parameter(
-        0.010,
+        default=0.010,
         domain=Real(open_low=False),
         unit="s",
         symbol="D",
@@ -34,7 +34,7 @@ class Deterministic(Distribution):
         return ((self.value, 1.0),)
 
     @property
-    def cuts(self) -> Array:  # type: ignore[override]
+    def cuts(self) -> Array:
         """The value alone."""
         return np.array([self.value])
 
@@ -55,7 +55,8 @@ class Deterministic(Distribution):
     def _icdf(self, q: Array) -> Array:
         return np.full(np.shape(q), self.value)
 
-    _iccdf = _icdf
+    def _iccdf(self, p: Array) -> Array:
+        return self._icdf(p)
 
     def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         return np.full(shape, self.value)
@@ -79,7 +80,7 @@ class Never(Distribution):
         return 1.0
 
     @property
-    def cuts(self) -> Array:  # type: ignore[override]
+    def cuts(self) -> Array:
         """Zero alone: there is nothing to integrate over."""
         return np.array([0.0])
 
@@ -103,7 +104,7 @@ class Empirical(Distribution):
     """Measured times, each equally likely: the step function of the samples, with `searchsorted` under it."""
 
     samples: tuple[float, ...] = parameter(
-        (0.008, 0.010, 0.012),
+        default=(0.008, 0.010, 0.012),
         domain=Rows(Real(open_low=False), most=10**7),
         unit="s",
         symbol="x",
@@ -155,10 +156,11 @@ class Empirical(Distribution):
 
     def _icdf(self, q: Array) -> Array:
         size = len(self._sorted)
-        return self._sorted[np.clip(np.ceil(q * size - 1e-9).astype(int) - 1, 0, size - 1)]
+        rank = np.ceil(q * size - 1e-9).astype(int) - 1
+        return np.asarray(self._sorted[np.clip(rank, 0, size - 1)])
 
     def _iccdf(self, p: Array) -> Array:
         return self._icdf(1.0 - p)
 
     def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-        return self._sorted[rng.integers(0, len(self._sorted), shape)]
+        return np.asarray(self._sorted[rng.integers(0, len(self._sorted), shape)])

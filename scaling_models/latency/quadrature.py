@@ -31,8 +31,7 @@ def graded(points: Iterable[float], start: float) -> Array:
     away = cuts - start
     far = np.flatnonzero((away[:-1] > 0) & (away[1:] > RATIO * away[:-1]))
     more = [
-        start + np.geomspace(away[i], away[i + 1], 2 + int(np.log(away[i + 1] / away[i]) / np.log(RATIO)))
-        for i in far
+        start + np.geomspace(away[i], away[i + 1], 2 + int(np.log(away[i + 1] / away[i]) / np.log(RATIO))) for i in far
     ]
     return np.unique(np.concatenate([cuts, *more]))
 
@@ -63,9 +62,7 @@ def _far(latency: Distribution, cuts: Array) -> Array:
     if math.isinf(latency.tail_index) or math.isfinite(latency.support[1]):
         return cuts
     away = cuts[-1] - latency.support[0]
-    decades = min(
-        290.0 / latency.tail_index, 140.0
-    )  # down to a ccdf near 1e-300, and t squared must not overflow
+    decades = min(290.0 / latency.tail_index, 140.0)  # down to a ccdf near 1e-300, and t squared must not overflow
     return np.concatenate([cuts, latency.support[0] + away * 10.0 ** np.arange(0.5, decades, 0.5)])
 
 
@@ -112,9 +109,7 @@ def _roots(latency: Distribution, wanted: Array, upper: bool) -> Array:
     def above(t: Array, level: Array) -> Array:
         return sign * np.log(np.maximum(_face(latency, t, upper), 1e-300) / level)
 
-    result = elementwise.find_root(
-        above, (low, high), args=(wanted,), tolerances={"xrtol": 1e-14, "xatol": 0.0}
-    )
+    result = elementwise.find_root(above, (low, high), args=(wanted,), tolerances={"xrtol": 1e-14, "xatol": 0.0})
     return np.where(low == high, high, np.where(np.isfinite(result.x), result.x, high))
 
 

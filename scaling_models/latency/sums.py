@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from scaling_models.latency.algebra import LATENCY, latency_parameter
+from scaling_models.latency.algebra import LATENCY
 from scaling_models.latency.counting import at_least
 from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.quadrature import gauss, graded
@@ -55,9 +55,7 @@ class Integrated(Distribution):
     @functools.cached_property
     def kinks(self) -> tuple[float, ...]:
         """Every kink of the outer plus every kink within, and those of the parts that do not wait for it."""
-        together = np.add.outer(
-            np.array(self._outer.kinks), np.array([k for part in self._inner for k in part.kinks])
-        )
+        together = np.add.outer(np.array(self._outer.kinks), np.array([k for part in self._inner for k in part.kinks]))
         own = [kink for part in self._free for kink in part.kinks]
         return tuple(sorted({*together.ravel().tolist(), *own}))
 
@@ -114,7 +112,7 @@ class Integrated(Distribution):
     def _beyond(self, t: Array) -> Array:
         """The outer alone takes longer than leaves anything to the rest."""
         none_back = np.full(np.shape(t), -1.0)
-        return self._late(t, none_back) * self._outer.ccdf(t - self._inner_start)
+        return np.asarray(self._late(t, none_back) * self._outer.ccdf(t - self._inner_start))
 
     def _smooth(self, t: Array) -> Array:
         outer = self._outer
@@ -129,7 +127,7 @@ class Integrated(Distribution):
         at = low[:, None] + (high - low)[:, None] * x
         times = np.broadcast_to(t[rows, None], at.shape)
         each = (outer._pdf(at) * self._late(times, times - at)) @ w
-        return np.bincount(rows, weights=each * (high - low), minlength=len(t))
+        return np.asarray(np.bincount(rows, weights=each * (high - low), minlength=len(t)), dtype=float)
 
 
 def _in_chunks(function: Callable[[Array], Array], t: Array, width: int) -> Array:
@@ -152,7 +150,7 @@ class Sum(Integrated):
     """Independent latencies one after the other: ccdf S(t) = P(A > t) + E[S_B(t - A); A <= t]."""
 
     distributions: tuple[Distribution, ...] = parameter(
-        (0.005, 0.010), domain=Rows(LATENCY, least=2), unit="s", about="the parts, in order"
+        default=(0.005, 0.010), domain=Rows(LATENCY, least=2), unit="s", about="the parts, in order"
     )
 
     @functools.cached_property
@@ -250,15 +248,17 @@ class SharedKOfN(Integrated):
     """
 
     k: int = parameter(
-        1, domain=Integer(1, 10**6), symbol="k", about="how many have to end", slider=Slider(1, 10, 1)
+        default=1, domain=Integer(1, 10**6), symbol="k", about="how many have to end", slider=Slider(1, 10, 1)
     )
     delayed: tuple[Distribution, ...] = parameter(
-        (0.005, 0.010), domain=Rows(LATENCY), unit="s", about="what the parts that wait take afterwards"
+        default=(0.005, 0.010), domain=Rows(LATENCY), unit="s", about="what the parts that wait take afterwards"
     )
     free: tuple[Distribution, ...] = parameter(
-        (), domain=Rows(LATENCY, least=0), unit="s", about="the parts that do not wait"
+        default=(), domain=Rows(LATENCY, least=0), unit="s", about="the parts that do not wait"
     )
-    shared: Distribution = latency_parameter(0.001, about="the delay that all of the delayed parts share")
+    shared: Distribution = parameter(
+        default=0.001, domain=LATENCY, unit="s", about="the delay that all of the delayed parts share"
+    )
 
     def _check(self) -> None:
         if self.k > self._size:
@@ -322,4 +322,4 @@ class SharedKOfN(Integrated):
         wait = self.shared._draw(shape, rng)
         drawn = [wait + part._draw(shape, rng) for part in self.delayed]
         drawn += [part._draw(shape, rng) for part in self.free]
-        return np.partition(np.stack(drawn), self.k - 1, axis=0)[self.k - 1]
+        return np.asarray(np.partition(np.stack(drawn), self.k - 1, axis=0)[self.k - 1])

@@ -23,7 +23,12 @@ class Commits:
 
 
 def simulate_commits(
-    latencies: Mapping[str, Distribution], acknowledgements: int, leader_write: str, requests: int, seed: int, batches: int
+    latencies: Mapping[str, Distribution],
+    acknowledgements: int,
+    leader_write: str,
+    requests: int,
+    seed: int,
+    batches: int,
 ) -> Commits:
     """Independent commands, a batch a stream; the leader is the first of the latencies."""
     size = -(-requests // batches)
@@ -49,7 +54,7 @@ def _batch(
 
 
 def _without_leader(order: NDArray[np.intp]) -> NDArray[np.intp]:
-    return order[order != 0].reshape(len(order), -1)
+    return np.asarray(order[order != 0].reshape(len(order), -1))
 
 
 def commit_times(fsync: Array, rtts: Array, acknowledgements: int, leader_write: str) -> Array:

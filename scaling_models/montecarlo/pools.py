@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,8 @@ def _backlog(load: float, slots: int, service: Distribution) -> float:
 
 def _bar(blocks: Iterable[int], total: float, about: str) -> Iterable[int]:
     """A progress bar, shown only where the run lasts over a second."""
-    return tqdm(blocks, desc=about, unit="block", delay=1.0, leave=False, disable=total < 1e6)
+    bar: Iterable[int] = tqdm(blocks, desc=about, unit="block", delay=1.0, leave=False, disable=total < 1e6)
+    return bar
 
 
 def _refuse_overload(load: float) -> None:
@@ -69,9 +70,7 @@ def _refuse_overload(load: float) -> None:
         raise NotSettled(f"the load is {load:.4g}, at or over capacity: there is no steady state to simulate")
 
 
-def simulate_central(
-    flow: Traffic, slots: int, load: float, requests: int, chunk: int | None = None
-) -> PoolRun:
+def simulate_central(flow: Traffic, slots: int, load: float, requests: int, chunk: int | None = None) -> PoolRun:
     """One queue before `slots` slots: independent lanes by Kiefer and Wolfowitz, half from empty, half from overfull.
 
     `chunk` lanes are advanced together (it changes memory and speed, not the answer). The warm-up is measured, and
@@ -143,9 +142,7 @@ def simulate_random_split(flow: Traffic, servers: int, load: float, requests: in
     """
     _refuse_overload(load)
     dealt = traffic(1.0 / (flow.gap.mean() * servers), flow.service, flow.seed)
-    start = settling.measure(
-        lambda block, shape: dealt.draw((PILOT, block), shape), 1, _backlog(load, 1, flow.service)
-    )
+    start = settling.measure(lambda block, shape: dealt.draw((PILOT, block), shape), 1, _backlog(load, 1, flow.service))
     least = 20 * start.customers * servers
     if requests < least:
         raise NotSettled(
@@ -167,7 +164,9 @@ def _long_run(flow: Traffic, servers: int, start: settling.Start, requests: int,
     busy, time, some = np.zeros(batches), np.zeros(batches), np.zeros(batches)
     for i in _bar(range(warm + batches * blocks), requests, "random split"):
         services, gaps = flow.draw((MAIN, i), (block,))
-        chosen = stream(flow.seed, 2, MAIN, i).integers(0, servers, block, dtype=np.int16 if servers < 2**15 else np.int64)
+        chosen = stream(flow.seed, 2, MAIN, i).integers(
+            0, servers, block, dtype=np.int16 if servers < 2**15 else np.int64
+        )
         waits, served, first, behind = _dealt(services, gaps, chosen, first, behind)
         if i < warm:
             continue
@@ -178,7 +177,10 @@ def _long_run(flow: Traffic, servers: int, start: settling.Start, requests: int,
         some[at] += (waits > 0).mean() / blocks
     wait, latency = (np.concatenate(column).reshape(batches, -1) for column in zip(*rows, strict=True))
     run = PoolRun(
-        SimulatedLatency(wait), SimulatedLatency(latency), from_batches(busy / time / servers), proportion(some, requests)
+        SimulatedLatency(wait),
+        SimulatedLatency(latency),
+        from_batches(busy / time / servers),
+        proportion(some, requests),
     )
     settling.check(run.latency, run.wait, start)
     return run
@@ -206,9 +208,7 @@ def _dealt(
 
 
 def replay_central(arrivals: Array, services: Array, slots: int) -> Array:
-    """Waits of a measured trace (arrival times and services in seconds) in one queue before `slots` slots, from empty."""
+    """Waits of a measured trace (arrival times, services; seconds) in one queue before `slots` slots, from empty."""
     gaps = np.diff(arrivals, prepend=arrivals[:1])
     waits, _ = central_waits(services[:, None], gaps[:, None], np.zeros((slots, 1)))
     return waits[:, 0]
-
-

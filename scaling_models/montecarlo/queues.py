@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 def fifo_waits(services: Array, gaps: Array, first: Any = 0.0) -> tuple[Array, Any]:
     """Waits of one FIFO server, and the wait of the customer after the last.
 
-    Lindley's recursion W_{n+1} = max(0, W_n + S_n - A_n) in its cumulative form: with U_n = W_0 + sum_{i<n} (S_i - A_i),
+    Lindley's recursion W_{n+1} = max(0, W_n + S_n - A_n) cumulated: with U_n = W_0 + sum_{i<n} (S_i - A_i),
     W_n = U_n - min(0, U_1, ..., U_n). Time runs along the last axis; leading axes are independent queues.
     `services[..., n]` is customer n's service, `gaps[..., n]` the time from customer n to n + 1, `first` the wait of
     customer 0 (all in seconds). Call it block after block, with the second result as the next `first`. Exact.

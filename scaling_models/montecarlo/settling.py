@@ -46,7 +46,7 @@ def measure(draw: Draw, slots: int, backlog: float) -> Start:
     met = 0
     for block in range(LONGEST // BLOCK):
         services, gaps = draw(block, (BLOCK, PAIRS))
-        both, free = central_waits(np.tile(services, 2), np.tile(gaps, 2), np.hstack([low, high]))
+        _, free = central_waits(np.tile(services, 2), np.tile(gaps, 2), np.hstack([low, high]))
         low, high = free[:, :PAIRS], free[:, PAIRS:]
         met += BLOCK
         if np.array_equal(np.maximum(low, 0.0), np.maximum(high, 0.0)):

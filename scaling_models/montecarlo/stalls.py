@@ -11,7 +11,7 @@ Array = NDArray[np.float64]
 
 
 def stalled_waits(arrivals: Array, services: Array, slots: int, at: float, length: float) -> Array:
-    """Waits in one queue before `slots` slots each of which, from `at` on, first serves a stall of `length` (seconds)."""
+    """Waits in one queue before `slots` slots, each of which from `at` on first serves a stall of `length` (s)."""
     first = int(np.searchsorted(arrivals, at))
     when = np.insert(arrivals, first, np.full(slots, at))
     work = np.insert(services, first, np.full(slots, length))

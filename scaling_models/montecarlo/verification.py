@@ -20,9 +20,7 @@ POWER = 0.95  # with which the smallest error named would have been seen
 SUITE = 1e-6  # false-alarm rate of one verification: all of its rows together
 
 
-def verify(
-    model: Model, requests: int | None = None, seed: int = 0, *, false_alarm: float = SUITE
-) -> pd.DataFrame:
+def verify(model: Model, requests: int | None = None, seed: int = 0, *, false_alarm: float = SUITE) -> pd.DataFrame:
     """Every answer of the model by its closed form and by simulation, a row each.
 
     Columns: quantity, unit, closed_form, simulated, low, high (95% interval), smallest_error (the relative error of the
@@ -96,9 +94,10 @@ def _row(
 ) -> dict[str, Any]:
     accuracy = model.accuracy(metric, level)
     reach = _reach(estimate.freedom, false_alarm)
-    allowed = reach * estimate.error + (accuracy.error or 0.0) * abs(closed) + 1e-9 * abs(closed)
+    stated = (accuracy.error or 0.0) * abs(closed)
+    allowed = reach * estimate.error + stated + 1e-9 * abs(closed)
     low, high = estimate.interval()
-    seen = (reach + _reach(estimate.freedom, 2.0 * (1.0 - POWER))) * estimate.error + (accuracy.error or 0.0) * abs(closed)
+    seen = (reach + _reach(estimate.freedom, 2.0 * (1.0 - POWER))) * estimate.error + stated
     return {
         "quantity": quantity,
         "unit": unit,
@@ -130,12 +129,15 @@ def _quantile_row(
     # The rounding of an atom's place must not count as a miss of its whole mass.
     near, far = quantile * (1.0 - error) * (1 - 1e-12), quantile * (1.0 + error) * (1 + 1e-12)
     most, least = found.ccdf_estimate(near), found.ccdf_estimate(far)
-    expected_most, expected_least = float(closed.ccdf(quantile * (1 - 1e-12))), float(closed.ccdf(quantile * (1 + 1e-12)))
+    expected_most, expected_least = (
+        float(closed.ccdf(quantile * (1 - 1e-12))),
+        float(closed.ccdf(quantile * (1 + 1e-12))),
+    )
     too_low = most.value + reach * most.error < expected_least
     too_high = least.value - reach * least.error > expected_most
     low, high = found.interval(level)
     width = _reach(freedom, 2.0 * (1.0 - POWER)) + reach
-    wide_low, wide_high = found.interval(level, confidence=1.0 - 2.0 * special.stdtr(freedom, -width))
+    wide_low, wide_high = found.interval(level, confidence=1.0 - 2.0 * float(special.stdtr(freedom, -width)))
     seen = max(quantile - wide_low, wide_high - quantile, 0.0) + error * quantile
     return {
         "quantity": f"{name} p{100 * level:g}",

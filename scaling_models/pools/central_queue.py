@@ -19,7 +19,12 @@ class CentralQueue(Pool):
     """
 
     workers: int = parameter(
-        1, domain=Integer(1, 10**4), unit="workers", symbol="k", about="slots of each server", slider=Slider(1, 32, 1)
+        default=1,
+        domain=Integer(1, 10**4),
+        unit="workers",
+        symbol="k",
+        about="slots of each server",
+        slider=Slider(1, 32, 1),
     )
 
     @property
@@ -30,7 +35,7 @@ class CentralQueue(Pool):
     def _slots(self) -> int:
         return self.servers * self.workers
 
-    def _stalled(self, arrivals: Array, services: Array, at: float, length: float) -> Array:
+    def _stalled(self, arrivals: Array, services: Array, at: float, length: float, seed: int) -> Array:
         return stalled_waits(arrivals, services, self._slots, at, length)
 
     def simulate(

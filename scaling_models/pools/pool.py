@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.answers import Accuracy, Assumption, Model, NoClosedForm, Simulation, Timeline, answer
-from scaling_models.latency import Deterministic, Distribution, Exponential, Never, latency_parameter, mixture
+from scaling_models.latency import LATENCY, Deterministic, Distribution, Exponential, Never, mixture
 from scaling_models.montecarlo.estimates import Estimate
 from scaling_models.montecarlo.pools import PoolRun, traffic
 from scaling_models.montecarlo.stalls import in_flight
@@ -29,7 +29,7 @@ class Pool(Model):
     """
 
     arrival_rate: float = parameter(
-        800.0,
+        default=800.0,
         domain=Real(),
         unit="requests/s",
         symbol="λ",
@@ -37,10 +37,19 @@ class Pool(Model):
         slider=Slider(10, 2000, 10),
     )
     servers: int = parameter(
-        10, domain=Integer(1, 10**6), unit="servers", symbol="N", about="servers in the pool", slider=Slider(1, 100, 1)
+        default=10,
+        domain=Integer(1, 10**6),
+        unit="servers",
+        symbol="N",
+        about="servers in the pool",
+        slider=Slider(1, 100, 1),
     )
-    service: Distribution = latency_parameter(
-        Exponential(0.010), symbol="S", about="the time that a request occupies a slot"
+    service: Distribution = parameter(
+        default=Exponential(0.010),
+        domain=LATENCY,
+        unit="s",
+        symbol="S",
+        about="the time that a request occupies a slot",
     )
 
     _assumptions: ClassVar[tuple[Assumption, ...]] = (
@@ -120,20 +129,22 @@ class Pool(Model):
         mean = self.latency.mean()
         return self.arrival_rate * mean if math.isfinite(mean) else math.inf
 
-    def _stalled(self, arrivals: Array, services: Array, at: float, length: float) -> Array:
+    def _stalled(self, arrivals: Array, services: Array, at: float, length: float, seed: int) -> Array:
         """Waits of the given requests where every slot stands still for `length` from `at` on."""
         raise NotImplementedError
 
     def timeline(self, seed: int = 0) -> Timeline:
         """Every slot stands still for a second (less in a huge pool, more in a slow one): how long until it is over?"""
         if self._drain <= 0:
-            raise ValueError(f"utilization is {self.utilization:.2f}: overloaded, the queue grows with nothing breaking")
+            raise ValueError(
+                f"utilization is {self.utilization:.2f}: overloaded, the queue grows with nothing breaking"
+            )
         stall = min(max(1.0, 20.0 * self.service.mean()), MOST_DRAWN / 20.0 / self.arrival_rate)
         horizon = min(stall * (2.0 + 1.5 / (1.0 - self.utilization)), MOST_DRAWN / self.arrival_rate)
         draws = traffic(self.arrival_rate, self.service, seed)
         services, gaps = draws.draw((2,), (int(self.arrival_rate * horizon) + 1,))
         arrivals = np.cumsum(gaps)
-        done = arrivals + services + self._stalled(arrivals, services, stall, stall)
+        done = arrivals + services + self._stalled(arrivals, services, stall, stall, seed)
         times = np.linspace(0.0, float(arrivals[-1]), 400)
         count = in_flight(arrivals, done, times)
         ordinary = self.offered_load + float(erlang_c(self._slots, self.offered_load / self._queues)) * (

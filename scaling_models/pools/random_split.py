@@ -25,13 +25,11 @@ class RandomSplit(Pool):
     def _slots(self) -> int:
         return 1
 
-    def _stalled(self, arrivals: Array, services: Array, at: float, length: float) -> Array:
-        chosen = stream(0, 3).integers(0, self.servers, len(arrivals))
+    def _stalled(self, arrivals: Array, services: Array, at: float, length: float, seed: int) -> Array:
+        chosen = stream(seed, 3).integers(0, self.servers, len(arrivals))
         return dealt_stalled_waits(arrivals, services, chosen, self.servers, at, length)
 
-    def simulate(
-        self, requests: int = 1_000_000, seed: int = 0, *, gaps: Distribution | None = None
-    ) -> Simulation:
+    def simulate(self, requests: int = 1_000_000, seed: int = 0, *, gaps: Distribution | None = None) -> Simulation:
         """One long run, every request dealt to a server; `gaps` gives arrivals another shape than Poisson."""
         flow = traffic(self.arrival_rate, self.service, seed, gaps)
         run = simulate_random_split(flow, self.servers, self.utilization, requests)

@@ -30,12 +30,14 @@ def response_ccdf(t: Any, rate: Any, drain: Any, probability_of_wait: Any) -> An
 class ErlangResponse(Distribution):
     """Wait and service of M/M/c; see `response_ccdf`. Exact."""
 
-    rate: float = parameter(100.0, domain=Real(), unit="1/s", symbol="μ", about="the rate of the exponential service")
+    rate: float = parameter(
+        default=100.0, domain=Real(), unit="1/s", symbol="μ", about="the rate of the exponential service"
+    )
     drain: float = parameter(
-        50.0, domain=Real(), unit="1/s", symbol="cμ - λ", about="the rate of the wait, given that there is one"
+        default=50.0, domain=Real(), unit="1/s", symbol="cμ - λ", about="the rate of the wait, given that there is one"
     )
     probability_of_wait: float = parameter(
-        0.5, domain=Real(0, 1, open_low=False, open_high=False), symbol="C", about="how often there is a wait"
+        default=0.5, domain=Real(0, 1, open_low=False, open_high=False), symbol="C", about="how often there is a wait"
     )
 
     def mean(self) -> float:
@@ -73,12 +75,14 @@ class ErlangResponse(Distribution):
     @classmethod
     def icdf_of(cls, latencies: Sequence[Distribution], q: Array) -> Array:
         """All at once: one bracketing root search over (latencies, levels)."""
-        said = np.array([[getattr(each, name) for name in ("rate", "drain", "probability_of_wait")] for each in latencies])
+        said = np.array(
+            [[getattr(each, name) for name in ("rate", "drain", "probability_of_wait")] for each in latencies]
+        )
         rate, drain, chance = (column[:, None] for column in said.T)
         level = np.broadcast_to(1.0 - q, (len(latencies), len(q)))
 
         def above(t: Array, rate: Array, drain: Array, chance: Array, level: Array) -> Array:
-            return np.log(response_ccdf(t, rate, drain, chance) / level)
+            return np.asarray(np.log(response_ccdf(t, rate, drain, chance) / level))
 
         # P(S + W > t) <= P(S > t/2) + P(W > t/2) <= 2 e^{-min(mu, d) t/2} bounds the root from above.
         high = 2.0 * np.log(2.0 / level) / np.minimum(rate, drain)

@@ -93,7 +93,9 @@ def choose(k: int, *members: Expression | str) -> Choose:
     names = made.names()
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"choose: a replica may appear once in an expression; {twice!r} appears {names.count(twice)} times")
+        raise ValueError(
+            f"choose: a replica may appear once in an expression; {twice!r} appears {names.count(twice)} times"
+        )
     return made
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.answers import Assumption, Model, Simulation, Timeline, answer
-from scaling_models.latency import LATENCY, Deterministic, Distribution, latency_parameter
+from scaling_models.latency import LATENCY, Deterministic, Distribution
 from scaling_models.montecarlo.commits import commit_times, simulate_commits
 from scaling_models.montecarlo.estimates import SimulatedLatency, proportion
 from scaling_models.montecarlo.streams import stream
@@ -31,20 +31,22 @@ class Raft(Model):
     """
 
     follower_rtts: tuple[Distribution, ...] = parameter(
-        (Deterministic(0.013), Deterministic(0.064), Deterministic(0.070), Deterministic(0.146)),
+        default=(Deterministic(0.013), Deterministic(0.064), Deterministic(0.070), Deterministic(0.146)),
         domain=Rows(LATENCY, least=0, most=100),
         unit="s",
         symbol="X",
         about="round trip from the leader to each follower, that one's disk write included",
     )
-    fsync: Distribution = latency_parameter(0.002, symbol="D", about="the leader's own disk write")
+    fsync: Distribution = parameter(
+        default=0.002, domain=LATENCY, unit="s", symbol="D", about="the leader's own disk write"
+    )
     leader_write: str = parameter(
-        "required",
+        default="required",
         domain=Choice(("counted", "required", "before_send")),
         about="how the leader's own disk write counts: as one vote, needed besides a majority, or before sending",
     )
     availability: float = parameter(
-        0.999,
+        default=0.999,
         domain=Real(0.0, 1.0, open_low=False, open_high=False),
         symbol="A",
         about="share of the time that a replica is up",

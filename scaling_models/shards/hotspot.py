@@ -43,7 +43,8 @@ def rest_law(shards: int, popularity: Popularity) -> tuple[Array, Array]:
     smooth = np.exp(log_cf + 1j * w * low - 0.5 * (SMOOTH * w * step) ** 2)
     mass = np.maximum(np.fft.irfft(smooth, POINTS), 0.0)
     cdf = np.cumsum(mass)
-    return low + step * (np.arange(POINTS) + 0.5), cdf / cdf[-1]
+    grid: Array = low + step * (np.arange(POINTS) + 0.5)
+    return grid, np.asarray(cdf / cdf[-1])
 
 
 def _range(p: Array, counts: Array, q: float) -> tuple[float, float]:
@@ -63,9 +64,14 @@ class _OnGrid(Distribution):
     """Base of distributions that a table of their cdf tells."""
 
     shards: int = parameter(
-        64, domain=Integer(1, 10**6), unit="shards", symbol="N", about="how many shards", slider=Slider(1, 256, 1)
+        default=64,
+        domain=Integer(1, 10**6),
+        unit="shards",
+        symbol="N",
+        about="how many shards",
+        slider=Slider(1, 256, 1),
     )
-    popularity: Popularity = parameter(Zipf(), domain=POPULARITY, about="how popular keys are")
+    popularity: Popularity = parameter(default=Zipf(), domain=POPULARITY, about="how popular keys are")
 
     @functools.cached_property
     def _grid(self) -> tuple[Array, Array]:
@@ -78,12 +84,13 @@ class _OnGrid(Distribution):
         return (float(x[0]), float(x[-1]))
 
     @property
-    def cuts(self) -> Array:  # type: ignore[override]
+    def cuts(self) -> Array:
         """A few points of the grid."""
         return self._grid[0][:: max(1, len(self._grid[0]) // 64)]
 
     def _cdf(self, t: Array) -> Array:
-        return np.interp(t, *self._grid, left=0.0)
+        x, cdf = self._grid
+        return np.asarray(np.interp(t, x, cdf, left=0.0))
 
     def _ccdf(self, t: Array) -> Array:
         return 1.0 - self._cdf(t)
@@ -109,7 +116,7 @@ class _OnGrid(Distribution):
         return mean, float((mass * (middle - mean) ** 2).sum() + cdf[0] * (x[0] - mean) ** 2)
 
     def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-        return self._icdf(rng.random(shape))
+        return np.asarray(self._icdf(rng.random(shape)))
 
     @property
     def _top(self) -> list[float]:

@@ -19,7 +19,7 @@ MOST_LISTED = 20_000_000  # keys that may be listed one by one (160 MB)
 def harmonic(items: ArrayLike, exponent: float) -> Any:
     """The generalised harmonic number H(n) = sum_{k<=n} k^{-s}, for n >= 0 and any real s; broadcasts over n.
 
-    The first thousand terms are added, the rest is Euler and Maclaurin's formula with three corrections: exact to 1e-13.
+    The first thousand terms are added, the rest is Euler's and Maclaurin's formula with three corrections: to 1e-13.
     """
     n = np.asarray(items, dtype=float)
     terms = np.arange(1, SUMMED + 1, dtype=float) ** -exponent
@@ -62,7 +62,7 @@ class Zipf(Popularity):
     """The key of rank k draws a share proportional to k^-s."""
 
     items: int = parameter(
-        1_000_000,
+        default=1_000_000,
         domain=Integer(1, 10**10),
         unit="keys",
         symbol="K",
@@ -70,7 +70,7 @@ class Zipf(Popularity):
         slider=Slider(1e3, 1e7, 0.25, log=True),
     )
     exponent: float = parameter(
-        0.99, domain=Real(0, 10, open_low=False), symbol="s", about="the skew", slider=Slider(0, 2, 0.01)
+        default=0.99, domain=Real(0, 10, open_low=False), symbol="s", about="the skew", slider=Slider(0, 2, 0.01)
     )
 
     @property

@@ -33,12 +33,17 @@ class ShardLoad(Model):
     """
 
     shards: int = parameter(
-        64, domain=Integer(1, 10**6), unit="shards", symbol="N", about="how many shards", slider=Slider(1, 256, 1)
+        default=64,
+        domain=Integer(1, 10**6),
+        unit="shards",
+        symbol="N",
+        about="how many shards",
+        slider=Slider(1, 256, 1),
     )
-    popularity: Popularity = parameter(Zipf(), domain=POPULARITY, about="how popular keys are")
-    placement: Placement = parameter(EvenHash(), domain=PLACEMENT, about="how keys are put on shards")
+    popularity: Popularity = parameter(default=Zipf(), domain=POPULARITY, about="how popular keys are")
+    placement: Placement = parameter(default=EvenHash(), domain=PLACEMENT, about="how keys are put on shards")
     capacity: float = parameter(
-        1000.0,
+        default=1000.0,
         domain=Real(),
         unit="requests/s",
         symbol="μ",
@@ -48,7 +53,9 @@ class ShardLoad(Model):
 
     headline: ClassVar[str] = "hottest_share"
     _assumptions: ClassVar[tuple[Assumption, ...]] = (
-        Assumption("keys placed evenly and independently", "optimistic if neighbouring keys share a shard, as in ranges"),
+        Assumption(
+            "keys placed evenly and independently", "optimistic if neighbouring keys share a shard, as in ranges"
+        ),
         Assumption("popularity stands still", "optimistic if hot keys change: each change deals the cards again"),
         Assumption("every request costs the same", "optimistic if hot keys are also large"),
     )

@@ -38,12 +38,17 @@ def __getattr__(name: str) -> Any:
 
 
 MODELS = (*pools.MODELS, *shards.MODELS, *quorums.MODELS)
-globals().update({model.__name__: model for model in MODELS})  # so that any repr can be pasted after import *
+_PASTED = (*MODELS, *shards.KINDS)
+globals().update({kind.__name__: kind for kind in _PASTED})  # so that any repr can be pasted after import *
 
-__all__ = [
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATE})
+
+
+__all__ = [  # without the late names: a star must not load them
     *latency.__all__,
-    *(model.__name__ for model in MODELS),
-    *_LATE,
+    *(kind.__name__ for kind in _PASTED),
     "MODELS",
     "NoClosedForm",
     "NotSettled",

@@ -161,20 +161,18 @@ class Distribution(Declared):
     def __add__(self, other: Any) -> Distribution:
         from scaling_models.latency.operations import add
 
-        total: Distribution = add(self, other)
-        return total
+        return add(self, other)
 
     def __radd__(self, other: Any) -> Distribution:
-        return self + other
+        return self.__add__(other)
 
     def __mul__(self, factor: Any) -> Distribution:
         from scaling_models.latency.operations import scale
 
-        scaled: Distribution = scale(self, factor)
-        return scaled
+        return scale(self, factor)
 
     def __rmul__(self, factor: Any) -> Distribution:
-        return self * factor
+        return self.__mul__(factor)
 
     def __truediv__(self, divisor: float) -> Distribution:
         return self * (1.0 / divisor)

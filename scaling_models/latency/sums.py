@@ -88,9 +88,14 @@ class Integrated(Distribution):
     def _cdf(self, t: Array) -> Array:
         return -np.expm1(self._log_ccdf(t))
 
-    def _log_ccdf(self, t: Array) -> Array:
+    @functools.cached_property
+    def _tabulated(self) -> bool:
+        """Not for a handful of shifts, nor where there are too many kinks to cut at."""
         few = self._pure_atoms and len(self._outer.atoms) <= 8
-        if few or self._many or self.lost > 0:  # a handful of shifts, or too many kinks to cut at
+        return not (few or self._many or self.lost > 0)
+
+    def _log_ccdf(self, t: Array) -> Array:
+        if not self._tabulated:
             return np.log(np.clip(self._integral(np.ravel(t)), 1e-300, 1.0)).reshape(np.shape(t))
         start = self.cuts[0]
         return np.where(t < start, 0.0, np.minimum(self._table(np.maximum(t, start)), 0.0))
@@ -215,7 +220,10 @@ class Sum(Integrated):
         return math.fsum(part.variance() for part in self.distributions)
 
     def _pdf(self, t: Array) -> Array:
-        """The same integral over the density of the rest."""
+        """From the table's slope; without a table, the same integral over the density of the rest."""
+        if self._tabulated:
+            start = self.cuts[0]
+            return np.where(t < start, 0.0, self._table.density(np.maximum(t, start)))
         flat = np.ravel(t)
         density = _Density(self.distributions)
         total = np.zeros(len(flat))

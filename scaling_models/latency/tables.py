@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 
 import numpy as np
+from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -58,7 +59,7 @@ class Table:
             return self._ask(flat).reshape(np.shape(t))
         panel = np.maximum(np.searchsorted(self.low, flat, side="right") - 1, 0)
         inside = (flat >= self.low[panel]) & (flat <= self.high[panel])
-        out = self._evaluate(flat, panel)
+        out = self._evaluate(self.columns, flat, panel)
         if not inside.all():
             out[~inside] = self._ask(flat[~inside])
         return out.reshape(np.shape(t))
@@ -66,14 +67,28 @@ class Table:
     def _ask(self, t: Array) -> Array:
         return np.asarray(np.log(np.maximum(self.ccdf(t), 1e-300)))
 
-    def _evaluate(self, t: Array, panel: NDArray[np.intp]) -> Array:
+    @functools.cached_property
+    def _slopes(self) -> Array:
+        """Coefficients of the derivative of the log on each panel."""
+        return np.asarray(chebyshev.chebder(self.columns, axis=0) * (2.0 / (self.high - self.low)))
+
+    def density(self, t: Array) -> Array:
+        """-S (log S)' at t >= the first break; zero beyond the table, where less than FLOOR is left."""
+        flat = np.ravel(t)
+        panel = np.maximum(np.searchsorted(self.low, flat, side="right") - 1, 0)
+        inside = (flat >= self.low[panel]) & (flat <= self.high[panel])
+        slope = self._evaluate(self._slopes, flat, panel)
+        value = -slope * np.exp(self._evaluate(self.columns, flat, panel))
+        return np.where(inside, np.maximum(value, 0.0), 0.0).reshape(np.shape(t))
+
+    def _evaluate(self, columns: Array, t: Array, panel: NDArray[np.intp]) -> Array:
         low, high = self.low[panel], self.high[panel]
         x = (2.0 * t - low - high) / (high - low)
         twice = 2.0 * x
         b1 = b2 = np.zeros(np.shape(t))
-        for column in self.columns[:0:-1]:  # Clenshaw
+        for column in columns[:0:-1]:  # Clenshaw
             b1, b2 = twice * b1 - b2 + column[panel], b1
-        return np.asarray(x * b1 - b2 + self.columns[0][panel])
+        return np.asarray(x * b1 - b2 + columns[0][panel])
 
 
 def _halve(lows: Array, highs: Array, start: float) -> tuple[Array, Array]:

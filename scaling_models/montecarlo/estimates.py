@@ -20,11 +20,12 @@ class NotSettled(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A simulated number with its standard error and the degrees of freedom behind that."""
+    """A simulated number with its standard error and the degrees of freedom behind that; of a share, its trials."""
 
     value: float
     error: float
     freedom: int
+    trials: int = 0
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """The two-sided Student interval."""
@@ -54,7 +55,7 @@ def proportion(shares: ArrayLike, size: int) -> Estimate:
     """
     found = from_batches(shares)
     p = min(max(found.value, 1.0 / size), 1.0 - 1.0 / size)
-    return dataclasses.replace(found, error=max(found.error, math.sqrt(p * (1.0 - p) / size)))
+    return dataclasses.replace(found, error=max(found.error, math.sqrt(p * (1.0 - p) / size)), trials=size)
 
 
 class SimulatedLatency:

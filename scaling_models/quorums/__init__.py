@@ -2,7 +2,19 @@
 
 from scaling_models.quorums.expressions import Choose, Expression, Leaf, choose, completion
 from scaling_models.quorums.raft import Raft
+from scaling_models.quorums.regions import leaders, regional_raft, round_trip
 
 MODELS = (Raft,)
 
-__all__ = ["MODELS", "Choose", "Expression", "Leaf", "Raft", "choose", "completion"]
+__all__ = [
+    "MODELS",
+    "Choose",
+    "Expression",
+    "Leaf",
+    "Raft",
+    "choose",
+    "completion",
+    "leaders",
+    "regional_raft",
+    "round_trip",
+]

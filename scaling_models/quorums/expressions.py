@@ -129,5 +129,6 @@ def _deciding(expression: Expression, name: str, latencies: Mapping[str, Distrib
 
 
 def _influence(expression: Expression, name: str, probabilities: Mapping[str, Any]) -> Array:
-    with_it = expression.evaluate({**probabilities, name: np.ones(())})
-    return with_it - expression.evaluate({**probabilities, name: np.zeros(())})
+    shape = np.shape(probabilities[name])  # an expression of this replica alone depends on no other
+    with_it = expression.evaluate({**probabilities, name: np.ones(shape)})
+    return with_it - expression.evaluate({**probabilities, name: np.zeros(shape)})

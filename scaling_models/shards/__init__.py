@@ -6,8 +6,10 @@ from scaling_models.shards.popularity import Popularity, Zipf, harmonic
 from scaling_models.shards.shard_load import ShardLoad
 
 MODELS = (ShardLoad,)
+KINDS = (Zipf, EvenHash)  # what its drop-downs offer
 
 __all__ = [
+    "KINDS",
     "MODELS",
     "EvenHash",
     "HottestShare",

@@ -6,7 +6,7 @@ import functools
 import itertools
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ TAIL = 30.0  # the lattice ends where Chernoff's bound is e^-30
 
 
 @functools.lru_cache(maxsize=32)
-def rest_law(shards: int, popularity: Popularity) -> tuple[Array, Array]:
+def rest_law(shards: int, popularity: Popularity, points: int = POINTS) -> tuple[Array, Array]:
     """Grid and cdf of the load that all keys but the TOP hottest put on one shard.
 
     Characteristic function prod (1 - 1/N + e^{i w p_k}/N), inverted by FFT on a lattice between Chernoff's bounds and
@@ -35,16 +35,15 @@ def rest_law(shards: int, popularity: Popularity) -> tuple[Array, Array]:
         total = float((counts * p).sum())
         return np.array([total, total + ROUNDING]), np.array([1.0, 1.0])
     low, high = _range(p, counts, 1.0 / shards)
-    step = (high - low) / POINTS
-    w = 2.0 * np.pi * np.arange(POINTS // 2 + 1) / (high - low)
+    step = (high - low) / points
+    w = 2.0 * np.pi * np.arange(points // 2 + 1) / (high - low)
     log_cf = np.zeros(len(w), dtype=complex)
     for share, count in zip(p, counts, strict=True):
         log_cf += count * np.log1p(np.expm1(-1j * w * share) / shards)
     smooth = np.exp(log_cf + 1j * w * low - 0.5 * (SMOOTH * w * step) ** 2)
-    mass = np.maximum(np.fft.irfft(smooth, POINTS), 0.0)
+    mass = np.maximum(np.fft.irfft(smooth, points), 0.0)
     cdf = np.cumsum(mass)
-    grid: Array = low + step * (np.arange(POINTS) + 0.5)
-    return grid, np.asarray(cdf / cdf[-1])
+    return np.asarray(low + step * (np.arange(points) + 0.5), dtype=float), np.asarray(cdf / cdf[-1])
 
 
 def _range(p: Array, counts: Array, q: float) -> tuple[float, float]:
@@ -73,6 +72,8 @@ class _OnGrid(Distribution):
     )
     popularity: Popularity = parameter(default=Zipf(), domain=POPULARITY, about="how popular keys are")
 
+    points: ClassVar[int] = POINTS
+
     @functools.cached_property
     def _grid(self) -> tuple[Array, Array]:
         raise NotImplementedError
@@ -90,7 +91,7 @@ class _OnGrid(Distribution):
 
     def _cdf(self, t: Array) -> Array:
         x, cdf = self._grid
-        return np.asarray(np.interp(t, x, cdf, left=0.0))
+        return np.asarray(np.interp(t, x, cdf, left=0.0), dtype=float)
 
     def _ccdf(self, t: Array) -> Array:
         return 1.0 - self._cdf(t)
@@ -123,12 +124,12 @@ class _OnGrid(Distribution):
         return [float(p) for p in self.popularity.top(TOP)]
 
     def _rest(self, x: Array) -> Array:
-        grid, cdf = rest_law(self.shards, self.popularity)
-        return np.interp(x + ROUNDING, grid, cdf, left=0.0, right=1.0)
+        grid, cdf = rest_law(self.shards, self.popularity, self.points)
+        return np.asarray(np.interp(x + ROUNDING, grid, cdf, left=0.0, right=1.0), dtype=float)
 
     def _points(self, sums: set[float]) -> Array:
         """A grid fine wherever the rest's law, shifted by one of the sums, rises."""
-        fine = rest_law(self.shards, self.popularity)[0][::2]
+        fine = rest_law(self.shards, self.popularity, self.points)[0][::2]
         fine = np.concatenate([fine, fine[:1] - 2 * ROUNDING])  # where nothing is left to chance the law is a jump
         points = np.concatenate([fine + s for s in sums])
         return np.unique(np.round(np.clip(points, 0.0, 1.0), 15))
@@ -139,6 +140,8 @@ class ShareOfOne(_OnGrid):
 
     Mean 1/N, CV^2 = (N - 1) sum p_k^2.
     """
+
+    points: ClassVar[int] = 4 * POINTS  # most shards hold no hot key, so that the small shares count here
 
     @functools.cached_property
     def _grid(self) -> tuple[Array, Array]:
@@ -155,6 +158,10 @@ class ShareOfOne(_OnGrid):
         """1/N, exactly."""
         return 1.0 / self.shards
 
+    def variance(self) -> float:
+        """(N - 1)/N^2 sum p_k^2, exactly."""
+        return (self.shards - 1.0) / self.shards**2 * self.popularity.sum_of_squares()
+
 
 class HottestShare(_OnGrid):
     """The share of the load on the hottest of N shards.
@@ -169,11 +176,11 @@ class HottestShare(_OnGrid):
     def _grid(self) -> tuple[Array, Array]:
         top = self._top
         parts = [blocks for blocks in _partitions(top) if len(blocks) <= self.shards]
-        hot = {sum(block) for blocks in parts for block in blocks if top[0] in block}
-        x = self._points(hot | {0.0})
+        sums = {0.0} | {sum(block) for blocks in parts for block in blocks}
+        x = self._points(sums)
         x = x[x >= max(top[0], 1.0 / self.shards) * (1.0 - 1e-9)]
         x = np.union1d(x, [max(top[0], 1.0 / self.shards)])
-        known = {total: self._rest(x - total) for total in {0.0} | {sum(b) for blocks in parts for b in blocks}}
+        known = {total: self._rest(x - total) for total in sums}
         return x, np.clip(sum(self._given(blocks, len(top), known) for blocks in parts), 0.0, 1.0)
 
     def _given(self, blocks: list[list[float]], keys: int, known: dict[float, Array]) -> Any:

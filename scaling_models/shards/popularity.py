@@ -57,6 +57,10 @@ class Popularity(Declared):
         """All shares, one a key."""
         raise NotImplementedError
 
+    def sum_of_squares(self) -> float:
+        """sum p_k^2: what the spread of a shard's load comes from."""
+        raise NotImplementedError
+
 
 class Zipf(Popularity):
     """The key of rank k draws a share proportional to k^-s."""
@@ -96,6 +100,10 @@ class Zipf(Popularity):
         counts = np.diff(edges)
         sums = np.diff(harmonic(edges, self.exponent))
         return sums / np.maximum(counts, 1.0) / self._total, counts
+
+    def sum_of_squares(self) -> float:
+        """H(items) of twice the exponent over H(items) squared."""
+        return float(harmonic(self.items, 2.0 * self.exponent)) / self._total**2
 
     def shares(self) -> Array:
         """All of them: at most twenty million."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from scaling_models.answers import Accuracy, Assumption, Model, Simulation, Timeline, answer
+from scaling_models.answers import EXACT, Accuracy, Assumption, Model, Simulation, Timeline, answer
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.estimates import Estimate, SimulatedLatency, from_batches
 from scaling_models.montecarlo.placements import shard_loads
@@ -18,6 +18,7 @@ from scaling_models.shards.popularity import POPULARITY, Popularity, Zipf
 MEASURED = "exponents 0 to 2.5, 2 to 1,024 shards, 1,000 to 1,000,000 keys; a p99 up to 3.5%"
 MEAN_ERROR = Accuracy("within 3%", 0.006, MEASURED)
 QUANTILE_ERROR = Accuracy("within 3%", 0.02, MEASURED)
+SHARE_ERROR = Accuracy("within 3%", 0.005, "exponents 0 to 1.5, up to 500 shards; mean and variance are exact")
 FEW = 1000
 FEW_MEAN = Accuracy("within 15%", 0.04, f"fewer than {FEW:,} keys")
 FEW_QUANTILE = Accuracy("simulated", None, f"fewer than {FEW:,} keys: a quantile may be off by a whole key; simulate")
@@ -52,6 +53,7 @@ class ShardLoad(Model):
     )
 
     headline: ClassVar[str] = "hottest_share"
+    verified_with: ClassVar[int] = 1000
     _assumptions: ClassVar[tuple[Assumption, ...]] = (
         Assumption(
             "keys placed evenly and independently", "optimistic if neighbouring keys share a shard, as in ranges"
@@ -60,7 +62,7 @@ class ShardLoad(Model):
         Assumption("every request costs the same", "optimistic if hot keys are also large"),
     )
 
-    @answer("", "share of the load on one given shard")
+    @answer("", "share of the load on one given shard", SHARE_ERROR)
     def share(self) -> Distribution:
         """Mean 1/N, CV^2 = (N - 1) sum p_k^2."""
         return ShareOfOne(self.shards, self.popularity)
@@ -93,8 +95,8 @@ class ShardLoad(Model):
     def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """As declared; the mean of the hottest share is nearer than its quantiles, and few keys are rough."""
         declared = super().accuracy(metric, level)
-        if declared.label == "exact":
-            return declared
+        if declared in (EXACT, SHARE_ERROR):
+            return EXACT if level is None else declared
         if self.popularity.size < FEW:
             return FEW_QUANTILE if level is not None else FEW_MEAN
         return MEAN_ERROR if level is None else QUANTILE_ERROR

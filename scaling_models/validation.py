@@ -1,0 +1,72 @@
+"""Model beside measurements of a real system, the gap split into chance, model and system."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from scaling_models.latency import Distribution
+from scaling_models.montecarlo.estimates import SimulatedLatency
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+BATCHES = 20
+
+
+def measured(samples: ArrayLike, warm_up: float = 0.1, batches: int = BATCHES) -> SimulatedLatency:
+    """Measured times (s) in the order of measurement, less the first share as warm-up, in batches of time.
+
+    Neighbouring requests resemble each other, so intervals come from how the batches differ, not from their number.
+    """
+    times = np.asarray(samples, dtype=float)
+    if times.ndim != 1 or not np.isfinite(times).all() or (times < 0).any():
+        raise ValueError("measured times must be one row of finite numbers in [0, inf) s")
+    if not 0 <= warm_up < 1:
+        raise ValueError(f"warm_up must lie in [0, 1), a share of the samples; got {warm_up!r}")
+    kept = times[int(warm_up * len(times)) :]
+    if len(kept) < 2 * batches:
+        raise ValueError(f"{len(kept)} measured times are too few for {batches} batches: at least {2 * batches}")
+    return SimulatedLatency(kept[: len(kept) // batches * batches].reshape(batches, -1))
+
+
+def validate(
+    closed_form: Distribution,
+    samples: ArrayLike,
+    *,
+    replayed: ArrayLike | None = None,
+    levels: tuple[float, ...] = (50, 95, 99),
+    warm_up: float = 0.1,
+) -> pd.DataFrame:
+    """The closed form beside measured times (s), a row for the mean and for each percentile in `levels`.
+
+    Columns: closed_form, measured, low, high (the run's own 95% interval, by batches of time), gap (closed form over
+    measured, less one), inside (whether the closed form lies in the interval). With `replayed`, the latencies of the
+    run's very arrivals and demands through the model: also replayed, chance (closed form over replayed, less one: what
+    this run's draws make of the formula) and system (replayed over measured, less one: what the model leaves out).
+    """
+    import pandas as pd
+
+    run = measured(samples, warm_up)
+    replay = None if replayed is None else measured(replayed, warm_up)
+    rows = [_row("mean", closed_form.mean(), run.mean(), run.mean_interval(), replay and replay.mean())]
+    for level in levels:
+        q = level / 100.0
+        through = replay and float(replay.icdf(q))
+        rows.append(_row(f"p{level:g}", float(closed_form.icdf(q)), float(run.icdf(q)), run.interval(q), through))
+    return pd.DataFrame(rows).set_index("quantity")
+
+
+def _row(
+    name: str, closed: float, seen: float, interval: tuple[float, float], replayed: float | None
+) -> dict[str, object]:
+    row: dict[str, object] = {"quantity": name, "closed_form": closed}
+    if replayed is not None:
+        row |= {"replayed": replayed}
+    row |= {"measured": seen, "low": interval[0], "high": interval[1], "gap": closed / seen - 1.0}
+    if replayed is not None:
+        row |= {"chance": closed / replayed - 1.0, "system": replayed / seen - 1.0}
+    return row | {"inside": interval[0] <= closed <= interval[1]}

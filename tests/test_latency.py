@@ -1,0 +1,247 @@
+"""Distributions and their algebra: faces agree, laws hold, exact routes agree, samples agree."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from scipy import integrate, special
+from strategies import KINDS, POINTWISE, SMOOTH
+
+import scaling_models as sm
+
+LEVELS = np.array([1e-4, 0.01, 0.25, 0.5, 0.9, 0.99, 0.999])
+E = sm.Exponential
+
+
+@given(POINTWISE)
+@settings(max_examples=150, deadline=None)
+def test_faces_of_a_latency_agree(latency):
+    q = latency.icdf(LEVELS)
+    assert (np.diff(q) >= 0).all()
+    # The least t that reaches the level: the cdf is there, and just before it is not (atoms jump over levels).
+    # Inverting is a root search in t: near the level is a few roundings of t times the density.
+    slack = 1e-9
+    assert (latency.cdf(q * (1 + 1e-12)) >= LEVELS - slack).all()
+    assert (latency.cdf(q * (1 - 1e-9)) <= LEVELS + slack).all()
+    t = np.linspace(0, 1.2 * float(q[-1]), 200)
+    assert (np.diff(latency.cdf(t)) >= -1e-12).all()
+    np.testing.assert_allclose(latency.cdf(t) + latency.ccdf(t), 1.0, atol=1e-9)
+    assert latency.cdf(-1.0) == 0.0
+    assert latency.ccdf(-1.0) == 1.0
+    assert latency.icdf(0.0) == pytest.approx(latency.support[0])
+
+
+@given(POINTWISE)
+@settings(max_examples=60, deadline=None)
+def test_mean_is_the_area_under_the_ccdf(latency):
+    # Mean of min(T, far) by an independent rule, the trapezoid on a fine grid that includes the kinks on both sides.
+    far = float(latency.icdf(0.99))
+    inside = [k for k in latency.kinks if k < far]
+    t = np.union1d(np.linspace(0, far, 40_001), [x for k in inside for x in (k * (1 - 1e-13), k * (1 + 1e-13))])
+    area = np.trapezoid(latency.ccdf(t), t)
+    beyond = latency.mean() - area
+    assert beyond >= -2e-4 * far - 1e-9  # the trapezoid errs by at most (mesh x total variation) / 2
+    samples = latency.sample(20_000, rng=1)
+    spread = np.minimum(samples, far).std() / math.sqrt(len(samples)) + 1e-12 * far
+    assert abs(np.minimum(samples, far).mean() - area) <= 6.2 * spread + 2e-4 * far  # six sigma: 1e-9 a case
+
+
+@given(KINDS, KINDS)
+@settings(max_examples=60, deadline=None)
+def test_moments_of_sums_and_scales_add_up(a, b):
+    total = a + b
+    assert total.mean() == pytest.approx(a.mean() + b.mean())
+    assert total.variance() == pytest.approx(a.variance() + b.variance())
+    assert (3 * a + 0.5).mean() == pytest.approx(3 * a.mean() + 0.5)
+    assert (a * 3).variance() == pytest.approx(9 * a.variance())
+    assert sm.slowest(a, b).mean() + sm.fastest(a, b).mean() == pytest.approx(a.mean() + b.mean(), rel=1e-6)
+
+
+@given(SMOOTH, SMOOTH)
+@settings(max_examples=30, deadline=None)
+def test_sums_are_right_to_a_millionth(a, b):
+    """Against scipy's adaptive quadrature of the textbook convolution, cut at the kinks of either."""
+    total = a + b
+    levels = [0.05, 0.5, 0.95, 0.999]
+    for t in total.icdf(levels):
+        top = t - b.support[0]
+        points = {a.support[0], top, *(c for c in np.concatenate([a.cuts, t - b.cuts]) if a.support[0] < c < top)}
+        edges = sorted(points)
+        edges = [low for low, high in zip(edges, [*edges[1:], math.inf], strict=True) if high > low * (1 + 1e-9)]
+        area = sum(
+            integrate.quad(lambda x, t=t: float(a.pdf(x) * b.ccdf(t - x)), low, high, epsabs=1e-10)[0]
+            for low, high in itertools.pairwise(edges)
+        )
+        assert total.ccdf(t) == pytest.approx(area + a.ccdf(top), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("total", "exact"),
+    [
+        (E(0.01) + E(0.01), lambda t: np.exp(-t / 0.01) * (1 + t / 0.01)),
+        (E(0.01) + E(0.003), lambda t: (0.01 * np.exp(-t / 0.01) - 0.003 * np.exp(-t / 0.003)) / 0.007),
+        (sm.Erlang(0.02, 2) + sm.Erlang(0.03, 3), lambda t: special.gammaincc(5, t / 0.01)),
+        (E(0.01) + E(0.01) + E(0.01) + E(0.01), lambda t: special.gammaincc(4, t / 0.01)),
+    ],
+)
+def test_sums_match_their_closed_forms_into_the_tail(total, exact):
+    t = np.linspace(0, 0.35, 2000)
+    np.testing.assert_allclose(total.ccdf(t), exact(t), rtol=1e-6)
+    assert exact(t)[-1] < 1e-9
+    np.testing.assert_allclose(total.pdf(t[1:-1]), -np.gradient(exact(t), t)[1:-1], rtol=0.01, atol=0.2)
+
+
+def test_sums_with_atoms_and_kinks():
+    fixed = sm.Deterministic(0.01) + sm.Deterministic(0.02)
+    assert fixed.atoms == ((0.03, 1.0),)
+    assert fixed.icdf(0.5) == 0.03
+    trapezoid = sm.Uniform(0.0, 2.0) + sm.Uniform(0.0, 1.0)
+    np.testing.assert_allclose(trapezoid.cdf([0.5, 1.5, 2.5]), [0.0625, 0.5, 0.9375], atol=1e-9)
+    dice = sm.Empirical(tuple(range(1, 7))) + sm.Empirical(tuple(range(1, 7)))
+    np.testing.assert_allclose(dice.ccdf([1.5, 6.5, 11.5]), [1.0, 21 / 36, 1 / 36], atol=1e-12)
+    assert dice.icdf(0.5) == 7.0
+    many = sm.Empirical(tuple(np.random.default_rng(0).exponential(0.01, 5000))) + E(0.01)
+    x = np.array(many.distributions[0].samples)
+    assert many.ccdf(0.05) == pytest.approx(
+        np.where(x > 0.05, 1.0, np.exp(-(0.05 - np.minimum(x, 0.05)) / 0.01)).mean()
+    )
+
+
+def test_order_statistics_match_their_closed_forms():
+    t = np.linspace(0.001, 0.1, 50)
+    equal = [E(0.01)] * 5
+    np.testing.assert_allclose(sm.slowest(*equal).cdf(t), E(0.01).cdf(t) ** 5, rtol=1e-12)
+    np.testing.assert_allclose(sm.fastest(*equal).ccdf(t), E(0.01).ccdf(t) ** 5, rtol=1e-12)
+    assert sm.k_of_n(3, equal).mean() == pytest.approx(0.01 * (1 / 5 + 1 / 4 + 1 / 3))
+    assert sm.slowest(*[E(0.01)] * 200).icdf(0.99) == pytest.approx(E(0.01).icdf(0.99 ** (1 / 200)))
+    assert sm.k_of_n(2, [1.0, 2.0, 3.0]).mean() == 2.0
+    different = sm.k_of_n(2, [E(0.01), sm.Uniform(0.0, 0.05), sm.Erlang(0.02, 2)])
+    f = [part.cdf(t) for part in different.distributions]
+    pairs = f[0] * f[1] * (1 - f[2]) + f[0] * f[2] * (1 - f[1]) + f[1] * f[2] * (1 - f[0]) + f[0] * f[1] * f[2]
+    np.testing.assert_allclose(different.cdf(t), pairs, rtol=1e-12)
+
+
+def test_tails_keep_their_relative_precision():
+    assert sm.slowest(E(1.0), E(1.0)).ccdf(40.0) == pytest.approx(2 * math.exp(-40), rel=1e-9)
+    assert sm.k_of_n(2, [E(1.0)] * 3).ccdf(30.0) == pytest.approx(3 * math.exp(-60), rel=1e-9)
+    assert E(1.0).iccdf(1e-15) == pytest.approx(15 * math.log(10))
+    assert sm.slowest(E(1.0), sm.Erlang(1.0, 3)).iccdf(1e-9) == pytest.approx(9 * math.log(10), rel=1e-6)
+
+
+def test_heavy_tails_have_the_moments_that_they_have():
+    assert sm.Pareto(1.0, 1.5).variance() == math.inf
+    assert sm.fastest(sm.Pareto(1.0, 1.5), sm.Pareto(1.0, 1.5)).variance() == pytest.approx(
+        sm.Pareto(0.5, 3.0).variance()
+    )
+    assert sm.fastest(sm.Pareto(1.0, 1.5), sm.Pareto(1.0, 1.5)).mean() == pytest.approx(0.5)
+    assert (sm.Pareto(1.0, 1.5) + E(1.0)).variance() == math.inf
+    assert sm.slowest(sm.Pareto(1.0, 2.1), E(1.0)).variance() < math.inf
+
+
+def test_a_shared_delay_is_drawn_once():
+    card, disk = E(0.002), sm.Erlang(0.004, 3)
+    both = sm.slowest(card + disk, card + disk, shared=card)
+    assert both.mean() == pytest.approx(card.mean() + sm.slowest(disk, disk).mean(), rel=1e-7)  # the table's
+    assert both.mean() < sm.slowest(card + disk, card + disk).mean()
+    mixed = sm.k_of_n(2, [card + disk, card + sm.Uniform(0.001, 0.01), sm.Uniform(0.003, 0.012)], shared=card)
+    rng = np.random.default_rng(7)
+    x = card.sample(400_000, rng=rng)
+    parts = [
+        x + disk.sample(400_000, rng=rng),
+        x + rng.uniform(0.001, 0.01, 400_000),
+        rng.uniform(0.003, 0.012, 400_000),
+    ]
+    brute = np.sort(parts, axis=0)[1]
+    for samples in (brute, mixed.sample(400_000, rng=8)):
+        for t in mixed.icdf([0.1, 0.5, 0.99]):
+            p = float(mixed.ccdf(t))
+            assert abs((samples > t).mean() - p) < 6 * math.sqrt(p * (1 - p) / 400_000)  # 2e-9 each
+    everyone = sm.slowest(disk, disk, shared=card)
+    assert everyone.icdf(0.99) == pytest.approx(both.icdf(0.99), rel=1e-7)
+    hedged = sm.hedge(card + disk, 0.005, shared=card)
+    assert hedged.mean() == pytest.approx(card.mean() + sm.hedge(disk, 0.005).mean())
+
+
+def test_what_never_ends():
+    lossy = sm.mixture([0.9, 0.1], [E(0.01), sm.Never()])
+    assert lossy.mean() == math.inf
+    np.testing.assert_allclose(lossy.icdf([0.45, 0.95]), [0.01 * math.log(2), math.inf])
+    assert (lossy + E(0.01)).icdf(0.95) == math.inf
+    assert (lossy + E(0.01)).icdf(0.5) < 0.05
+    assert sm.slowest(E(1.0), sm.Never()).mean() == math.inf
+    assert sm.fastest(E(1.0), sm.Never()).mean() == pytest.approx(1.0)
+    assert np.isinf(sm.Never().percentiles()).all()
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        scipy.stats.gamma(0.5, scale=0.01),
+        scipy.stats.lognorm(0.8, scale=0.01),
+        scipy.stats.pareto(2.5, scale=0.01),
+        scipy.stats.poisson(3.0),
+        scipy.stats.Normal(mu=0.0, sigma=0.01) ** 2 if hasattr(scipy.stats, "Normal") else scipy.stats.expon(),
+    ],
+    ids=["gamma", "lognorm", "pareto", "poisson", "new"],
+)
+def test_scipy_distributions_are_latencies(law):
+    latency = sm.as_latency(law)
+    assert sm.slowest(latency, latency).mean() >= latency.mean()
+    total = latency + E(0.01)
+    q = total.icdf([0.5, 0.99])
+    samples = total.sample(200_000, rng=3)
+    for t, p in zip(q, (0.5, 0.99), strict=True):
+        assert abs((samples <= t).mean() - p) < 6 * math.sqrt(p * (1 - p) / 200_000)
+    assert total.mean() == pytest.approx(latency.mean() + 0.01)
+
+
+def test_scipy_distributions_that_are_no_latencies_are_refused():
+    with pytest.raises(ValueError, match="never negative"):
+        sm.as_latency(scipy.stats.norm(0, 1))
+    with pytest.raises(ValueError, match="service must be a latency"):
+        sm.pools.CentralQueue(service=scipy.stats.norm(0, 1))
+
+
+def test_a_mean_alone_refuses_percentiles_but_not_means():
+    slow = sm.slowest(sm.MeanOnly(0.01), sm.MeanOnly(0.02)) + 0.001
+    assert slow.mean() == pytest.approx(0.021)
+    with pytest.raises(sm.NoClosedForm, match="jitter"):
+        slow.icdf(0.99)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: sm.Uniform(0.02, 0.01), "Uniform.low must lie below high"),
+        (lambda: sm.Shifted(E(0.01), -0.001), "must not make the time negative"),
+        (lambda: sm.k_of_n(4, [E(1.0)] * 3), r"KOfN.k must lie in \[1, 3\]"),
+        (lambda: sm.mixture([0.5, 0.6], [1.0, 2.0]), "sum to 1"),
+        (lambda: E(1.0).icdf(1.5), r"must lie in \[0, 1\]; got 1.5"),
+        (lambda: E(1.0).percentiles(101), r"\[0, 100\] per cent; got 101"),
+        (lambda: sm.Pareto(1.0, 1.0), r"Pareto.tail_index must lie in \(1, inf\); got 1.0"),
+    ],
+)
+def test_bad_input_is_refused_in_a_sentence(call, said):
+    with pytest.raises(ValueError, match=said):
+        call()
+
+
+def test_two_tolerances_agree(monkeypatch):
+    """Halving the panels' width moves nothing: no kink was lost."""
+    from scaling_models.latency import sums
+
+    cases = [
+        lambda: sm.Uniform(0.001, 0.02) + sm.LogNormal(0.01, 4),
+        lambda: sm.Pareto(0.01, 1.7) + sm.Uniform(0.005, 0.006),
+        lambda: sm.hedge(sm.Erlang(0.01, 4), 0.02) + sm.Uniform(0.0, 0.03),
+        lambda: sm.slowest(sm.Uniform(0.0, 0.01), sm.Uniform(0.004, 0.03)) + sm.Pareto(0.01, 2.5),
+    ]
+    t = np.linspace(0.002, 0.3, 97)
+    coarse = [case().ccdf(t) for case in cases]
+    monkeypatch.setattr(sums, "NODES", 24)
+    fine = [case()._integral(t) for case in cases]
+    for a, b in zip(coarse, fine, strict=True):
+        np.testing.assert_allclose(a, b, atol=2e-7)

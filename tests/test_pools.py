@@ -1,0 +1,150 @@
+"""Pools: two exact routes agree, limits hold, Little's law, overload, refusals."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+import scaling_models as sm
+from scaling_models.pools import CentralQueue, RandomSplit, erlang_b, erlang_c
+
+
+def erlang_b_by_recursion(servers, offered_load):
+    """1/B_k = 1 + k/(a B_{k-1}), B_0 = 1: the textbook's other route, stable upwards."""
+    inverse = 1.0
+    for k in range(1, servers + 1):
+        inverse = 1.0 + k / offered_load * inverse
+    return 1.0 / inverse
+
+
+@pytest.mark.parametrize("servers", [1, 2, 7, 15, 16, 100, 3000, 100_000, 1_000_000])
+@pytest.mark.parametrize("load", [0.5, 0.98, 0.9999, 1.0, 1.3])
+def test_erlang_b_agrees_with_its_recursion(servers, load):
+    a = load * servers
+    vanishes = load < 1 and servers * (1 - load) ** 2 > 500
+    expected = 0.0 if vanishes else erlang_b_by_recursion(servers, a)
+    # Below 1e-300 the recursion overflows; the formula says zero or next to it.
+    assert erlang_b(servers, a) == pytest.approx(expected, rel=1e-9, abs=1e-100)
+
+
+def test_erlang_c_for_a_million_servers():
+    servers = 1_000_000
+    for a in (servers - 10.0, servers - 2000.0):
+        b = erlang_b_by_recursion(servers, a)
+        r = a / servers
+        assert erlang_c(servers, a) == pytest.approx(b / (1 - r * (1 - b)), rel=1e-9)
+    assert erlang_c(servers, 999_000.0) == pytest.approx(0.22330339, abs=1e-8)
+
+
+def test_erlang_formulas_broadcast_and_refuse():
+    assert erlang_b(np.arange(1, 4)[:, None], np.array([0.5, 1.0])).shape == (3, 2)
+    assert erlang_b(0, 1.0) == pytest.approx(1.0, rel=1e-14)
+    assert erlang_b(3, 0.0) == 0.0
+    assert erlang_c(2, 2.5) == 1.0
+    far = erlang_b([1, 5, 50], [1e3, 1e4, 1e6])
+    np.testing.assert_allclose(
+        far, [erlang_b_by_recursion(c, a) for c, a in ((1, 1e3), (5, 1e4), (50, 1e6))], rtol=1e-10
+    )
+    with pytest.raises(ValueError, match=r"offered_load must lie in \[0, inf\) erlangs; got"):
+        erlang_b(1, -1.0)
+    with pytest.raises(ValueError, match="servers must lie"):
+        erlang_c(0, 1.0)
+
+
+def test_the_textbook_pool():
+    pool = CentralQueue(9.0, 10, sm.Exponential(1.0))
+    assert pool.wait.mean() == pytest.approx(0.668731524, abs=1e-9)
+    assert pool.latency.mean() == pytest.approx(1.668731524, abs=1e-9)
+    assert pool.in_flight == pytest.approx(9.0 * pool.latency.mean())
+    assert (pool.utilization, pool.offered_load) == (pytest.approx(0.9), pytest.approx(9.0))
+
+
+POOLS = st.builds(
+    lambda servers, workers, load, mean: CentralQueue(
+        load * servers * workers / mean, servers, sm.Exponential(mean), workers
+    ),
+    st.integers(1, 60),
+    st.integers(1, 8),
+    st.floats(0.05, 0.98),
+    st.floats(1e-3, 10.0),
+)
+
+
+@given(POOLS)
+@settings(max_examples=40, deadline=None)
+def test_latency_is_wait_plus_service_by_two_routes(pool):
+    algebra = pool.wait + pool.service
+    t = pool.latency.icdf([0.1, 0.5, 0.99, 0.999999])
+    np.testing.assert_allclose(pool.latency.ccdf(t), algebra.ccdf(t), rtol=1e-7)
+    assert pool.latency.mean() == pytest.approx(algebra.mean())
+    assert pool.latency.variance() == pytest.approx(algebra.variance())
+    many = type(pool.latency).icdf_of([pool.latency, pool.latency], np.array([0.5, 0.99]))
+    np.testing.assert_allclose(many, [pool.latency.icdf([0.5, 0.99])] * 2, rtol=1e-9)
+
+
+@given(st.floats(0.05, 0.98), st.integers(1, 30))
+@settings(max_examples=30, deadline=None)
+def test_one_server_is_m_m_1_and_so_is_a_random_split(load, servers):
+    exact = sm.Exponential(0.01 / (1 - load))
+    split = RandomSplit(load * servers / 0.01, servers).latency
+    single = CentralQueue(load / 0.01, 1).latency
+    for latency in (split, single):
+        np.testing.assert_allclose(latency.icdf([0.5, 0.99, 0.999]), exact.icdf([0.5, 0.99, 0.999]), rtol=1e-8)
+        t = np.linspace(0, exact.icdf(0.999), 20)
+        np.testing.assert_allclose(latency.pdf(t), exact.pdf(t), rtol=1e-9)
+
+
+def test_in_flight_is_the_mean_of_the_birth_death_chain():
+    """Little's law against the stationary distribution, summed state by state."""
+    a, servers = 7.0, 10
+    k = np.arange(0, 2000)
+    weights = np.where(
+        k < servers, stats.poisson.pmf(k, a), stats.poisson.pmf(servers, a) * (a / servers) ** (k - servers)
+    )
+    chain = (weights * k).sum() / weights.sum()
+    assert CentralQueue(7.0, servers, sm.Exponential(1.0)).in_flight == pytest.approx(chain, rel=1e-10)
+
+
+@pytest.mark.parametrize("kind", [CentralQueue, RandomSplit])
+@pytest.mark.parametrize("rate", [1000.0, 1500.0])
+def test_overload_is_an_answer(kind, rate):
+    pool = kind(rate, 10)
+    assert pool.utilization == pytest.approx(rate / 1000)
+    assert pool.probability_of_wait == 1.0
+    assert pool.latency == sm.Never()
+    assert pool.in_flight == math.inf
+    assert np.isinf(pool.wait.percentiles()).all()
+    with pytest.raises(sm.NotSettled, match="no steady state"):
+        pool.simulate(1000)
+    with pytest.raises(ValueError, match="overloaded"):
+        pool.timeline()
+
+
+@pytest.mark.parametrize("kind", [CentralQueue, RandomSplit])
+def test_other_services_have_no_closed_form_yet_but_can_be_simulated(kind):
+    pool = kind(500.0, 10, sm.LogNormal(0.01, 1))
+    with pytest.raises(sm.NoClosedForm, match="simulate it"):
+        _ = pool.latency
+    assert pool.accuracy("latency").label == "simulated"
+    assert pool.accuracy("utilization").label == "exact"
+    table = sm.verify(pool, requests=400_000)
+    assert list(table.quantity) == ["utilization"]
+
+
+def test_what_bursts_do_to_the_formula():
+    """The twin can break the assumption of Poisson arrivals: then the formula is optimistic, as it says."""
+    pool = CentralQueue(700.0, 10)
+    bursty = pool.simulate(400_000, seed=1, gaps=sm.Hyperexponential(1.0, 10))
+    low, _ = bursty.latency.mean_interval(0.999)
+    assert low > 1.2 * pool.latency.mean()
+    assert any("optimistic" in str(said) and "Poisson" in said.says for said in pool.assumptions("latency"))
+
+
+def test_a_replayed_trace_is_the_queue_by_hand():
+    pool = CentralQueue(1.0, 2, sm.Exponential(1.0))
+    arrivals, demands = np.array([0.0, 1.0, 2.0, 3.0]), np.array([5.0, 5.0, 1.0, 1.0])
+    np.testing.assert_allclose(pool.replay(arrivals, demands), [5.0, 5.0, 4.0, 4.0])
+    np.testing.assert_allclose(pool.replay(arrivals, demands, oversleep=1.0, overhead=0.5), [6.5, 6.5, 6.5, 6.5])

@@ -1,0 +1,112 @@
+"""Every model against its twin; the check itself must be able to fail.
+
+False-alarm rate of one verification 1e-6 (all rows), of this file below 1e-4; seeds are fixed, so a pass stays one.
+"""
+
+import pytest
+
+import scaling_models as sm
+from scaling_models.answers import Accuracy, answer
+from scaling_models.montecarlo.verification import check
+from scaling_models.pools import CentralQueue, RandomSplit
+from scaling_models.quorums import Raft
+from scaling_models.shards import ShardLoad, Zipf
+
+E = sm.Exponential
+CASES = [
+    *(kind() for kind in sm.MODELS if "popularity" not in kind.parameters()),
+    CentralQueue(70.0, 1),
+    CentralQueue(9000.0, 100),
+    CentralQueue(1500.0, 3, E(0.010), workers=8),
+    RandomSplit(100.0, 2),
+    Raft((E(0.004),) * 4, E(0.002), "counted", 0.9),
+    Raft((E(0.004), sm.Uniform(0.002, 0.010), sm.LogNormal(0.006, 2.0)), E(0.002), "required", 0.8),
+    Raft((E(0.004), 0.005, 0.005), sm.Erlang(0.002, 3), "before_send", 0.99),
+    Raft((0.01, 0.01, 0.01, 0.02), 0.001, "counted", 0.5),
+    ShardLoad(64, Zipf(100_000, 0.99)),
+    ShardLoad(8, Zipf(100_000, 0.8)),
+    ShardLoad(256, Zipf(100_000, 1.5)),
+    ShardLoad(16, Zipf(2_000, 0.0)),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", CASES, ids=repr)
+def test_closed_form_agrees_with_its_twin(model):
+    table = sm.verify(model, seed=1)
+    assert (table.verdict == "agrees").all(), table.to_string()  # at these loads nothing is unseen
+    assert {"quantity", "closed_form", "simulated", "low", "high", "smallest_error", "verdict"} <= set(table.columns)
+    known = {row.split()[0].split("[")[0] for row in table.quantity}
+    assert type(model).headline in known
+
+
+class WrongQueue(CentralQueue):
+    """M/M/c with a latency that is off by a named factor."""
+
+    factor = 1.03
+
+    @answer("s", "a latency that is wrong")
+    def latency(self):
+        """Off by the factor."""
+        return CentralQueue.latency.compute(self) * self.factor
+
+
+class LowQueue(WrongQueue):
+    """Three per cent low."""
+
+    factor = 0.97
+
+
+class WrongSplit(RandomSplit):
+    """M/M/1 with a latency three per cent high."""
+
+    @answer("s", "a latency that is wrong")
+    def latency(self):
+        """Off by three per cent."""
+        return RandomSplit.latency.compute(self) * 1.03
+
+
+class WrongRaft(Raft):
+    """Commit latency three per cent low."""
+
+    @answer("s", "a latency that is wrong")
+    def commit_latency(self):
+        """Off by three per cent."""
+        return Raft.commit_latency.compute(self) * 0.97
+
+
+class WrongShards(ShardLoad):
+    """The plain power F(x)^N of independent shards, which lets no shard own the hottest key."""
+
+    @answer("", "a share that is wrong", Accuracy("within 3%", 0.006))
+    def hottest_share(self):
+        """The N-th power of the law of one shard."""
+        return sm.slowest(*[self.share] * self.shards)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("wrong", "rows"),
+    [
+        (WrongQueue(700.0, 10), ("latency mean", "latency p99")),
+        (LowQueue(700.0, 10), ("latency mean", "latency p99")),
+        (WrongSplit(700.0, 10), ("latency mean", "latency p99")),
+        (WrongRaft((E(0.004),) * 4, E(0.002)), ("commit_latency mean", "commit_latency p99")),
+        (WrongShards(16, Zipf(10_000, 1.2)), ("hottest_share mean",)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_formula_three_per_cent_wrong_fails(wrong, rows):
+    table = sm.verify(wrong, seed=2).set_index("quantity")
+    assert (table.loc[list(rows), "verdict"] == "disagrees").all(), table.to_string()
+    right = table.drop(index=[row for row in table.index if row.split()[0] in {r.split()[0] for r in rows}])
+    seen = right[~right.index.str.startswith(("in_flight", "imbalance", "effective", "saturation"))]
+    assert (seen.verdict == "agrees").all(), table.to_string()
+
+
+def test_check_prints_and_tells(capsys):
+    good, bad = CentralQueue(100.0, 10), WrongRaft((E(0.004),) * 4, E(0.002))
+    assert check([good], requests=50_000)
+    assert "All closed forms agree" in capsys.readouterr().out
+    assert not check([good, bad], requests=400_000)
+    assert "DISAGREE" in capsys.readouterr().out

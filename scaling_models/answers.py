@@ -81,17 +81,20 @@ class Model(Declared):
     A model states its closed forms as answers, its assumptions, and a `simulate` that answers the same names.
     """
 
+    _answered: ClassVar[dict[str, Answer[Any]]] = {}
     _assumptions: ClassVar[tuple[Assumption, ...]] = ()
     headline: ClassVar[str] = "latency"  # the answer that a panel's sensitivities speak of
     verified_with: ClassVar[int] = 1_000_000  # simulated requests that see errors of a few per cent at the defaults
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        own = {name: value for name, value in vars(cls).items() if isinstance(value, Answer)}
+        cls._answered = {**cls._answered, **own}
+
     @classmethod
     def answers(cls) -> dict[str, Answer[Any]]:
         """The declared answers by name, in the order of their declaration."""
-        found: dict[str, Answer[Any]] = {}
-        for each in reversed(cls.__mro__):
-            found.update({name: value for name, value in vars(each).items() if isinstance(value, Answer)})
-        return found
+        return dict(cls._answered)
 
     def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """How far the closed form of `metric` can be trusted at these parameters (and quantile `level`, if any)."""

@@ -52,10 +52,11 @@ def validate(
 
     run = measured(samples, warm_up)
     replay = None if replayed is None else measured(replayed, warm_up)
-    rows = [_row("mean", closed_form.mean(), run.mean(), run.mean_interval(), replay and replay.mean())]
+    through = None if replay is None else replay.mean()
+    rows = [_row("mean", closed_form.mean(), run.mean(), run.mean_interval(), through)]
     for level in levels:
         q = level / 100.0
-        through = replay and float(replay.icdf(q))
+        through = None if replay is None else float(replay.icdf(q))
         rows.append(_row(f"p{level:g}", float(closed_form.icdf(q)), float(run.icdf(q)), run.interval(q), through))
     return pd.DataFrame(rows).set_index("quantity")
 

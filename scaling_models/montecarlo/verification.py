@@ -38,7 +38,9 @@ def verify(model: Model, requests: int | None = None, seed: int = 0, *, false_al
     pairs = list(_pairs(model, simulation))
     each = false_alarm / max(1, sum(_rows_of(answer) for _, _, answer, _ in pairs))
     rows = [row for name, unit, answer, found in pairs for row in _compare(model, name, unit, answer, found, each)]
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    table.attrs["model"] = repr(model)
+    return table
 
 
 def _pairs(model: Model, simulation: Any) -> Iterator[tuple[str, str, Any, Any]]:

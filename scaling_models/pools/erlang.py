@@ -24,9 +24,11 @@ def erlang_b(servers: ArrayLike, offered_load: ArrayLike) -> Any:
     with np.errstate(under="ignore"):
         below = special.gammaincc(c + 1.0, a)
         ordinary = np.exp(_log_poisson(c, np.maximum(a, 1e-300))) / np.maximum(below, 1e-300)
+    blocked = np.where(a == 0, np.where(c == 0, 1.0, 0.0), ordinary)
     far = (below < 1e-250) & (a > c)
-    blocked = np.where(far, _by_fraction(np.where(far, c, 0.0), np.where(far, a, 1.0)), ordinary)
-    return np.clip(np.where(a == 0, np.where(c == 0, 1.0, 0.0), blocked), 0.0, 1.0)[()]
+    if far.any():
+        blocked[far] = _by_fraction(c[far], a[far])
+    return np.clip(blocked, 0.0, 1.0)[()]
 
 
 def erlang_c(servers: ArrayLike, offered_load: ArrayLike) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from scaling_models.latency import Distribution, Exponential, MeanOnly
+from scaling_models.latency import Deterministic, Distribution, Exponential, MeanOnly
 from scaling_models.quorums.raft import Raft
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def regional_raft(
     """
     _known(table, replicas if leader in replicas else [leader, *replicas])
     others = [name for name in replicas if name != leader]
-    rtts = tuple(round_trip(float(table.loc[leader, name]), jitter) + disk for name in others)
-    return Raft(rtts, disk, leader_write)
+    rtts = tuple(round_trip(_mean(table, leader, name), jitter) + disk for name in others)
+    return Raft(rtts, Deterministic(disk), leader_write)
 
 
 def leaders(
@@ -57,9 +57,13 @@ def leaders(
     rows = {}
     for leader in replicas:
         commit = regional_raft(table, leader, replicas, jitter=jitter, disk=disk).commit_latency.mean()
-        row = {client: commit + (0.0 if client == leader else float(table.loc[client, leader])) for client in replicas}
+        row = {client: commit + (0.0 if client == leader else _mean(table, client, leader)) for client in replicas}
         rows[leader] = {"commit": commit, **row, "mean over regions": sum(row.values()) / len(row)}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("leader").sort_values("mean over regions")
+
+
+def _mean(table: pd.DataFrame, here: str, there: str) -> float:
+    return float(table.at[here, there])  # type: ignore[arg-type]  # numbers, as read_table saw to
 
 
 def _known(table: pd.DataFrame, names: Sequence[str]) -> None:

@@ -19,11 +19,15 @@ Array = NDArray[np.float64]
 TOP = 4  # keys whose placement is conditioned on exactly (15 partitions)
 POINTS = 2048  # of the lattice
 SMOOTH = 2.0  # lattice steps: what of a jump is then left at the highest frequency is 3e-9, so nothing rings
+LITTLE = 0.3  # of the shortest wave that counts: the fifth cumulant of keys so small moves the law by about 1e-5
+NOTHING = 1e-13
+REACH = 7.4  # standard deviations in frequency: e^{-27} = 1e-12
 ROUNDING = 1e-13  # sums of shares that should be equal differ by less
+THIN = 8  # of the lattice's points, one is kept for the law of the largest: it bends less than the mass does
 TAIL = 30.0  # the lattice ends where Chernoff's bound is e^-30
 
 
-@functools.lru_cache(maxsize=32)
+@functools.lru_cache(maxsize=128)
 def rest_law(shards: int, popularity: Popularity, points: int = POINTS) -> tuple[Array, Array]:
     """Grid and cdf of the load that all keys but the TOP hottest put on one shard.
 
@@ -36,14 +40,52 @@ def rest_law(shards: int, popularity: Popularity, points: int = POINTS) -> tuple
         return np.array([total, total + ROUNDING]), np.array([1.0, 1.0])
     low, high = _range(p, counts, 1.0 / shards)
     step = (high - low) / points
-    w = 2.0 * np.pi * np.arange(points // 2 + 1) / (high - low)
-    log_cf = np.zeros(len(w), dtype=complex)
-    for share, count in zip(p, counts, strict=True):
-        log_cf += count * np.log1p(np.expm1(-1j * w * share) / shards)
-    smooth = np.exp(log_cf + 1j * w * low - 0.5 * (SMOOTH * w * step) ** 2)
+    small, highest = _split(p, counts, 1.0 / shards, SMOOTH * step)
+    last = min(points // 2, int(highest * (high - low) / (2.0 * np.pi)) + 1)
+    w: Array = np.arange(last + 1, dtype=float) * (2.0 * np.pi / (high - low))
+    smooth = np.exp(_log_cf_of_small(p[small], counts[small], 1.0 / shards, w) + 1j * w * low)
+    smooth *= np.exp(-0.5 * (SMOOTH * w * step) ** 2)
+    _multiply(smooth, w, p[~small], counts[~small], shards)
     mass = np.maximum(np.fft.irfft(smooth, points), 0.0)
     cdf = np.cumsum(mass)
     return np.asarray(low + step * (np.arange(points) + 0.5), dtype=float), np.asarray(cdf / cdf[-1])
+
+
+def _multiply(cf: NDArray[np.complex128], w: Array, p: Array, counts: Array, shards: int) -> None:
+    """Multiply by (1 - 1/N + e^{-iwp}/N)^count of every key, in place, the many small ones first.
+
+    Every factor is at most one in modulus, so a frequency that has fallen below NOTHING stays there and is left.
+    """
+    alive = np.arange(len(w))
+    for share, count in zip(p[::-1], counts[::-1], strict=True):  # shares descend with rank
+        factor = 1.0 - (1.0 - np.exp(-1j * w[alive] * share)) / shards
+        cf[alive] *= factor if count == 1 else factor**count
+        alive = alive[np.abs(cf[alive]) > NOTHING]
+
+
+def _split(p: Array, counts: Array, q: float, smoothing: float) -> tuple[NDArray[np.bool_], float]:
+    """Which keys are small enough for their cumulants, and the frequency beyond which nothing is left.
+
+    The small keys and the smoothing together are nearly normal with spread s: beyond REACH / s their characteristic
+    function is below 1e-12, so that a key is small where LITTLE s / REACH exceeds its share.
+    """
+    order = np.argsort(p)
+    spread = np.sqrt(np.cumsum((counts * p * p)[order]) * q * (1.0 - q) + smoothing**2)
+    fits = np.flatnonzero(p[order] * REACH < LITTLE * spread)
+    until = fits[-1] + 1 if fits.size else 0
+    small = np.zeros(len(p), dtype=bool)
+    small[order[:until]] = True
+    return small, REACH / (spread[until - 1] if until else smoothing)
+
+
+def _log_cf_of_small(p: Array, counts: Array, q: float, w: Array) -> NDArray[np.complex128]:
+    """log E e^{-iwX} of the small keys, from four cumulants of the Bernoulli deal."""
+    cumulants = (q, q * (1 - q), q * (1 - q) * (1 - 2 * q), q * (1 - q) * (1 - 6 * q * (1 - q)))
+    terms = (
+        cumulant * float((counts * p**k).sum()) * (-1j * w) ** k / math.factorial(k)
+        for k, cumulant in enumerate(cumulants, start=1)
+    )
+    return np.asarray(sum(terms), dtype=complex)
 
 
 def _range(p: Array, counts: Array, q: float) -> tuple[float, float]:
@@ -98,13 +140,14 @@ class _OnGrid(Distribution):
 
     def _pdf(self, t: Array) -> Array:
         x, cdf = self._grid
-        slope = np.append(np.diff(cdf) / np.maximum(np.diff(x), 1e-300), 0.0)
-        return np.where((t < x[0]) | (t >= x[-1]), 0.0, slope[np.clip(np.searchsorted(x, t, "right") - 1, 0, None)])
+        slope: Array = np.append(np.diff(cdf) / np.maximum(np.diff(x), 1e-300), 0.0)
+        inside = slope[np.clip(np.searchsorted(x, t, "right") - 1, 0, None)]
+        return np.asarray(np.where((t < x[0]) | (t >= x[-1]), 0.0, inside))
 
     def _icdf(self, q: Array) -> Array:
         x, cdf = self._grid
         keep = np.concatenate([[True], np.diff(cdf) > 0])
-        return np.interp(q, cdf[keep], x[keep])
+        return np.asarray(np.interp(q, cdf[keep], x[keep]), dtype=float)
 
     def _iccdf(self, p: Array) -> Array:
         return self._icdf(1.0 - p)
@@ -129,10 +172,10 @@ class _OnGrid(Distribution):
 
     def _points(self, sums: set[float]) -> Array:
         """A grid fine wherever the rest's law, shifted by one of the sums, rises."""
-        fine = rest_law(self.shards, self.popularity, self.points)[0][::2]
+        fine = rest_law(self.shards, self.popularity, self.points)[0][::THIN]
         fine = np.concatenate([fine, fine[:1] - 2 * ROUNDING])  # where nothing is left to chance the law is a jump
         points = np.concatenate([fine + s for s in sums])
-        return np.unique(np.round(np.clip(points, 0.0, 1.0), 15))
+        return np.asarray(np.unique(np.round(np.clip(points, 0.0, 1.0), 15)), dtype=float)
 
 
 class ShareOfOne(_OnGrid):

@@ -95,10 +95,12 @@ class ShardLoad(Model):
     def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """As declared; the mean of the hottest share is nearer than its quantiles, and few keys are rough."""
         declared = super().accuracy(metric, level)
-        if declared in (EXACT, SHARE_ERROR):
-            return EXACT if level is None else declared
+        if declared == EXACT or (declared == SHARE_ERROR and level is None):
+            return EXACT
         if self.popularity.size < FEW:
             return FEW_QUANTILE if level is not None else FEW_MEAN
+        if declared == SHARE_ERROR:
+            return SHARE_ERROR
         return MEAN_ERROR if level is None else QUANTILE_ERROR
 
     def simulate(self, requests: int = 400, seed: int = 0) -> Simulation:
@@ -134,7 +136,7 @@ class ShardLoad(Model):
             f"The hottest shard is full at {at:,.0f} requests/s, {100 / (self.shards * loads[-1]):.0f}% of what the "
             f"{self.shards} shards could serve together",
             times,
-            {f"{name} shard": share * offered / self.capacity for name, share in busy.items()},
-            "utilization",
+            {f"utilization of the {name} shard": share * offered / self.capacity for name, share in busy.items()},
+            "",
             ((float(full), "hottest shard full"),),
         )

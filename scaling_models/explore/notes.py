@@ -1,0 +1,45 @@
+"""What a panel says beside its figure: accuracy, assumptions, sensitivities, as HTML lines."""
+
+from __future__ import annotations
+
+from html import escape
+
+from scaling_models import sweeps, units
+from scaling_models.answers import Model, NoClosedForm
+
+LINE = '<div style="line-height:1.45; font-size:13px">{}</div>'
+
+
+def message(sentence: str) -> str:
+    """A sentence that asks for attention, or an empty line that keeps its place."""
+    return f'<span role="status" style="color:#B3261E">{escape(sentence)}&nbsp;</span>'
+
+
+def code(model: Model) -> str:
+    """The model's repr, to be pasted."""
+    return LINE.format(f'<code style="user-select:all; overflow-wrap:anywhere">{escape(repr(model))}</code>')
+
+
+def closed_form_sentence(model: Model) -> str:
+    """Why the headline has no closed form; nothing where it has one."""
+    try:
+        getattr(model, model.headline)
+    except NoClosedForm as reason:
+        return str(reason)
+    return ""
+
+
+def accuracy(model: Model) -> str:
+    """How accurate the formula of the headline is, for its mean and its p99 where they differ."""
+    mean, tail = str(model.accuracy(model.headline)), str(model.accuracy(model.headline, 0.99))
+    said = mean if mean == tail else f"mean {mean}; p99 {tail}"
+    return LINE.format(f"<b>How accurate the formula is</b> ({units.words(model.headline)}): {escape(said)}.")
+
+
+def assumptions(model: Model) -> str:
+    """What the model assumes and which way it errs, and what 10% more of each input does."""
+    taken = "; ".join(f"{each.says} (<i>{escape(each.errs)}</i>)" for each in model.assumptions(model.headline))
+    changes = "; ".join(escape(each.says) for each in sweeps.sensitivities(model))
+    lines = [f"<b>What it assumes:</b> {taken or 'nothing'}."]
+    lines += [f"<b>What 10% more of each input does:</b> {changes}."] if changes else []
+    return LINE.format("<br>".join(lines))

@@ -1,0 +1,100 @@
+"""Sliders: numbers shown as people read them, on a grid on which the present value lies."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import ipywidgets as widgets
+
+from scaling_models import units
+from scaling_models.parameters import Integer, Parameter, Slider
+
+LABEL = {"description_width": "14.5em"}
+REFINEMENTS = (1, 2, 4, 5, 10, 20, 50, 100, 1000)  # finer grids tried until the present value lies on one
+LOG_DIGITS = 3  # of a value read from a slider in geometric steps
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """Where a slider may stand, as shown: from `low` to `high` by `step`; decades where `log`."""
+
+    low: float
+    high: float
+    step: float
+    log: bool
+
+    def __contains__(self, shown: float) -> bool:
+        place = math.log10(shown) if self.log else shown
+        low = math.log10(self.low) if self.log else self.low
+        steps = (place - low) / self.step
+        return abs(steps - round(steps)) < 1e-6 and self.low <= shown * (1 + 1e-12) and shown <= self.high * (1 + 1e-12)
+
+
+def grid(slider: Slider, scale: units.Scale, value: float, whole: bool = False) -> Grid:
+    """The declared grid as shown; widened, refined or shifted so that the present value lies on it.
+
+    A browser moves a value that lies off its slider's grid to the nearest place, unasked.
+    """
+    shown, low, high = (scale.show(each) for each in (value, slider.low, slider.high))
+    if slider.log:
+        return _decades(shown, low, high, slider.step)
+    step = scale.show(slider.step)
+    low -= step * max(0, math.ceil((low - shown) / step))
+    high += step * max(0, math.ceil((shown - high) / step))
+    tried = (Grid(low, high, step / finer, False) for finer in REFINEMENTS if not whole or step % finer == 0)
+    fallback = (
+        Grid(low, high, 1, False) if whole else Grid(shown - step * math.floor((shown - low) / step), high, step, False)
+    )
+    return next((each for each in tried if shown in each), fallback)
+
+
+def _decades(shown: float, low: float, high: float, step: float) -> Grid:
+    declared = Grid(low, high, step, True)
+    if shown in declared:
+        return declared
+    below = max(0, math.ceil(math.log10(shown / low) / step))
+    return Grid(shown / 10.0 ** (below * step), max(high, shown), step, True)
+
+
+class NumberEditor:
+    """A slider (or a box to type in, where no slider is declared) for one number."""
+
+    def __init__(self, declared: Parameter, value: float, label: str) -> None:
+        self.whole = isinstance(declared.domain, Integer)
+        self.scale = units.slider(declared)
+        self.kept, self.decimals = value, 12
+        self.widget = self._widget(declared, value, label)
+        self.shown = self.widget.value
+
+    def _widget(self, declared: Parameter, value: float, label: str) -> Any:
+        common = {
+            "description": label,
+            "style": LABEL,
+            "layout": widgets.Layout(width="auto", min_width="26em"),
+            "tooltip": declared.about,
+            "value": self.scale.show(value),
+        }
+        if declared.slider is None:
+            return widgets.IntText(**common) if self.whole else widgets.FloatText(**common)
+        on = self.grid = grid(declared.slider, self.scale, value, self.whole)
+        if on.log:
+            ends = {"min": math.log10(on.low), "max": math.log10(on.high)}
+            return widgets.FloatLogSlider(step=on.step, base=10, readout_format=".3r", **ends, **common)
+        if self.whole:
+            whole = {"min": round(on.low), "max": round(on.high), "step": max(1, round(on.step))}
+            return widgets.IntSlider(**(common | {"value": int(value)}), **whole)
+        self.decimals = max(0, -math.floor(math.log10(on.step) + 1e-9))
+        form = f",.{self.decimals}f"
+        return widgets.FloatSlider(min=on.low, max=on.high, step=on.step, readout_format=form, **common)
+
+    @property
+    def value(self) -> float:
+        """The number in the parameter's own unit; untouched sliders give back exactly what they were given."""
+        shown = self.widget.value
+        if math.isclose(shown, self.shown, rel_tol=1e-9):
+            return self.kept
+        if isinstance(self.widget, widgets.FloatLogSlider):
+            shown = float(f"{shown:.{LOG_DIGITS}g}")
+        return round(shown) if self.whole else self.scale.read(round(shown, self.decimals))

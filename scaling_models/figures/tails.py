@@ -1,0 +1,154 @@
+"""How likely is it to take longer? The survival function of an answer, on a log tail."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from scaling_models import sweeps, units
+from scaling_models.answers import Model, NoClosedForm, Simulation
+from scaling_models.figures import style
+from scaling_models.latency import Distribution
+from scaling_models.montecarlo.estimates import SimulatedLatency, student
+
+Array = NDArray[np.float64]
+LEVELS = (50.0, 95.0, 99.0)
+LOWEST = 1e-4  # the tail that is drawn
+POINTS = 200
+DOTS = tuple(np.geomspace(0.9, LOWEST, 33).tolist())
+STEPS = 600  # of measured samples
+
+
+def survival(
+    model: Model,
+    answer: str | None = None,
+    simulation: Simulation | SimulatedLatency | None = None,
+    measured: Sequence[float] | Array | None = None,
+) -> go.Figure:
+    """The chance that an answer (the headline unless named) exceeds a value, down to 1 in 10,000.
+
+    Traces, always these: band and dots of the simulation (95% interval), steps of the measured samples, the closed form
+    as a line, and a marker for each of p50, p95, p99. What is absent is an empty trace; the title says why.
+    """
+    name = answer or model.headline
+    declared = sweeps.known_answer(type(model), name)
+    latency = sweeps.closed(model, name)
+    found = _simulated(simulation, name)
+    samples = np.sort(np.asarray([] if measured is None else measured, dtype=float))
+    marked = _percentiles(latency)
+    end = _end(latency, found, samples, declared.unit)
+    scale = units.axis(declared.unit, [end])
+    traces = [
+        *_simulation_traces(found, scale.factor),
+        _measured_trace(samples, scale.factor),
+        style.line(*_curve(latency, end, scale.factor), "closed form", style.BLUE),
+        *(_percentile_trace(level, value, scale) for level, value in zip(LEVELS, marked, strict=True)),
+    ]
+    title = f"{units.title_of(model)}: {_says(name, latency, marked, found, declared.unit)}"
+    x, y = scale.title(units.words(name)), "chance of more than that"
+    return style.figure(traces, title, x, y, yaxis=style.tail_axis(LOWEST), xaxis_rangemode="tozero")
+
+
+def _simulated(simulation: Any, name: str) -> SimulatedLatency | None:
+    found: SimulatedLatency | None = getattr(simulation, name) if isinstance(simulation, Simulation) else simulation
+    return found
+
+
+def _percentiles(latency: Distribution | None) -> list[float]:
+    if latency is None:
+        return [math.nan] * len(LEVELS)
+    try:
+        return [float(value) for value in latency.percentiles(*LEVELS)]
+    except NoClosedForm:  # only a mean is known
+        return [math.nan] * len(LEVELS)
+
+
+def _end(latency: Distribution | None, found: SimulatedLatency | None, samples: Array, unit: str) -> float:
+    """Where the drawing ends: the 99.99% quantile of the closed form, else of the simulation, else of the samples."""
+    if latency is not None and latency.lost < 1.0:
+        return _tail(latency)
+    if found is not None:
+        return float(found.icdf(1.0 - LOWEST))
+    return float(samples[-1]) if len(samples) else 1.0
+
+
+def _tail(latency: Distribution) -> float:
+    try:
+        end = float(latency.icdf((1.0 - latency.lost) * (1.0 - LOWEST)))
+    except NoClosedForm:
+        end = 1.5 * latency.mean()
+    return end * 1.05 if end > 0 else 1e-3
+
+
+def _curve(latency: Distribution | None, end: float, factor: float) -> tuple[Array, Array]:
+    if latency is None:
+        return np.array([]), np.array([])
+    kinks = np.array(latency.kinks[:POINTS])
+    # Just before a jump and at it: a step is drawn as a step.
+    times = np.unique(np.concatenate([np.linspace(0.0, end, POINTS), kinks * (1 - 1e-12), kinks]))
+    times = times[times <= end]
+    return times * factor, np.maximum(latency.ccdf(times), 1e-12)
+
+
+def _percentile_trace(level: float, value: float, scale: units.Scale) -> go.Scatter:
+    there = math.isfinite(value)
+    text = [f"p{level:g} {scale.text(value)}"] if there else []
+    x, y = ([scale.show(value)], [1.0 - level / 100.0]) if there else ([], [])
+    return style.labels(x, y, text, f"p{level:g}", style.BLUE, textfont={"color": style.BLACK, "size": 14})
+
+
+def _simulation_traces(found: SimulatedLatency | None, factor: float) -> list[go.Scatter]:
+    times, shares, low, high = _estimates(found)
+    band = go.Scatter(
+        x=[*(times * factor), *(times * factor)[::-1]],
+        y=[*high, *low[::-1]],
+        name="95% interval",
+        fill="toself",
+        fillcolor=style.BAND,
+        line={"width": 0},
+        mode="lines",
+        hoverinfo="skip",
+    )
+    return [band, style.dots(times * factor, shares, "simulated", style.ORANGE)]
+
+
+def _estimates(found: SimulatedLatency | None) -> tuple[Array, Array, Array, Array]:
+    """Times, shares above, and the ends of the 95% interval; only as far as ten samples lie beyond."""
+    if found is None:
+        return (np.array([]),) * 4
+    levels = np.array([level for level in DOTS if level * found.size >= 10.0])
+    times = np.unique(found.icdf(1.0 - levels))
+    each = [found.ccdf_estimate(float(time)) for time in times]
+    share, error = np.array([one.value for one in each]), np.array([one.error for one in each])
+    half = student(0.95, len(found.batches) - 1) * error
+    seen = share > 0
+    low, high = np.maximum(share - half, 1e-12), np.minimum(share + half, 1.0)
+    return times[seen], share[seen], low[seen], high[seen]
+
+
+def _measured_trace(samples: Array, factor: float) -> go.Scatter:
+    size = len(samples)
+    above = np.unique(np.round(np.geomspace(1, size, STEPS)).astype(int))[::-1] if size else np.array([], dtype=int)
+    x, y = samples[size - above] * factor, (above - 1) / max(size, 1)
+    trace = style.line(x, np.maximum(y, 1e-12), "measured", style.GREEN)
+    return trace.update(line_shape="hv", line_width=2)
+
+
+def _says(
+    name: str, latency: Distribution | None, marked: Sequence[float], found: SimulatedLatency | None, unit: str
+) -> str:
+    said = units.words(name)
+    if latency is None:
+        drawn = "simulation only" if found is not None else "simulate it"
+        return f"{said}, no closed form for these parameters: {drawn}"
+    if latency.lost >= 1.0:
+        return f"{said} without bound, for there is no steady state"
+    if any(math.isnan(value) for value in marked):
+        return f"{said} known by its mean only, {units.human(latency.mean(), unit)}"
+    half, most = (units.human(value, unit) for value in (marked[0], marked[-1]))
+    return f"{said} is at most {half} in half of the cases, {most} in 99%"

@@ -1,0 +1,71 @@
+"""Do the closed form and the simulation agree? The relative difference of every quantity, with its interval."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from scaling_models import units
+from scaling_models.figures import style
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+
+
+def verification(table: pd.DataFrame) -> go.Figure:
+    """The table of `verify`: by how much the simulation differs from the closed form, a row a quantity.
+
+    Traces, always these: the zero line, the 95% intervals, the quantities that agree, those that disagree. A quantity
+    that is 0 has no relative difference; its row says so and stays empty.
+    """
+    told = zip(table.quantity, table.closed_form, table.unit, strict=True)
+    names = [_label(str(quantity), float(value), str(unit)) for quantity, value, unit in told]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        difference, low, high = (
+            np.where(table.closed_form != 0, 100.0 * (table[column] / table.closed_form - 1.0), np.nan)
+            for column in ("simulated", "low", "high")
+        )
+    agrees = (table.verdict != "disagrees").to_numpy()
+    missed = int((~agrees).sum())
+    verdict = f"{missed} of {len(table)} quantities disagree" if missed else f"all {len(table)} quantities agree"
+    traces = [
+        style.line([0.0, 0.0], [names[0], names[-1]] if names else [], "closed form", style.BLUE, "dash"),
+        _intervals(names, low, high),
+        style.dots(difference[agrees], np.array(names)[agrees], "simulated, agrees", style.GREEN),
+        style.dots(difference[~agrees], np.array(names)[~agrees], "simulated, disagrees", style.RED, marker_symbol="x"),
+    ]
+    return style.figure(
+        traces,
+        f"Closed form and simulation: {verdict}",
+        "simulated less closed form, in % of the closed form (with 95% interval)",
+        "",
+        yaxis={"type": "category", "categoryorder": "array", "categoryarray": names[::-1], "showgrid": False},
+        xaxis_range=[-1.05 * _reach(low, high), 1.05 * _reach(low, high)],
+        height=max(320, 190 + 30 * len(names)),
+    )
+
+
+def _label(quantity: str, value: float, unit: str) -> str:
+    return f"{units.words(quantity)} = {units.human(float(value), unit)}"
+
+
+def _reach(low: Array, high: Array) -> float:
+    """How far the longest finite interval goes from zero, in per cent."""
+    ends = np.abs([*low, *high])
+    return max(0.1, float(ends[np.isfinite(ends)].max(initial=0.0)))
+
+
+def _intervals(names: list[str], low: Array, high: Array) -> go.Scatter:
+    """One segment a row; an end at infinity is drawn as far as the longest finite one."""
+    reach = _reach(low, high)
+    ends = [
+        (float(np.clip(a, -reach, reach)), float(np.clip(b, -reach, reach))) for a, b in zip(low, high, strict=True)
+    ]
+    x = [part for a, b in ends for part in (a, b, None)]
+    y = [part for name in names for part in (name, name, None)]
+    return style.line(x, y, "95% interval", style.GREY).update(line_width=5, opacity=0.55)

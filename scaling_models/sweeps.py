@@ -1,0 +1,199 @@
+"""Models beside each other: one parameter swept, several models compared, every input changed a little."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import typing
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling_models import units
+from scaling_models.answers import Model, NoClosedForm
+from scaling_models.inputs import Input, find, inputs, replaced
+from scaling_models.latency import Distribution
+from scaling_models.parameters import Integer, Real
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+LEVELS = (50.0, 95.0, 99.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sensitivity:
+    """What changing one input does: the relative `change` of the input, the relative `effect` on the answer.
+
+    `effect` is `inf` where there is no steady state any more and NaN where there is no answer; `says` tells it all.
+    """
+
+    path: str
+    label: str
+    change: float
+    effect: float
+    says: str
+
+
+def is_distribution(kind: type[Model], answer: str) -> bool:
+    """Whether an answer is declared as a distribution; a model without a closed form says so, too."""
+    said = typing.get_type_hints(known_answer(kind, answer).compute).get("return")
+    return isinstance(said, type) and issubclass(said, Distribution)
+
+
+def known_answer(kind: type[Model], name: str) -> Any:
+    """The declaration of an answer, or a `ValueError` that lists those there are."""
+    if name not in kind.answers():
+        raise ValueError(f"{kind.__name__} has no answer {name!r}; it has {', '.join(kind.answers())}")
+    return kind.answers()[name]
+
+
+def closed(model: Model, answer: str) -> Any:
+    """The answer, or None where it has no closed form; a `ValueError` where there is no such answer."""
+    known_answer(type(model), answer)
+    try:
+        return getattr(model, answer)
+    except NoClosedForm:
+        return None
+
+
+def unstable(found: Any) -> bool:
+    """Whether an answer says that there is no steady state: all mass at infinity, or an infinite number."""
+    return bool(found.lost >= 1.0 if isinstance(found, Distribution) else np.isinf(found).all())
+
+
+def columns(models: Sequence[Model], answer: str, levels: Sequence[float] = LEVELS) -> dict[str, Array]:
+    """Mean and quantiles of a distribution, or the scalar: an array over the models, NaN without a closed form."""
+    found = [closed(model, answer) for model in models]
+    if models and is_distribution(type(models[0]), answer):
+        means = [math.nan if each is None else each.mean() for each in found]
+        table = quantiles(found, np.asarray(levels, dtype=float) / 100.0)
+        return {"mean": np.array(means), **{f"p{level:g}": table[:, at] for at, level in enumerate(levels)}}
+    width = max((np.size(each) for each in found if each is not None), default=1)
+    table = np.array([np.full(width, math.nan) if each is None else np.ravel(each) for each in found], dtype=float)
+    names = [answer] if width == 1 else [f"{answer}[{at}]" for at in range(width)]
+    return {name: table[:, at] for at, name in enumerate(names)}
+
+
+def quantiles(latencies: Sequence[Distribution | None], q: Array) -> Array:
+    """Quantiles (latencies, levels), each kind by its own vector path; NaN where they cannot be told."""
+    table = np.full((len(latencies), len(q)), math.nan)
+    kinds = {type(each) for each in latencies if each is not None}
+    for kind in kinds:
+        places = [at for at, each in enumerate(latencies) if type(each) is kind]
+        table[places] = _quantiles(kind, [each for each in latencies if type(each) is kind], q)
+    return table
+
+
+def _quantiles(kind: Any, latencies: Sequence[Any], q: Array) -> Array:
+    try:
+        return np.asarray(kind.icdf_of(latencies, q))
+    except NoClosedForm:
+        if len(latencies) == 1:
+            return np.full((1, len(q)), math.nan)
+        return np.concatenate([_quantiles(kind, [each], q) for each in latencies])
+
+
+def sweep(
+    model: Model, parameter: str, values: Iterable[Any], *, answer: str | None = None, levels: Sequence[float] = LEVELS
+) -> pd.DataFrame:
+    """One row for each value of one parameter; the path may be nested (`service.mean`, `follower_rtts[0].value`).
+
+    Columns: the parameter; then mean, p50, p95, p99 (or other `levels`, in per cent) of a distribution, or the answer's
+    own name. The answer is the model's headline unless named. Without a steady state it is `inf`, without a closed form
+    NaN; an illegal value raises ValueError.
+    """
+    import pandas as pd
+
+    swept = list(values)
+    models = [replaced(model, parameter, value) for value in swept]
+    return pd.DataFrame({parameter: swept, **columns(models, answer or model.headline, levels)})
+
+
+def compare(models: Iterable[Model], *, levels: Sequence[float] = LEVELS) -> pd.DataFrame:
+    """One row a model: its repr, its headline answer and that answer's unit, mean and percentiles.
+
+    A headline that is a plain number stands in the column `mean`, and its percentiles are NaN.
+    """
+    import pandas as pd
+
+    return pd.DataFrame([_compared(model, levels) for model in models])
+
+
+def _compared(model: Model, levels: Sequence[float]) -> dict[str, Any]:
+    found = {name: float(column[0]) for name, column in columns([model], model.headline, levels).items()}
+    named = {name: found.get(name, math.nan) for name in [f"p{level:g}" for level in levels]}
+    return {
+        "model": repr(model),
+        "answer": model.headline,
+        "unit": model.answers()[model.headline].unit,
+        "mean": found.get("mean", found.get(model.headline, math.nan)),
+        **named,
+    }
+
+
+def sensitivities(model: Model, change: float = 0.10) -> list[Sensitivity]:
+    """What `change` more of each number among the inputs does to the headline: its p99, else its mean, else itself.
+
+    Whole numbers change by at least one. A change that is illegal, or that takes the steady state away, is told.
+    """
+    found = [each for each in inputs(model) if isinstance(each.domain, Real | Integer) and each.value]
+    tried = [_changed(model, each, change) for each in found]
+    measure, (before, *values) = _measured([model, *(each for each in tried if isinstance(each, Model))])
+    after = iter(values)
+    return [
+        _refused(each, got, change) if isinstance(got, str) else _moved(each, got, measure, before, next(after))
+        for each, got in zip(found, tried, strict=True)
+    ]
+
+
+def _more(each: Input, change: float) -> Any:
+    more = each.value * (1.0 + change)
+    if not isinstance(each.domain, Integer):
+        return more
+    return max(each.value + 1, round(more)) if change > 0 else min(each.value - 1, round(more))
+
+
+def _changed(model: Model, each: Input, change: float) -> Model | str:
+    try:
+        return replaced(model, each.path, _more(each, change))
+    except ValueError as refusal:
+        return str(refusal)
+
+
+def _measured(models: Sequence[Model]) -> tuple[str, list[float]]:
+    """The name of what is measured, and its value for each model: one measure for all of them."""
+    table = columns(models, models[0].headline, (99.0,))
+    if "p99" not in table:
+        name, column = next(iter(table.items()))
+        return units.words(name), [float(value) for value in column]
+    name = "mean" if np.isnan(table["p99"][0]) else "p99"
+    return name, [float(value) for value in table[name]]
+
+
+def _refused(each: Input, refusal: str, change: float) -> Sensitivity:
+    says = f"{each.label} {change:+.0%}: not possible, {refusal}"
+    return Sensitivity(each.path, each.label, math.nan, math.nan, says)
+
+
+def _moved(each: Input, got: Model, measure: str, before: float, after: float) -> Sensitivity:
+    value = find(got, each.path).value
+    change = value / each.value - 1.0
+    effect = after / before - 1.0 if math.isfinite(before) and before else math.nan
+    told = _effect(measure, before, after, got.answers()[got.headline].unit)
+    shown = f"to {value:,}" if isinstance(each.domain, Integer) else f"{change:+.0%}"
+    return Sensitivity(each.path, each.label, change, effect, f"{each.label} {shown}: {told}")
+
+
+def _effect(measure: str, before: float, after: float, unit: str) -> str:
+    if math.isnan(before) or math.isnan(after) or before == 0:
+        return f"{measure} not known"
+    if math.isinf(after):
+        return f"{'still' if math.isinf(before) else 'then'} no steady state"
+    if math.isinf(before):
+        return f"then a steady state, {measure} {units.human(after, unit)}"
+    effect = after / before - 1.0
+    return f"{measure} unchanged" if abs(effect) < 5e-3 else f"{measure} {effect:+.0%}".replace("-", "−")

@@ -1,0 +1,278 @@
+"""Explorers without a browser: set a slider's value, read the traces."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import ipywidgets as widgets
+import numpy as np
+import pytest
+
+import scaling_models as sm
+from scaling_models import figures, inputs
+from scaling_models.answers import Model, Timeline
+from scaling_models.explore import Panel, explore
+from scaling_models.explore.beginnings import with_mean_of
+from scaling_models.explore.numbers import Grid, grid
+from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.pools import CentralQueue
+from scaling_models.units import Scale, human
+
+MODELS = [pytest.param(model, id=model.__name__) for model in sm.MODELS]
+KINDS = [pytest.param(kind, id=kind.__name__) for kind in sm.latency.KINDS]
+SLIDERS = (widgets.FloatSlider, widgets.IntSlider, widgets.FloatLogSlider)
+
+
+def trace(panel: Panel, name: str) -> Any:
+    return next(each for each in panel.figure.data if each.name == name)
+
+
+def on_grid(slider: Any) -> bool:
+    """Whether a browser would leave the slider where it is."""
+    place = np.log10(slider.value) if isinstance(slider, widgets.FloatLogSlider) else slider.value
+    steps = (place - slider.min) / slider.step
+    return bool(abs(steps - round(steps)) < 1e-6 and slider.min <= place + 1e-9 and place <= slider.max + 1e-9)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_every_slider_stands_on_its_grid(kind: type[Model]) -> None:
+    sliders = [each for each in explore(kind).controls.values() if isinstance(each, SLIDERS)]
+    assert sliders
+    assert all(on_grid(each) for each in sliders)
+
+
+@pytest.mark.parametrize("law", KINDS)
+def test_the_sliders_of_every_kind_stand_on_their_grids(law: type[sm.Distribution]) -> None:
+    panel = explore(CentralQueue(service=sm.Exponential(0.0137)))
+    panel.controls["service"].value = law
+    assert type(panel.model.service) is law
+    assert all(on_grid(each) for each in panel.controls.values() if isinstance(each, SLIDERS))
+
+
+@pytest.mark.parametrize(
+    ("slider", "value"),
+    list(
+        itertools.product(
+            [Slider(0.001, 1.0, 0.05, log=True), Slider(0.0, 0.2, 0.005), Slider(0.001, 0.2, 0.001)],
+            [0.010, 0.013, 0.064, 0.0123456, 0.2, 5.0],
+        )
+    ),
+)
+def test_any_value_gets_a_grid(slider: Slider, value: float) -> None:
+    scale = Scale(1000.0, "ms")
+    found = grid(slider, scale, value)
+    assert isinstance(found, Grid)
+    assert scale.show(value) in found
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_there_is_a_control_for_every_input(kind: type[Model]) -> None:
+    panel = explore(kind)
+    assert {each.path for each in inputs.inputs(kind())} <= set(panel.controls)
+    assert panel.model == kind()
+    assert repr(kind()).split("(")[0] in panel.code.value
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_every_slider_moves_the_model_and_untouched_ones_keep_their_values(kind: type[Model]) -> None:
+    for path in [each.path for each in inputs.inputs(kind()) if isinstance(each.domain, Real | Integer)]:
+        panel = explore(kind)
+        slider = panel.controls[path]
+        slider.value = (
+            slider.value * 10**-slider.step
+            if isinstance(slider, widgets.FloatLogSlider)
+            else slider.value + (slider.step if slider.value + slider.step <= slider.max else -slider.step)
+        )
+        moved = inputs.find(panel.model, path).value
+        assert moved != inputs.find(kind(), path).value, panel.message.value
+        assert inputs.replaced(panel.model, path, inputs.find(kind(), path).value) == kind()
+
+
+def test_a_slider_redraws_the_figure_in_place() -> None:
+    panel = explore(CentralQueue)
+    figure, layout = panel.figure, panel.figure.layout.template
+    panel.controls["arrival_rate"].value = 900
+    assert panel.figure is figure
+    assert panel.figure.layout.template == layout
+    assert panel.model == CentralQueue(arrival_rate=900)
+    assert trace(panel, "p99").x[0] == pytest.approx(1e3 * panel.model.latency.icdf(0.99))
+    assert trace(panel, "p99").text[0] == "p99 62.5 ms"
+    assert "62.5 ms" in panel.figure.layout.title.text
+
+
+def test_labels_say_what_people_read() -> None:
+    controls = explore(CentralQueue).controls
+    assert controls["arrival_rate"].description == "arrival rate λ (requests/s)"
+    assert controls["servers"].description == "servers N"
+    assert controls["service.mean"].description == "mean 1/μ (ms)"
+    assert controls["service.mean"].value == 10.0
+    assert explore(sm.Raft).controls["availability"].value == pytest.approx(99.9)
+
+
+def test_overload_is_drawn_and_comes_back() -> None:
+    panel = explore(CentralQueue)
+    panel.controls["arrival_rate"].value = 1200
+    assert "no steady state" in panel.figure.layout.title.text
+    doubled = human(CentralQueue(arrival_rate=1200, workers=2).latency.icdf(0.99), "s")
+    assert "arrival rate +10%: still no steady state" in panel.assumptions.value
+    assert f"workers to 2: then a steady state, p99 {doubled}" in panel.assumptions.value
+    panel.controls["arrival_rate"].value = 800
+    assert "49.5 ms" in panel.figure.layout.title.text
+
+
+def test_an_illegal_combination_keeps_the_picture_and_says_why() -> None:
+    panel = explore(sm.Raft(fsync=sm.Uniform(0.005, 0.020)))
+    before, picture = panel.model, panel.figure.to_json()
+    panel.controls["fsync.low"].value = 30
+    assert panel.model == before
+    assert panel.figure.to_json() == picture
+    assert "Uniform.low must lie below high = 0.02 s; got 0.03" in panel.message.value
+    panel.controls["fsync.high"].value = 40
+    assert panel.model.fsync == sm.Uniform(0.030, 0.040)
+    assert "must lie" not in panel.message.value
+
+
+@pytest.mark.parametrize("law", KINDS)
+def test_switching_kinds_keeps_the_mean(law: type[sm.Distribution]) -> None:
+    panel = explore(CentralQueue(service=sm.Exponential(0.020)))
+    panel.controls["service"].value = law
+    assert panel.model.service.mean() == pytest.approx(0.020, rel=1e-5)
+    assert ("service.scv" in panel.controls) == ("scv" in law.parameters())
+
+
+def test_what_has_no_mean_is_switched_as_it_is() -> None:
+    assert with_mean_of(CentralQueue(), sm.Exponential(0.02)) == CentralQueue()
+    assert with_mean_of(sm.Exponential(), sm.Never()) == sm.Exponential()
+
+
+def test_a_value_of_no_declared_kind_stays_as_given() -> None:
+    panel = explore(CentralQueue(service=sm.Exponential(0.010) + 0.005))
+    assert panel.controls["service"].options[0][0].startswith("as given")
+    panel.controls["service"].value = sm.Exponential
+    assert panel.model.service == sm.Exponential(0.015)
+    panel.controls["service"].value = None
+    assert panel.model.service == sm.Exponential(0.010) + 0.005
+
+
+def test_rows_are_added_and_taken_away() -> None:
+    panel = explore(sm.Raft)
+    rtts = sm.Raft().follower_rtts
+    panel.controls["follower_rtts.add"].click()
+    assert panel.model.follower_rtts == (*rtts, rtts[-1])
+    panel.controls["follower_rtts[0].remove"].click()
+    assert panel.model.follower_rtts == (*rtts[1:], rtts[-1])
+    panel.controls["follower_rtts[0].value"].value = 50
+    assert panel.model.follower_rtts[0] == sm.Deterministic(0.050)
+    assert panel.message.value.count("must") == 0
+
+
+def test_dots_by_a_tick_box_are_kept() -> None:
+    panel = explore(CentralQueue)
+    assert len(trace(panel, "simulated").x) == 0
+    panel.dots.value = True
+    dots = trace(panel, "simulated").x
+    assert len(dots) > 10
+    panel.controls["arrival_rate"].value = 700
+    panel.controls["arrival_rate"].value = 800
+    np.testing.assert_array_equal(trace(panel, "simulated").x, dots)
+    assert len(panel._simulations) == 2
+    panel.dots.value = False
+    assert len(trace(panel, "simulated").x) == 0
+
+
+def test_without_a_closed_form_the_dots_are_drawn_anyway() -> None:
+    panel = explore(CentralQueue)
+    panel.controls["service"].value = sm.LogNormal
+    assert len(trace(panel, "simulated").x) > 10
+    assert len(trace(panel, "closed form").x) == 0
+    assert "closed form for exponential service only" in panel.message.value
+    assert "The dots are simulated." in panel.message.value
+
+
+def test_what_cannot_be_simulated_says_so() -> None:
+    panel = explore(CentralQueue)
+    panel.dots.value = True
+    panel.controls["arrival_rate"].value = 1200
+    assert "there is no steady state to simulate" in panel.message.value
+    assert "no steady state" in panel.figure.layout.title.text
+
+
+class Breaking(CentralQueue):
+    """A queue whose timeline is told by its seed and rate."""
+
+    lines: int = parameter(default=1, domain=Integer(1, 3), about="how many lines", slider=Slider(1, 3, 1))
+
+    def timeline(self, seed: int = 0) -> Timeline:
+        times = np.linspace(0, 10, 5)
+        drawn = {f"line {at}": times * self.arrival_rate for at in range(self.lines)}
+        return Timeline("it breaks", times, drawn, "requests", ((2.0, "stall"),))
+
+
+def test_break_it_shows_the_timeline_and_comes_back() -> None:
+    panel = explore(Breaking)
+    panel.break_it.value = True
+    assert panel._area.children == (panel.timeline,)
+    assert panel.timeline.data[0].y[-1] == 8000
+    panel.controls["arrival_rate"].value = 900
+    assert panel.timeline.data[0].y[-1] == 9000
+    panel.controls["lines"].value = 2
+    assert len(panel.timeline.data) == 4
+    panel.break_it.value = False
+    assert panel._area.children == (panel.figure,)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_every_model_can_be_broken(kind: type[Model]) -> None:
+    panel = explore(kind)
+    panel.break_it.value = True
+    assert panel._area.children == (panel.timeline,), panel.message.value
+
+
+class Failing(CentralQueue):
+    """A queue whose timeline does not work."""
+
+    def timeline(self, seed: int = 0) -> Timeline:
+        raise ZeroDivisionError("division by nothing")
+
+
+class Silent(CentralQueue):
+    """A queue without a timeline."""
+
+    def timeline(self, seed: int = 0) -> Timeline:
+        raise NotImplementedError
+
+
+def test_no_exception_leaves_a_callback() -> None:
+    panel = explore(Failing)
+    panel.break_it.value = True
+    assert "ZeroDivisionError: division by nothing" in panel.message.value
+    panel = explore(Silent)
+    panel.break_it.value = True
+    assert "Silent has no timeline to show yet." in panel.message.value
+
+
+def test_the_panel_tells_what_stands_behind_its_numbers() -> None:
+    panel = explore(CentralQueue)
+    assert "exact" in panel.accuracy.value
+    assert "Poisson arrivals (<i>optimistic if arrivals are bursty</i>)" in panel.assumptions.value
+    assert "arrival rate +10%: p99 +16%" in panel.assumptions.value
+    assert "CentralQueue(arrival_rate=800.0, servers=10, " in panel.code.value
+
+
+def test_another_figure_with_options() -> None:
+    panel = explore(CentralQueue(), figures.sweep, parameter="arrival_rate")
+    panel.controls["servers"].value = 20
+    assert trace(panel, "wall").x[0] == pytest.approx(2000)
+    assert trace(panel, "now").x[0] == 800
+    panel.controls["service"].value = sm.LogNormal
+    assert "closed form for exponential service only" in panel.message.value
+
+
+def test_only_models_can_be_explored() -> None:
+    with pytest.raises(ValueError, match="explore must be given a model or a class of models; got 3"):
+        explore(3)  # type: ignore[arg-type]
+
+
+def test_the_room_may_be_called_by_its_name_however_often() -> None:
+    assert sm.explore(CentralQueue).model == sm.explore(CentralQueue).model

@@ -1,0 +1,227 @@
+"""Figures: the same traces whatever the state, axes with units, and the model's own numbers on them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+import scaling_models as sm
+from scaling_models import figures, inputs, sweeps, units
+from scaling_models.answers import Model, Simulation, Timeline
+from scaling_models.figures.curves import curve
+from scaling_models.montecarlo.estimates import SimulatedLatency
+from scaling_models.pools import CentralQueue, RandomSplit
+
+MODELS = [pytest.param(model, id=model.__name__) for model in sm.MODELS]
+PERCENTILES = (50, 95, 99)
+# Placements of all keys are slow; a random split needs long runs, for each server sees a tenth of the requests.
+SHORT: dict[type[Model], int] = {sm.ShardLoad: 80, RandomSplit: 400_000}
+
+
+def first_path(model: Model) -> str:
+    """The first input that a slider is declared for."""
+    return next(each.path for each in inputs.inputs(model) if each.declared.slider is not None)
+
+
+@functools.cache
+def verified(kind: type[Model]) -> Any:
+    """The table of a short verification."""
+    return sm.verify(kind(), requests=SHORT.get(kind, 20_000))
+
+
+FIGURES: dict[str, Callable[[Any], go.Figure]] = {
+    "survival": figures.survival,
+    "sweep": lambda model: figures.sweep(model, first_path(model)),
+    "timeline": figures.timeline,
+    "verification": lambda model: figures.verification(verified(type(model))),
+}
+
+
+def shape(figure: go.Figure) -> list[tuple[str, str | None]]:
+    """The names and modes of the traces, in order."""
+    return [(trace.name, trace.mode) for trace in figure.data]
+
+
+def trace(figure: go.Figure, name: str) -> Any:
+    return next(each for each in figure.data if each.name == name)
+
+
+def simulated(model: Model, requests: int = 20_000) -> Simulation:
+    return model.simulate(requests=SHORT.get(type(model), requests), seed=1)
+
+
+@pytest.mark.parametrize("draw", FIGURES.values(), ids=FIGURES)
+@pytest.mark.parametrize("kind", MODELS)
+def test_figures_have_a_title_and_axes_with_units(kind: type[Model], draw: Callable[[Any], go.Figure]) -> None:
+    figure = draw(kind())
+    assert figure.layout.title.text
+    assert figure.layout.xaxis.title.text
+    assert figure.layout.template.layout.font.size >= 13
+    assert figure.to_json() == draw(kind()).to_json()
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_the_axis_of_an_answer_says_its_unit(kind: type[Model]) -> None:
+    unit = kind.answers()[kind.headline].unit
+    said = {"s": "(ms)", "": "(%)"}.get(unit, f"({unit})")
+    assert said in figures.survival(kind()).layout.xaxis.title.text
+    assert said in figures.sweep(kind(), first_path(kind())).layout.yaxis.title.text
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_the_marked_percentiles_are_the_models(kind: type[Model]) -> None:
+    model = kind()
+    figure = figures.survival(model)
+    latency = getattr(model, model.headline)
+    factor = {"s": 1e3, "": 1e2}[kind.answers()[kind.headline].unit]
+    for level, value in zip(PERCENTILES, latency.percentiles(*PERCENTILES), strict=True):
+        marked = trace(figure, f"p{level}")
+        assert marked.x[0] == pytest.approx(factor * value)
+        assert marked.y[0] == pytest.approx(1 - level / 100)
+        assert marked.text[0] == f"p{level} {units.human(value, kind.answers()[kind.headline].unit)}"
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_survival_has_the_same_traces_in_every_state(kind: type[Model]) -> None:
+    model = kind()
+    states = [
+        figures.survival(model),
+        figures.survival(model, simulation=simulated(model)),
+        figures.survival(model, measured=getattr(model, model.headline).sample(50, rng=1)),
+    ]
+    assert all(shape(each) == shape(states[0]) for each in states)
+    assert len(trace(states[1], "simulated").x) >= 0
+    assert len(trace(states[0], "simulated").x) == 0
+    assert len(trace(states[2], "measured").x) > 0
+
+
+OVERLOADED = CentralQueue(arrival_rate=1200)
+NO_FORMULA = CentralQueue(service=sm.LogNormal(0.010, 4.0))
+
+
+def test_survival_without_a_steady_state_says_so() -> None:
+    figure = figures.survival(OVERLOADED)
+    assert shape(figure) == shape(figures.survival(CentralQueue()))
+    assert "no steady state" in figure.layout.title.text
+    assert set(trace(figure, "closed form").y) == {1.0}
+    assert not trace(figure, "p99").x
+
+
+def test_survival_without_a_closed_form_draws_the_simulation_and_says_so() -> None:
+    figure = figures.survival(NO_FORMULA, simulation=simulated(NO_FORMULA))
+    assert shape(figure) == shape(figures.survival(CentralQueue()))
+    assert "simulation only" in figure.layout.title.text
+    assert len(trace(figure, "closed form").x) == 0
+    assert len(trace(figure, "simulated").x) > 10
+
+
+def test_simulated_dots_lie_in_their_band_and_on_their_own_ccdf() -> None:
+    run = simulated(CentralQueue(), 200_000)
+    figure = figures.survival(CentralQueue(), simulation=run)
+    dots, band = trace(figure, "simulated"), trace(figure, "95% interval")
+    count = len(dots.x)
+    np.testing.assert_allclose(dots.y, run.latency.ccdf(np.array(dots.x) / 1e3), rtol=1e-9)
+    high, low = np.array(band.y[:count]), np.array(band.y[count:])[::-1]
+    assert ((low <= dots.y) & (dots.y <= high)).all()
+
+
+def test_a_simulated_latency_alone_will_do() -> None:
+    batches = CentralQueue().latency.sample((8, 500), rng=1)
+    assert len(trace(figures.survival(CentralQueue(), simulation=SimulatedLatency(batches)), "simulated").x) > 5
+
+
+def test_measured_steps_are_the_samples() -> None:
+    figure = figures.survival(CentralQueue(), measured=[0.03, 0.01, 0.02, 0.04])
+    steps = trace(figure, "measured")
+    np.testing.assert_allclose(steps.x, [10, 20, 30, 40])
+    np.testing.assert_allclose(steps.y, [0.75, 0.5, 0.25, 1e-12])
+
+
+def test_only_a_mean_known_is_told() -> None:
+    raft = sm.Raft(follower_rtts=(sm.MeanOnly(0.010), sm.MeanOnly(0.020)), fsync=sm.MeanOnly(0.001))
+    if raft.commit_latency.spread_known:
+        pytest.skip("its spread is known")
+    assert "known by its mean only" in figures.survival(raft).layout.title.text
+
+
+def test_a_sweep_shows_the_wall_where_it_is() -> None:
+    figure = figures.sweep(CentralQueue(), "arrival_rate")
+    wall = trace(figure, "wall")
+    assert wall.x == pytest.approx((1000.0, 1000.0))
+    assert wall.text[-1] == "no steady state from 1,000 requests/s"
+    assert max(x for x, y in zip(trace(figure, "p99").x, trace(figure, "p99").y, strict=True) if y) < 1000
+    assert trace(figure, "now").y[0] == pytest.approx(1e3 * CentralQueue().latency.icdf(0.99))
+    assert figure.layout.yaxis.type == "log"
+
+
+def test_too_few_servers_are_a_wall_as_well() -> None:
+    found = curve(CentralQueue(), "servers", None, "latency", PERCENTILES)
+    assert not found.above
+    assert 1 <= found.wall <= 8
+
+
+@pytest.mark.parametrize("model", [CentralQueue(), OVERLOADED, NO_FORMULA], ids=["stable", "overloaded", "no formula"])
+def test_a_sweep_has_the_same_traces_in_every_state(model: Model) -> None:
+    assert shape(figures.sweep(model, "arrival_rate")) == shape(figures.sweep(CentralQueue(), "arrival_rate"))
+
+
+def test_a_sweep_draws_the_numbers_of_the_table() -> None:
+    values = [200.0, 500.0, 900.0]
+    figure = figures.sweep(CentralQueue(), "arrival_rate", values, levels=(90,))
+    np.testing.assert_allclose(
+        trace(figure, "p90").y, 1e3 * sweeps.sweep(CentralQueue(), "arrival_rate", values, levels=(90,))["p90"]
+    )
+
+
+def test_models_side_by_side() -> None:
+    figure = figures.sweep([CentralQueue(), RandomSplit(), RandomSplit(servers=20)], "arrival_rate", levels=(99,))
+    names = [each.name for each in figure.data if each.name not in ("wall", "now")]
+    assert names == ["Central queue p99", "Random split (servers 10) p99", "Random split (servers 20) p99"]
+
+
+def test_choices_and_scalars_can_be_swept() -> None:
+    assert trace(figures.sweep(sm.Raft(), "leader_write"), "p99").mode == "markers"
+    assert len(trace(figures.sweep(CentralQueue(), "servers", answer="utilization"), "utilization").x) > 10
+
+
+def test_what_cannot_be_swept_is_told() -> None:
+    with pytest.raises(ValueError, match="must be given one model at least"):
+        figures.sweep([], "arrival_rate")
+    with pytest.raises(ValueError, match="has no input 'speed'"):
+        figures.sweep(CentralQueue(), "speed")
+
+
+def test_verification_tells_what_disagrees() -> None:
+    table = sm.verify(CentralQueue(), requests=20_000)
+    good = figures.verification(table)
+    table.loc[3, "verdict"] = "disagrees"
+    bad = figures.verification(table)
+    assert shape(good) == shape(bad)
+    assert "1 of 11 quantities disagree" in bad.layout.title.text
+    row = table.iloc[0]
+    assert trace(good, "simulated, agrees").x[0] == pytest.approx(100 * (row.simulated / row.closed_form - 1))
+    assert "utilization = 80%" in trace(good, "simulated, agrees").y
+
+
+class Breaking(CentralQueue):
+    """A queue with a timeline of its own."""
+
+    def timeline(self, seed: int = 0) -> Timeline:
+        times = np.linspace(0, 10, 5)
+        return Timeline(
+            "it breaks", times, {"backlog": times**2, "wait": times}, "requests", ((2.0, "stall"), (8.0, "end"))
+        )
+
+
+def test_a_timeline_draws_lines_and_marks() -> None:
+    figure = figures.timeline(Breaking())
+    assert [each.name for each in figure.data] == ["backlog", "wait", "marks", "events"]
+    assert [text.strip() for text in trace(figure, "events").text] == ["stall", "end"]
+    assert trace(figure, "events").textposition == ("middle right", "middle left")
+    assert figure.layout.xaxis.title.text == "time (s)"
+    assert figure.layout.yaxis.title.text == "requests"

@@ -1,0 +1,115 @@
+"""Sweeps, comparisons, sensitivities, and the paths of inputs that they go by."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import scaling_models as sm
+from scaling_models import inputs, sweeps
+from scaling_models.pools import CentralQueue, RandomSplit
+
+MODELS = [pytest.param(model(), id=model.__name__) for model in sm.MODELS]
+
+
+def test_a_sweep_has_a_row_a_value_and_crosses_the_wall() -> None:
+    table = sm.sweep(CentralQueue(), "arrival_rate", [800, 1000, 1200])
+    assert list(table.columns) == ["arrival_rate", "mean", "p50", "p95", "p99"]
+    np.testing.assert_allclose(table.iloc[0, 2:].astype(float), CentralQueue().latency.percentiles(), rtol=1e-9)
+    assert np.isinf(table.iloc[1:, 1:].astype(float)).all().all()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_input_can_be_swept_to_where_it_is(model: sm.pools.CentralQueue) -> None:
+    for each in inputs.inputs(model):
+        assert inputs.replaced(model, each.path, each.value) == model
+        assert inputs.find(model, each.path) == each
+    first = next(inputs.inputs(model))
+    table = sm.sweep(model, first.path, [first.value])
+    latency = getattr(model, model.headline)
+    np.testing.assert_allclose(table[["p50", "p95", "p99"]].to_numpy()[0], latency.percentiles(), rtol=1e-9)
+
+
+def test_nested_paths() -> None:
+    table = sm.sweep(CentralQueue(), "service.mean", [0.005, 0.010], levels=(90,))
+    assert table["p90"][0] == pytest.approx(CentralQueue(service=sm.Exponential(0.005)).latency.icdf(0.9))
+    raft = inputs.replaced(sm.Raft(), "follower_rtts[1].value", 0.5)
+    assert raft.follower_rtts[1] == sm.Deterministic(0.5)
+
+
+def test_a_scalar_answer_has_its_own_name() -> None:
+    table = sm.sweep(CentralQueue(), "arrival_rate", [500, 1200], answer="utilization")
+    assert list(table["utilization"]) == pytest.approx([0.5, 1.2])
+
+
+def test_an_answer_of_several_numbers_has_a_column_each() -> None:
+    table = sm.sweep(sm.Raft(), "availability", [0.9, 0.99], answer="completes")
+    assert [name for name in table.columns if name.startswith("completes[")] == [f"completes[{i}]" for i in range(5)]
+
+
+def test_no_closed_form_is_not_a_number() -> None:
+    table = sm.sweep(CentralQueue(), "service", [sm.Exponential(0.01), sm.LogNormal(0.01, 4.0)])
+    assert table["p99"].notna().tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "sentence"),
+    [
+        ("service.men", 1.0, "there is no 'men' in Exponential, asked for by 'service.men'; it has mean"),
+        ("service..mean", 1.0, "'service..mean' is no path of a parameter"),
+        ("service[3]", 1.0, "there is no 3 in Exponential"),
+        ("arrival_rate", -1.0, r"CentralQueue.arrival_rate must lie in \(0, inf\) requests/s; got -1.0"),
+    ],
+)
+def test_bad_paths_and_values_are_told(path: str, value: float, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        sm.sweep(CentralQueue(), path, [value])
+
+
+def test_unknown_answers_and_inputs_are_told() -> None:
+    with pytest.raises(ValueError, match="CentralQueue has no answer 'speed'; it has utilization"):
+        sm.sweep(CentralQueue(), "arrival_rate", [1.0], answer="speed")
+    with pytest.raises(
+        ValueError, match=r"CentralQueue has no input 'speed'; it has arrival_rate, servers, service.mean"
+    ):
+        inputs.find(CentralQueue(), "speed")
+
+
+def test_compare_has_a_row_a_model() -> None:
+    table = sm.compare([CentralQueue(), RandomSplit(), CentralQueue(service=sm.LogNormal(0.01, 4.0))])
+    assert table["mean"][:2].tolist() == pytest.approx([0.012046, 0.05], rel=1e-3)
+    assert table["p99"][1] == pytest.approx(0.05 * math.log(100))
+    assert math.isnan(table["mean"][2])
+    assert eval(table["model"][0], vars(sm)) == CentralQueue()
+
+
+def by_path(model: Any, change: float = 0.10) -> dict[str, sweeps.Sensitivity]:
+    return {each.path: each for each in sweeps.sensitivities(model, change)}
+
+
+def test_sensitivities_tell_what_a_little_more_does() -> None:
+    found = by_path(CentralQueue())
+    more = CentralQueue(arrival_rate=880).latency.icdf(0.99) / CentralQueue().latency.icdf(0.99) - 1.0
+    assert found["arrival_rate"].effect == pytest.approx(more)
+    assert found["arrival_rate"].says == f"arrival rate +10%: p99 {more:+.0%}"
+    assert found["servers"].change == pytest.approx(0.1)
+    assert found["workers"].change == 1.0  # a whole number changes by one at least
+    assert "service.mean" in found
+
+
+def test_sensitivities_tell_of_walls_and_of_what_is_illegal() -> None:
+    assert by_path(CentralQueue(arrival_rate=950))["arrival_rate"].says.endswith("then no steady state")
+    assert by_path(CentralQueue(arrival_rate=1200))["arrival_rate"].says.endswith("still no steady state")
+    refused = by_path(sm.Raft())["availability"]
+    assert math.isnan(refused.effect)
+    assert "not possible, Raft.availability must lie in" in refused.says
+
+
+def test_without_percentiles_the_mean_is_measured() -> None:
+    raft = sm.Raft(follower_rtts=(sm.MeanOnly(0.010), sm.MeanOnly(0.020)), fsync=sm.MeanOnly(0.001))
+    if raft.commit_latency.spread_known:
+        pytest.skip("its spread is known")
+    assert by_path(raft)["follower_rtts[0].value"].says.startswith("follower rtts 1 value +10%: mean ")

@@ -24,6 +24,7 @@ report: .venv/installed-static ## write every figure and table to report/
 
 bench: .venv/installed ## measure what the documentation says about speed
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/redraw.py
 
 app: .venv/installed-app ## show the notebooks as plain pages on this machine
 	$(BIN)/voila notebooks --Voila.ip=127.0.0.1 $(if $(DISPLAYED),,--no-browser)

@@ -55,6 +55,9 @@ async def measure() -> bool:
     """Inside an event loop, as in a notebook: so what is slow waits for quiet, which never comes here."""
     panels = [(f"{model.__name__}, survival", explore(model)) for model in sm.MODELS]
     panels.append(("CentralQueue, sweep", explore(sm.pools.CentralQueue, figures.sweep, parameter="arrival_rate")))
+    panels.append(("CentralQueue, load", explore(sm.pools.CentralQueue, figures.load)))
+    shards = {"parameter": "shards", "answer": "effective_shards", "values": [2**power for power in range(9)]}
+    panels.append(("ShardLoad, sweep", explore(sm.shards.ShardLoad, figures.sweep, **shards)))
     good = True
     for name, panel in panels:
         median = statistics.median(moved(panel))

@@ -79,9 +79,12 @@ def test_a_seed_repeats_a_simulation(kind):
     assert all(not np.array_equal(one.answers[n].batches, other.answers[n].batches) for n in random)
 
 
-def test_chunks_do_not_change_the_answer():
+@pytest.mark.parametrize("kept", [2**22, 2**15], ids=["all", "thinned"])
+def test_chunks_do_not_change_the_answer(monkeypatch, kept):
+    monkeypatch.setattr("scaling_models.montecarlo.pools.KEPT", kept)
     pool = sm.pools.CentralQueue(700.0, 10)
-    runs = [pool.simulate(100_000, seed=3, chunk=chunk) for chunk in (8, 40, 128)]
+    runs = [pool.simulate(100_000, seed=3, chunk=chunk) for chunk in (8, 20, 40, 128)]
+    assert runs[0].latency.size <= 2 * kept
     assert all(np.array_equal(run.latency.batches, runs[0].latency.batches) for run in runs)
 
 

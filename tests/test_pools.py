@@ -131,7 +131,7 @@ def test_other_services_have_no_closed_form_yet_but_can_be_simulated(kind):
     assert pool.accuracy("latency").label == "simulated"
     assert pool.accuracy("utilization").label == "exact"
     table = sm.verify(pool, requests=400_000)
-    assert list(table.quantity) == ["utilization"]
+    assert list(table.quantity) == ["utilization", "offered_load"]
 
 
 def test_what_bursts_do_to_the_formula():

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import stream
 
 Array = NDArray[np.float64]
@@ -21,8 +21,7 @@ def shard_loads(shares: Array, shards: int, place: Place, placements: int, seed:
     `shares` are the keys' shares of the requests, `place(keys, shards, rng)` answers the shard of every key.
     """
     loads = np.empty((placements, shards))
-    work = placements * len(shares)
-    for i in tqdm(range(placements), desc="placements", delay=1.0, leave=False, disable=work < 1e8):
+    for i in progress(range(placements), "placements"):
         chosen = place(len(shares), shards, stream(seed, i))
         loads[i] = np.bincount(chosen, weights=shares, minlength=shards)
     return loads

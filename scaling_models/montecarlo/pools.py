@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from scaling_models.latency import Distribution, Exponential
 from scaling_models.montecarlo import settling
 from scaling_models.montecarlo.estimates import Estimate, NotSettled, SimulatedLatency, from_batches, proportion
+from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.queues import central_waits, fifo_waits
 from scaling_models.montecarlo.streams import stream
 
 Array = NDArray[np.float64]
 BATCHES = 64
+SHARING = 8  # lanes that share a stream of random numbers
 KEPT = 2**22  # samples kept of each latency: beyond, every k-th customer is (neighbours tell nearly the same)
 STATE = 2**17  # free times advanced together (slots x lanes, 1 MB): what fits the second-level cache
 PILOT, MAIN = 0, 1
@@ -59,12 +59,6 @@ def _backlog(load: float, slots: int, service: Distribution) -> float:
     return 7.0 * service.mean() * (1.0 + scv) / 2.0 / (slots * (1.0 - load)) + float(service.iccdf(1e-3))
 
 
-def _bar(blocks: Iterable[int], total: float, about: str) -> Iterable[int]:
-    """A progress bar, shown only where the run lasts over a second."""
-    bar: Iterable[int] = tqdm(blocks, desc=about, unit="block", delay=1.0, leave=False, disable=total < 1e6)
-    return bar
-
-
 def _refuse_overload(load: float) -> None:
     if load >= 1.0:
         raise NotSettled(f"the load is {load:.4g}, at or over capacity: there is no steady state to simulate")
@@ -82,14 +76,15 @@ def simulate_central(flow: Traffic, slots: int, load: float, requests: int, chun
     )
     lanes = _lanes(requests, start.customers, slots)
     length = -(-requests // lanes)
-    width = chunk or max(8, min(lanes, STATE // slots))
-    groups = range(0, lanes, 8)  # eight lanes share a stream: however they are chunked, they draw the same
+    groups = range(lanes // SHARING)  # lanes of a group share a stream: however groups are chunked, they draw the same
+    together = max(1, (chunk or STATE // slots) // SHARING)
+    thin = max(1, -(-length * lanes // KEPT))
     runs = [
-        _lanes_together(flow, slots, length, start, [g for g in groups if first <= g < first + width])
-        for first in range(0, lanes, width // 8 * 8 or 8)
+        _lanes_together(flow, slots, length, thin, start, groups[first : first + together])
+        for first in range(0, len(groups), together)
     ]
     waits, latencies, busy, some = (np.concatenate(column) for column in zip(*runs, strict=True))
-    order = np.argsort(np.arange(len(waits)) // 8 % 2, kind="stable")  # starts alternate: empty ones before overfull
+    order = np.argsort(np.arange(lanes) // SHARING % 2, kind="stable")  # starts alternate: empty before overfull
     run = PoolRun(
         SimulatedLatency(_batched(waits[order])),
         SimulatedLatency(_batched(latencies[order])),
@@ -107,17 +102,16 @@ def _lanes(requests: int, warm_up: int, slots: int) -> int:
 
 
 def _lanes_together(
-    flow: Traffic, slots: int, length: int, start: settling.Start, groups: list[int]
+    flow: Traffic, slots: int, length: int, thin: int, start: settling.Start, groups: range
 ) -> tuple[Array, Array, Array, Array]:
-    lanes = 8 * len(groups)
-    full = np.repeat([group // 8 % 2 == 1 for group in groups], 8)
+    lanes = SHARING * len(groups)
+    full = np.repeat([group % 2 == 1 for group in groups], SHARING)
     free = settling.overfull(slots, lanes, start.backlog) * full
-    thin = -(-length * lanes * 16 // KEPT) if length * lanes * 16 > KEPT else 1
     waits, latencies = [], []
     busy, time, some = np.zeros(lanes), np.zeros(lanes), np.zeros(lanes)
     block = 256
-    for i in _bar(range(-(-start.customers // block) + -(-length // block)), length * lanes, "central queue"):
-        drawn = [flow.draw((MAIN, i, group), (block, 8)) for group in groups]
+    for i in progress(range(-(-start.customers // block) + -(-length // block)), "central queue"):
+        drawn = [flow.draw((MAIN, i, group), (block, SHARING)) for group in groups]
         services, gaps = (np.hstack(column) for column in zip(*drawn, strict=True))
         wait, free = central_waits(services, gaps, free)
         if i * block < start.customers:
@@ -162,7 +156,7 @@ def _long_run(flow: Traffic, servers: int, start: settling.Start, requests: int,
     first, behind = np.zeros(servers), np.zeros(servers)
     rows: list[tuple[Array, Array]] = []
     busy, time, some = np.zeros(batches), np.zeros(batches), np.zeros(batches)
-    for i in _bar(range(warm + batches * blocks), requests, "random split"):
+    for i in progress(range(warm + batches * blocks), "random split"):
         services, gaps = flow.draw((MAIN, i), (block,))
         chosen = stream(flow.seed, 2, MAIN, i).integers(
             0, servers, block, dtype=np.int16 if servers < 2**15 else np.int64

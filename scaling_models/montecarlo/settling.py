@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.montecarlo.estimates import NotSettled, SimulatedLatency, from_batches, student
+from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.queues import central_waits
 
 Array = NDArray[np.float64]
@@ -44,7 +45,7 @@ def measure(draw: Draw, slots: int, backlog: float) -> Start:
     """
     low, high = np.zeros((slots, PAIRS)), overfull(slots, PAIRS, backlog)
     met = 0
-    for block in range(LONGEST // BLOCK):
+    for block in progress(range(LONGEST // BLOCK), "measuring the warm-up"):
         services, gaps = draw(block, (BLOCK, PAIRS))
         _, free = central_waits(np.tile(services, 2), np.tile(gaps, 2), np.hstack([low, high]))
         low, high = free[:, :PAIRS], free[:, PAIRS:]

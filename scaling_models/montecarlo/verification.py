@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scipy import special
@@ -22,22 +22,31 @@ FEW = 1000  # samples off the atom: of fewer the mean is no normal, and nothing 
 SUITE = 1e-6  # false-alarm rate of one verification: all of its rows together
 
 
-def verify(model: Model, requests: int | None = None, seed: int = 0, *, false_alarm: float = SUITE) -> pd.DataFrame:
+def verify(
+    model: Model,
+    requests: int | None = None,
+    seed: int = 0,
+    *,
+    levels: Sequence[float] = LEVELS,
+    false_alarm: float = SUITE,
+) -> pd.DataFrame:
     """Every answer of the model by its closed form and by simulation, a row each.
 
     Columns: quantity, unit, closed_form, simulated, low, high (95% interval), smallest_error (the relative error of the
-    formula that this sample would have seen with probability 0.95), accuracy, verdict ("agrees", "disagrees", or
-    "unseen" where waits are so rare that hardly any was drawn).
-    Quantiles are tested by the share of samples beyond the closed form's quantile. A formula that is right disagrees
-    in any row with probability `false_alarm` at most (Student's t, shared evenly among the rows); an approximation is
-    allowed the error that its accuracy states. `requests` is the model's own choice unless given.
+    formula that this sample would have seen with probability 0.95), accuracy, verdict
+    ("agrees", "disagrees", or "unseen" where waits are so rare that hardly any was drawn). Quantiles, at `levels`, are
+    tested by the share of samples beyond the closed form's quantile. A formula that is right disagrees in any row with
+    probability `false_alarm` at most (Student's t, shared evenly among the rows); an approximation is allowed the error
+    that its accuracy states. `requests` is the model's own choice (`verified_with`) unless given.
     """
     import pandas as pd
 
     simulation = model.simulate(requests=requests or model.verified_with, seed=seed)
     pairs = list(_pairs(model, simulation))
-    each = false_alarm / max(1, sum(_rows_of(answer) for _, _, answer, _ in pairs))
-    rows = [row for name, unit, answer, found in pairs for row in _compare(model, name, unit, answer, found, each)]
+    each = false_alarm / max(1, sum(_rows_of(answer, levels) for _, _, answer, _ in pairs))
+    rows = [
+        row for name, unit, answer, found in pairs for row in _compare(model, name, unit, answer, found, levels, each)
+    ]
     table = pd.DataFrame(rows)
     table.attrs["model"] = repr(model)
     return table
@@ -54,17 +63,17 @@ def _pairs(model: Model, simulation: Any) -> Iterator[tuple[str, str, Any, Any]]
         yield name, declared.unit, closed, getattr(simulation, name)
 
 
-def _rows_of(closed: Any) -> int:
+def _rows_of(closed: Any, levels: Sequence[float]) -> int:
     if isinstance(closed, Distribution):
-        return 1 + len(LEVELS)
+        return 1 + len(levels)
     return len(closed) if isinstance(closed, tuple) else 1
 
 
 def _compare(
-    model: Model, name: str, unit: str, closed: Any, found: Any, false_alarm: float
+    model: Model, name: str, unit: str, closed: Any, found: Any, levels: Sequence[float], false_alarm: float
 ) -> Iterator[dict[str, Any]]:
     if isinstance(found, SimulatedLatency):
-        yield from _compare_latency(model, name, unit, closed, found, false_alarm)
+        yield from _compare_latency(model, name, unit, closed, found, levels, false_alarm)
     elif isinstance(found, tuple):
         for position, (value, estimate) in enumerate(zip(closed, found, strict=True)):
             yield _row(model, f"{name}[{position}]", name, None, unit, value, estimate, false_alarm)
@@ -78,14 +87,20 @@ def _off_the_atom(found: SimulatedLatency) -> int:
 
 
 def _compare_latency(
-    model: Model, name: str, unit: str, closed: Distribution, found: SimulatedLatency, false_alarm: float
+    model: Model,
+    name: str,
+    unit: str,
+    closed: Distribution,
+    found: SimulatedLatency,
+    levels: Sequence[float],
+    false_alarm: float,
 ) -> Iterator[dict[str, Any]]:
     if math.isfinite(closed.variance()):
         row = _row(model, f"{name} mean", name, None, unit, closed.mean(), found.mean_estimate(), false_alarm)
         if closed.variance() > 0 and _off_the_atom(found) < min(FEW, found.size / 2):
             row |= {"smallest_error": math.inf, "verdict": "unseen"}
         yield row
-    for level in LEVELS:
+    for level in levels:
         if model.accuracy(name, level).error is None:  # no usable formula there
             continue
         yield _quantile_row(model, name, unit, closed, found, level, false_alarm)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import ClassVar
 
@@ -163,12 +164,13 @@ class Pool(Model):
 
     def _simulation(self, run: PoolRun, requests: int, seed: int) -> Simulation:
         mean = run.latency.mean_estimate()
-        rate = self.arrival_rate
+        rate, busy, slots = self.arrival_rate, run.utilization, self._queues * self._slots
         return Simulation(
             self,
             requests,
             seed,
             utilization=run.utilization,
+            offered_load=dataclasses.replace(run.utilization, value=busy.value * slots, error=busy.error * slots),
             probability_of_wait=run.probability_of_wait,
             wait=run.wait,
             latency=run.latency,

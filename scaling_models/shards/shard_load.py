@@ -136,7 +136,10 @@ class ShardLoad(Model):
             f"The hottest shard is full at {at:,.0f} requests/s, {100 / (self.shards * loads[-1]):.0f}% of what the "
             f"{self.shards} shards could serve together",
             times,
-            {f"utilization of the {name} shard": share * offered / self.capacity for name, share in busy.items()},
+            {
+                f"demand on the {name} shard, over its capacity": share * offered / self.capacity
+                for name, share in busy.items()
+            },
             "",
             ((float(full), "hottest shard full"),),
         )

@@ -249,7 +249,7 @@ def test_bad_input_is_refused_in_a_sentence(call, said):
 
 def test_two_tolerances_agree(monkeypatch):
     """Halving the panels' width moves nothing: no kink was lost."""
-    from scaling_models.latency import sums
+    from scaling_models.latency import integrals
 
     cases = [
         lambda: sm.Uniform(0.001, 0.02) + sm.LogNormal(0.01, 4),
@@ -259,7 +259,7 @@ def test_two_tolerances_agree(monkeypatch):
     ]
     t = np.linspace(0.002, 0.3, 97)
     coarse = [case().ccdf(t) for case in cases]
-    monkeypatch.setattr(sums, "NODES", 24)
+    monkeypatch.setattr(integrals, "NODES", 24)
     fine = [case()._integral(t) for case in cases]
     for a, b in zip(coarse, fine, strict=True):
         np.testing.assert_allclose(a, b, atol=2e-7)

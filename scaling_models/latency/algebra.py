@@ -6,188 +6,15 @@ import functools
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 
-from scaling_models.latency.adapters import as_latency
+from scaling_models.latency.affine import Shifted
 from scaling_models.latency.counting import at_least
 from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.quadrature import graded
-from scaling_models.parameters import Integer, Real, Record, Rows, Slider, parameter
-
-LATENCY = Record(
-    "a latency: one of the package's distributions, a SciPy distribution of a non-negative time, or seconds",
-    base=lambda: Distribution,
-    kinds=lambda: _kinds(),
-    adapt=as_latency,
-)
-
-
-def _kinds() -> tuple[Any, ...]:
-    from scaling_models.latency import KINDS
-
-    return KINDS
-
-
-class Shifted(Distribution):
-    """A latency and a constant: T + by."""
-
-    distribution: Distribution = parameter(default=0.010, domain=LATENCY, unit="s", about="the time that is shifted")
-    by: float = parameter(
-        default=0.005,
-        domain=Real(low=-math.inf),
-        unit="s",
-        symbol="d",
-        about="the constant added",
-        slider=Slider(0.0, 0.2, 0.005),
-    )
-
-    def _check(self) -> None:
-        if self.distribution.support[0] + self.by < 0:
-            raise ValueError(
-                f"Shifted.by must not make the time negative, so must be at least "
-                f"{0.0 - self.distribution.support[0]:g} s; got {self.by!r}"
-            )
-
-    @property
-    def support(self) -> tuple[float, float]:
-        """The part's, shifted."""
-        low, high = self.distribution.support
-        return (low + self.by, high + self.by)
-
-    @property
-    def atoms(self) -> tuple[tuple[float, float], ...]:
-        """The part's, shifted."""
-        return tuple((place + self.by, mass) for place, mass in self.distribution.atoms)
-
-    @property
-    def kinks(self) -> tuple[float, ...]:
-        """The part's, shifted."""
-        return tuple(kink + self.by for kink in self.distribution.kinks)
-
-    @functools.cached_property
-    def cuts(self) -> Array:
-        """The part's, shifted."""
-        return self.distribution.cuts + self.by
-
-    @property
-    def tail_index(self) -> float:
-        """The part's."""
-        return self.distribution.tail_index
-
-    @property
-    def lost(self) -> float:
-        """The part's."""
-        return self.distribution.lost
-
-    @property
-    def spread_known(self) -> bool:
-        """The part's."""
-        return self.distribution.spread_known
-
-    def mean(self) -> float:
-        """The part's plus the shift."""
-        return self.distribution.mean() + self.by
-
-    def variance(self) -> float:
-        """The part's."""
-        return self.distribution.variance()
-
-    # Subtracting the shift from a time that was made by adding it may miss an atom by one rounding: stay inside it.
-    def _back(self, t: Array) -> Array:
-        away = t - self.by
-        return np.where(away < 0, away, away + 4e-16 * np.abs(t)) if self.atoms else away
-
-    def _ccdf(self, t: Array) -> Array:
-        return np.asarray(self.distribution.ccdf(self._back(t)))
-
-    def _cdf(self, t: Array) -> Array:
-        return np.asarray(self.distribution.cdf(self._back(t)))
-
-    def _pdf(self, t: Array) -> Array:
-        return np.asarray(self.distribution.pdf(t - self.by))
-
-    def _icdf(self, q: Array) -> Array:
-        return self.distribution._icdf(q) + self.by
-
-    def _iccdf(self, p: Array) -> Array:
-        return self.distribution._iccdf(p) + self.by
-
-    def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-        return self.distribution._draw(shape, rng) + self.by
-
-
-class Scaled(Distribution):
-    """A latency times a constant: factor T."""
-
-    distribution: Distribution = parameter(default=0.010, domain=LATENCY, unit="s", about="the time that is scaled")
-    factor: float = parameter(default=2.0, domain=Real(), symbol="a", about="the factor", slider=Slider(0.5, 10, 0.5))
-
-    @property
-    def support(self) -> tuple[float, float]:
-        """The part's, scaled."""
-        low, high = self.distribution.support
-        return (low * self.factor, high * self.factor)
-
-    @property
-    def atoms(self) -> tuple[tuple[float, float], ...]:
-        """The part's, scaled."""
-        return tuple((place * self.factor, mass) for place, mass in self.distribution.atoms)
-
-    @property
-    def kinks(self) -> tuple[float, ...]:
-        """The part's, scaled."""
-        return tuple(kink * self.factor for kink in self.distribution.kinks)
-
-    @functools.cached_property
-    def cuts(self) -> Array:
-        """The part's, scaled."""
-        return self.distribution.cuts * self.factor
-
-    @property
-    def tail_index(self) -> float:
-        """The part's."""
-        return self.distribution.tail_index
-
-    @property
-    def lost(self) -> float:
-        """The part's."""
-        return self.distribution.lost
-
-    @property
-    def spread_known(self) -> bool:
-        """The part's."""
-        return self.distribution.spread_known
-
-    def mean(self) -> float:
-        """The part's, scaled."""
-        return self.distribution.mean() * self.factor
-
-    def variance(self) -> float:
-        """The part's, scaled twice."""
-        return self.distribution.variance() * self.factor**2
-
-    def _back(self, t: Array) -> Array:
-        return t / self.factor * (1.0 + 4e-16) if self.atoms else t / self.factor
-
-    def _ccdf(self, t: Array) -> Array:
-        return self.distribution._ccdf(self._back(t))
-
-    def _cdf(self, t: Array) -> Array:
-        return self.distribution._cdf(self._back(t))
-
-    def _pdf(self, t: Array) -> Array:
-        return self.distribution._pdf(t / self.factor) / self.factor
-
-    def _icdf(self, q: Array) -> Array:
-        return self.distribution._icdf(q) * self.factor
-
-    def _iccdf(self, p: Array) -> Array:
-        return self.distribution._iccdf(p) * self.factor
-
-    def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-        return self.distribution._draw(shape, rng) * self.factor
+from scaling_models.latency.record import LATENCY
+from scaling_models.parameters import Integer, Real, Rows, Slider, parameter
 
 
 class Composed(Distribution):
@@ -239,7 +66,7 @@ class Mixture(Composed):
         default=(0.5, 0.5), domain=Rows(Real(open_low=False)), symbol="w", about="how often each part is the one"
     )
     distributions: tuple[Distribution, ...] = parameter(
-        default=(as_latency(0.005), as_latency(0.020)), domain=Rows(LATENCY), unit="s", about="the parts"
+        default=(0.005, 0.020), domain=Rows(LATENCY), unit="s", about="the parts"
     )
 
     def _check(self) -> None:
@@ -314,7 +141,7 @@ class KOfN(Composed):
         default=1, domain=Integer(1, 10**6), symbol="k", about="how many have to end", slider=Slider(1, 10, 1)
     )
     distributions: tuple[Distribution, ...] = parameter(
-        default=(as_latency(0.005), as_latency(0.020)), domain=Rows(LATENCY), unit="s", about="the n parts"
+        default=(0.005, 0.020), domain=Rows(LATENCY), unit="s", about="the n parts"
     )
 
     def _check(self) -> None:

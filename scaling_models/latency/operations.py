@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from scaling_models.latency.adapters import as_latency
-from scaling_models.latency.algebra import Hedge, KOfN, Mixture, Scaled, Shifted
+from scaling_models.latency.affine import Scaled, Shifted
+from scaling_models.latency.algebra import Hedge, KOfN, Mixture
 from scaling_models.latency.distribution import Distribution
-from scaling_models.latency.sums import SharedKOfN, Sum
+from scaling_models.latency.shared import SharedKOfN
+from scaling_models.latency.sums import Sum
 from scaling_models.parameters import is_number
 
 

@@ -1,0 +1,148 @@
+"""What sums and shared delays have in common: the ccdf is a mean over an outer latency, an integral."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from scaling_models.latency.distribution import Array, Distribution
+from scaling_models.latency.quadrature import gauss, graded
+from scaling_models.latency.tables import Table
+
+NODES = 10
+AT_ONCE = 400_000  # quadrature nodes held in memory together (3 MB an array)
+MANY = 200  # more kinks or atoms than this are integrated over at every call instead of cut at in a table
+
+
+class Integrated(Distribution):
+    """Base: the ccdf at t is the mean over an outer latency X of `_late(t, t - X)`.
+
+    The outer's atoms are summed; its density is integrated by Gauss nodes on panels cut wherever either factor has a
+    kink. At and below `_inner_start` of its second argument `_late` is constant.
+    """
+
+    @property
+    def _outer(self) -> Distribution:
+        raise NotImplementedError
+
+    def _late(self, t: Array, s: Array) -> Array:
+        raise NotImplementedError
+
+    @property
+    def _inner(self) -> tuple[Distribution, ...]:
+        """The latencies that `_late` asks at its second argument."""
+        raise NotImplementedError
+
+    @property
+    def _free(self) -> tuple[Distribution, ...]:
+        """The latencies that `_late` asks at its first argument."""
+        return ()
+
+    @property
+    def _inner_start(self) -> float:
+        return min(part.support[0] for part in self._inner)
+
+    @functools.cached_property
+    def _inner_cuts(self) -> Array:
+        return np.unique(np.concatenate([part.cuts for part in self._inner]))
+
+    @functools.cached_property
+    def kinks(self) -> tuple[float, ...]:
+        """Every kink of the outer plus every kink within, and those of the parts that do not wait for it."""
+        together = np.add.outer(np.array(self._outer.kinks), np.array([k for part in self._inner for k in part.kinks]))
+        own = [kink for part in self._free for kink in part.kinks]
+        return tuple(sorted({*together.ravel().tolist(), *own}))
+
+    @functools.cached_property
+    def _many(self) -> bool:
+        inside = sum(len(part.kinks) for part in self._inner)
+        return len(self._outer.kinks) * inside > MANY
+
+    @functools.cached_property
+    def cuts(self) -> Array:
+        """Graded guesses from the parts' cuts."""
+        start = self._outer.support[0] + self._inner_start
+        outer, inner = self._outer.cuts - self._outer.support[0], self._inner_cuts - self._inner_start
+        points = np.concatenate([outer, inner, [outer[-1] + inner[-1]], *(part.cuts - start for part in self._free)])
+        sparse = thinned(points[points > 0])
+        kinks = () if self._many else self.kinks
+        return graded([start, *(start + sparse), *kinks], start)
+
+    @functools.cached_property
+    def _table(self) -> Table:
+        return Table(self._integral, self.cuts)
+
+    @functools.cached_property
+    def _pure_atoms(self) -> bool:
+        return math.fsum(mass for _, mass in self._outer.atoms) + self._outer.lost > 1.0 - 1e-12
+
+    def _ccdf(self, t: Array) -> Array:
+        return np.exp(self._log_ccdf(t))
+
+    def _cdf(self, t: Array) -> Array:
+        return -np.expm1(self._log_ccdf(t))
+
+    @functools.cached_property
+    def _tabulated(self) -> bool:
+        """Not for a handful of shifts, nor where there are too many kinks to cut at."""
+        few = self._pure_atoms and len(self._outer.atoms) <= 8
+        return not (few or self._many or self.lost > 0)
+
+    def _log_ccdf(self, t: Array) -> Array:
+        if not self._tabulated:
+            return np.log(np.clip(self._integral(np.ravel(t)), 1e-300, 1.0)).reshape(np.shape(t))
+        start = self.cuts[0]
+        return np.where(t < start, 0.0, np.minimum(self._table(np.maximum(t, start)), 0.0))
+
+    def _integral(self, t: Array) -> Array:
+        """P(late at t) for flat t."""
+        total = self._beyond(t)
+        if self._outer.atoms:
+            total += in_chunks(self._jumps, t, len(self._outer.atoms))
+        if not self._pure_atoms:
+            total += in_chunks(self._smooth, t, NODES * (len(self._outer.cuts) + len(self._inner_cuts)))
+        return total
+
+    def _jumps(self, t: Array) -> Array:
+        places, masses = np.array(self._outer.atoms).T
+        late = self._late(np.broadcast_to(t[:, None], (len(t), len(places))), t[:, None] - places)
+        return np.asarray(np.where(places <= t[:, None] - self._inner_start, late, 0.0) @ masses)
+
+    def _beyond(self, t: Array) -> Array:
+        """The outer alone takes longer than leaves anything to the rest."""
+        none_back = np.full(np.shape(t), -1.0)
+        return np.asarray(self._late(t, none_back) * self._outer.ccdf(t - self._inner_start))
+
+    def _smooth(self, t: Array) -> Array:
+        outer = self._outer
+        edges = np.concatenate(
+            [np.broadcast_to(outer.cuts, (len(t), len(outer.cuts))), t[:, None] - self._inner_cuts], axis=1
+        )
+        top = np.minimum(t - self._inner_start, outer.cuts[-1])
+        edges = np.sort(np.maximum(np.minimum(edges, top[:, None]), outer.support[0]), axis=1)
+        rows, places = np.nonzero(np.diff(edges) > 0)
+        low, high = edges[rows, places], edges[rows, places + 1]
+        x, w = gauss(NODES)
+        at = low[:, None] + (high - low)[:, None] * x
+        times = np.broadcast_to(t[rows, None], at.shape)
+        each = (outer._pdf(at) * self._late(times, times - at)) @ w
+        return np.asarray(np.bincount(rows, weights=each * (high - low), minlength=len(t)), dtype=float)
+
+
+def in_chunks(function: Callable[[Array], Array], t: Array, width: int) -> Array:
+    """The function over pieces of t that hold AT_ONCE values together, each t being `width` wide."""
+    step = max(1, AT_ONCE // width)
+    return np.concatenate([function(t[i : i + step]) for i in range(0, len(t), step)] or [np.zeros(0)])
+
+
+def thinned(points: Array) -> Array:
+    """Ascending points at least a factor four apart: the table refines where it must."""
+    kept: list[float] = []
+    for point in np.sort(points):
+        if not kept or point >= 4.0 * kept[-1]:
+            kept.append(float(point))
+    last = float(np.max(points)) if points.size else None
+    return np.array(kept if last is None or last == kept[-1] else [*kept, last])

@@ -1,0 +1,99 @@
+"""k of n behind a delay that several of the parts share."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+
+from scaling_models.latency.counting import at_least
+from scaling_models.latency.distribution import Array, Distribution
+from scaling_models.latency.integrals import Integrated, thinned
+from scaling_models.latency.quadrature import graded
+from scaling_models.latency.record import LATENCY
+from scaling_models.parameters import Integer, Rows, Slider, parameter
+
+
+class SharedKOfN(Integrated):
+    """The k-th smallest of n latencies of which some wait for one shared delay X first: T_i = X + D_i, else F_i.
+
+    Conditioned on X the parts are independent: ccdf E[P(at least n - k + 1 late | X)]. Exact.
+    """
+
+    k: int = parameter(
+        default=1, domain=Integer(1, 10**6), symbol="k", about="how many have to end", slider=Slider(1, 10, 1)
+    )
+    delayed: tuple[Distribution, ...] = parameter(
+        default=(0.005, 0.010), domain=Rows(LATENCY), unit="s", about="what the parts that wait take afterwards"
+    )
+    free: tuple[Distribution, ...] = parameter(
+        default=(), domain=Rows(LATENCY, least=0), unit="s", about="the parts that do not wait"
+    )
+    shared: Distribution = parameter(
+        default=0.001, domain=LATENCY, unit="s", about="the delay that all of the delayed parts share"
+    )
+
+    def _check(self) -> None:
+        if self.k > self._size:
+            raise ValueError(f"SharedKOfN.k must lie in [1, {self._size}], the number of parts; got {self.k}")
+
+    @property
+    def _size(self) -> int:
+        return len(self.delayed) + len(self.free)
+
+    @property
+    def _against(self) -> int:
+        return self._size - self.k + 1
+
+    @property
+    def _outer(self) -> Distribution:
+        return self.shared
+
+    @property
+    def _inner(self) -> tuple[Distribution, ...]:
+        return self.delayed
+
+    @property
+    def _free(self) -> tuple[Distribution, ...]:
+        return self.free
+
+    def _late(self, t: Array, s: Array) -> Array:
+        chances = [part.ccdf(t) for part in self.free] + [part.ccdf(s) for part in self.delayed]
+        return at_least(self._against, chances)
+
+    @functools.cached_property
+    def support(self) -> tuple[float, float]:
+        """The k-th smallest start and the k-th smallest end."""
+        ends = [
+            sorted([*(p.support[e] + self.shared.support[e] for p in self.delayed), *(p.support[e] for p in self.free)])
+            for e in (0, 1)
+        ]
+        return (ends[0][self.k - 1], ends[1][self.k - 1])
+
+    @functools.cached_property
+    def cuts(self) -> Array:
+        """As for a sum, from the true start."""
+        points = np.concatenate([self.shared.cuts + self._inner_start, *(p.cuts for p in self.free)])
+        points = np.concatenate([points, self._inner_cuts + self.shared.support[0]])
+        points = np.append(points, self.shared.cuts[-1] + self._inner_cuts[-1])
+        start = self.support[0]
+        kinks = () if self._many else tuple(k for k in self.kinks if k >= start)
+        return graded([start, *(start + thinned(points[points > start] - start)), *kinks], start)
+
+    @property
+    def tail_index(self) -> float:
+        """At most the shared delay's, and that of the n - k + 1 heaviest parts together."""
+        parts = sorted(part.tail_index for part in (*self.delayed, *self.free))
+        return min(self.shared.tail_index, math.fsum(parts[: self._against]))
+
+    @property
+    def spread_known(self) -> bool:
+        """True where it is of every part."""
+        return all(part.spread_known for part in (*self.delayed, *self.free, self.shared))
+
+    def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        wait = self.shared._draw(shape, rng)
+        drawn = [wait + part._draw(shape, rng) for part in self.delayed]
+        drawn += [part._draw(shape, rng) for part in self.free]
+        return np.asarray(np.partition(np.stack(drawn), self.k - 1, axis=0)[self.k - 1])

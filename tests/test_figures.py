@@ -202,7 +202,7 @@ def test_verification_tells_what_disagrees() -> None:
     table.loc[3, "verdict"] = "disagrees"
     bad = figures.verification(table)
     assert shape(good) == shape(bad)
-    assert "1 of 11 quantities disagree" in bad.layout.title.text
+    assert f"1 of {len(table)} quantities disagree" in bad.layout.title.text
     row = table.iloc[0]
     assert trace(good, "simulated, agrees").x[0] == pytest.approx(100 * (row.simulated / row.closed_form - 1))
     assert "utilization = 80%" in trace(good, "simulated, agrees").y

@@ -69,6 +69,11 @@ class Affine(Distribution):
         """The part's."""
         return self.distribution.spread_known
 
+    @property
+    def depth(self) -> int:
+        """The part's."""
+        return self.distribution.depth
+
     def mean(self) -> float:
         """The part's, changed."""
         return self.distribution.mean() * self._scale + self._offset

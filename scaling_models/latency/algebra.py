@@ -53,6 +53,11 @@ class Composed(Distribution):
         """True where it is of every part."""
         return all(part.spread_known for part in self._parts)
 
+    @property
+    def depth(self) -> int:
+        """The deepest part's."""
+        return max(part.depth for part in self._parts)
+
 
 def _chance(weights: tuple[float, ...]) -> tuple[float, ...]:
     total = math.fsum(weights)

@@ -50,6 +50,11 @@ class Distribution(Declared):
         return 0.0
 
     @property
+    def depth(self) -> int:
+        """How many tables of numerical integrals lie under each other in it (an internal of quadrature)."""
+        return 0
+
+    @property
     def spread_known(self) -> bool:
         """False where only a mean stands behind it, so that no percentile can be told."""
         return True

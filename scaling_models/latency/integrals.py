@@ -10,7 +10,7 @@ import numpy as np
 
 from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.quadrature import gauss, graded
-from scaling_models.latency.tables import Table
+from scaling_models.latency.tables import TOLERANCE, Table
 
 NODES = 10
 AT_ONCE = 400_000  # quadrature nodes held in memory together (3 MB an array)
@@ -71,9 +71,21 @@ class Integrated(Distribution):
         kinks = () if self._many else self.kinks
         return graded([start, *(start + sparse), *kinks], start)
 
+    @property
+    def _depth(self) -> int:
+        """How many tables lie under this one."""
+        return max(part.depth for part in (self._outer, *self._inner, *self._free))
+
+    @property
+    def depth(self) -> int:
+        """Its own table too."""
+        return self._depth + 1
+
     @functools.cached_property
     def _table(self) -> Table:
-        return Table(self._integral, self.cuts)
+        # What is read from tables is rough at their tolerance, which a finer one would chase in vain.
+        tolerance = min(TOLERANCE * 4.0**self._depth, 1e-7)
+        return Table(self._integral, self.cuts, tolerance, self.tail_index)
 
     @functools.cached_property
     def _pure_atoms(self) -> bool:
@@ -94,8 +106,9 @@ class Integrated(Distribution):
     def _log_ccdf(self, t: Array) -> Array:
         if not self._tabulated:
             return np.log(np.clip(self._integral(np.ravel(t)), 1e-300, 1.0)).reshape(np.shape(t))
-        start = self.cuts[0]
-        return np.where(t < start, 0.0, np.minimum(self._table(np.maximum(t, start)), 0.0))
+        start, end = self.cuts[0], self.support[1]
+        logs = np.minimum(self._table(np.maximum(t, start)), 0.0)
+        return np.where(t < start, 0.0, np.where(t >= end, -np.inf, logs))
 
     def _integral(self, t: Array) -> Array:
         """P(late at t) for flat t."""

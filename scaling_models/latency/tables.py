@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -11,9 +12,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 NODES = 14
-TOLERANCE = 2e-8  # of log ccdf, so a relative error of the ccdf
+TOLERANCE = 1e-9  # of log ccdf, so a relative error of the ccdf; looser where the function holds tables itself
 DEEPEST = 40  # halvings of a panel: towards the end of a bounded support, one panel a level
-FLOOR = 1e-14  # below this ccdf the table ends and the integral itself is asked
+FLOOR = 1e-14  # below this ccdf the table ends
 
 
 @functools.cache
@@ -26,10 +27,19 @@ def _basis() -> tuple[Array, Array]:
 
 
 class Table:
-    """log ccdf on panels [breaks[i], breaks[i + 1]]; panels that could not be resolved are left to the function."""
+    """log ccdf on panels [breaks[i], breaks[i + 1]] down to a ccdf of FLOOR, and from there on extrapolated.
 
-    def __init__(self, ccdf: Callable[[Array], Array], breaks: Array) -> None:
-        self.ccdf = ccdf
+    `tail_index` is the power with which the ccdf falls at last; infinite: it falls exponentially, at its last slope.
+    """
+
+    def __init__(
+        self,
+        ccdf: Callable[[Array], Array],
+        breaks: Array,
+        tolerance: float = TOLERANCE,
+        tail_index: float = math.inf,
+    ) -> None:
+        self.ccdf, self.tolerance, self.tail_index = ccdf, tolerance, tail_index
         lows, highs = breaks[:-1], breaks[1:]
         kept: list[tuple[Array, Array, Array]] = []
         for _ in range(DEEPEST):
@@ -38,6 +48,8 @@ class Table:
             rows, good, alive = self._fit(lows, highs)
             kept.append((lows[good], highs[good], rows[good]))
             lows, highs = _halve(lows[alive & ~good], highs[alive & ~good], breaks[0])
+        rows, _, alive = self._fit(lows, highs)  # what no halving resolved is negligibly narrow by now
+        kept.append((lows[alive], highs[alive], rows[alive]))
         low, high, rows = (np.concatenate(column) for column in zip(*kept, strict=True))
         order = np.argsort(low)
         self.low, self.high = low[order], high[order]
@@ -49,23 +61,28 @@ class Table:
         values = self.ccdf(t.ravel()).reshape(t.shape)
         logs = np.log(np.maximum(values, 1e-300))
         rows = logs @ fit.T
-        good = np.abs(rows[:, -3:]).max(axis=1) <= TOLERANCE
+        good = np.abs(rows[:, -3:]).max(axis=1) <= self.tolerance
         return rows, good, values[:, -1] > FLOOR  # nodes run downwards: the last is the panel's left
 
     def __call__(self, t: Array) -> Array:
         """The log of the ccdf at t >= the first break."""
-        flat = np.ravel(t)
-        if not len(self.low):
-            return self._ask(flat).reshape(np.shape(t))
+        last = self.high[-1]
+        flat = np.minimum(np.ravel(t), last)
         panel = np.maximum(np.searchsorted(self.low, flat, side="right") - 1, 0)
-        inside = (flat >= self.low[panel]) & (flat <= self.high[panel])
-        out = self._evaluate(self.columns, flat, panel)
-        if not inside.all():
-            out[~inside] = self._ask(flat[~inside])
-        return out.reshape(np.shape(t))
+        beyond = np.maximum(np.ravel(t), last)
+        out = self._evaluate(self.columns, flat, panel) + self._fall(beyond)
+        return np.asarray(out.reshape(np.shape(t)))
 
-    def _ask(self, t: Array) -> Array:
-        return np.asarray(np.log(np.maximum(self.ccdf(t), 1e-300)))
+    def _fall(self, t: Array) -> Array:
+        """How much the log falls from the end of the table to t."""
+        last = self.high[-1]
+        if math.isinf(self.tail_index):
+            return np.asarray(min(self._last_slope, 0.0) * (t - last))
+        return np.asarray(-self.tail_index * np.log(t / last))
+
+    @functools.cached_property
+    def _last_slope(self) -> float:
+        return float(self._evaluate(self._slopes, self.high[-1:], np.array([len(self.low) - 1]))[0])
 
     @functools.cached_property
     def _slopes(self) -> Array:

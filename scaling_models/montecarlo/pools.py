@@ -53,10 +53,10 @@ def traffic(arrival_rate: float, service: Distribution, seed: int, gaps: Distrib
     return Traffic(gap, service, seed)
 
 
-def _backlog(load: float, slots: int, service: Distribution) -> float:
+def _backlog(load: float, slots: int, flow: Traffic) -> float:
     """Seven heavy-traffic mean waits, and the service's 99.9% quantile: where an overfull start begins."""
-    scv = min(service.scv, 20.0)
-    return 7.0 * service.mean() * (1.0 + scv) / 2.0 / (slots * (1.0 - load)) + float(service.iccdf(1e-3))
+    scvs = min(flow.gap.scv, 20.0) + min(flow.service.scv, 20.0)
+    return 7.0 * flow.service.mean() * scvs / 2.0 / (slots * (1.0 - load)) + float(flow.service.iccdf(1e-3))
 
 
 def _refuse_overload(load: float) -> None:
@@ -71,9 +71,7 @@ def simulate_central(flow: Traffic, slots: int, load: float, requests: int, chun
     comes on top of the requests; lanes are independent, so that few requests only widen the intervals.
     """
     _refuse_overload(load)
-    start = settling.measure(
-        lambda block, shape: flow.draw((PILOT, block), shape), slots, _backlog(load, slots, flow.service)
-    )
+    start = settling.measure(lambda block, shape: flow.draw((PILOT, block), shape), slots, _backlog(load, slots, flow))
     lanes = _lanes(requests, start.customers, slots)
     length = -(-requests // lanes)
     groups = range(lanes // SHARING)  # lanes of a group share a stream: however groups are chunked, they draw the same
@@ -136,7 +134,7 @@ def simulate_random_split(flow: Traffic, servers: int, load: float, requests: in
     """
     _refuse_overload(load)
     dealt = traffic(1.0 / (flow.gap.mean() * servers), flow.service, flow.seed)
-    start = settling.measure(lambda block, shape: dealt.draw((PILOT, block), shape), 1, _backlog(load, 1, flow.service))
+    start = settling.measure(lambda block, shape: dealt.draw((PILOT, block), shape), 1, _backlog(load, 1, flow))
     least = 20 * start.customers * servers
     if requests < least:
         raise NotSettled(

@@ -197,6 +197,7 @@ class Declared:
         fields = dataclasses.fields(cls)  # type: ignore[arg-type]  # made a dataclass one line above
         made = [_parameter(field) for field in fields if "domain" in field.metadata]
         cls._declared = {each.name: each for each in made}
+        cls.__doc__ = _documented(inspect.cleandoc(cls.__doc__ or ""), made)
         cls.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # what help() shows
             [
                 inspect.Parameter(each.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=each.default)
@@ -244,6 +245,16 @@ class Declared:
     def __repr__(self) -> str:
         inside = ", ".join(f"{name}={value!r}" for name, value in self.values().items())
         return f"{type(self).__name__}({inside})"
+
+
+def _documented(text: str, made: list[Parameter]) -> str:
+    """A class's docstring with its declarations below."""
+    lines = [
+        f"    {each.name}{f' ({each.symbol})' if each.symbol else ''}: {each.about}; "
+        f"{each.domain}{f' {each.unit}' if each.unit and each.domain.measured else ''}, default {_short(each.default)}"
+        for each in made
+    ]
+    return "\n".join([text, "", "Parameters:", *lines]) if lines else text
 
 
 def _parameter(field: dataclasses.Field[Any]) -> Parameter:

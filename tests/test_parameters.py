@@ -68,6 +68,11 @@ def test_records_are_frozen_and_tell_their_signature():
     assert str(inspect.signature(Sample)) == "(rate=2.0, size=3, way='left', shares=(0.5,))"
 
 
+def test_declarations_are_the_documentation():
+    assert Sample.__doc__.startswith("A record with one parameter of each plain domain.")
+    assert "rate: a rate; (0, inf) requests/s, default 2.0" in Sample.__doc__
+
+
 def declared_classes(base=Declared):
     for each in base.__subclasses__():
         yield each

@@ -18,7 +18,7 @@ import ipywidgets as widgets
 
 import scaling_models as sm
 from scaling_models import figures
-from scaling_models.explore import Panel, explore
+from scaling_models.explorer import Panel, explore
 
 LIMIT = 0.050
 MOVES = 21

@@ -19,8 +19,8 @@ __version__ = "0.1.0"
 
 # Each loads plotly, ipywidgets or pandas, which importing the models must not.
 _LATE = {
-    "explore": ("scaling_models.explore", "explore"),
-    "show": ("scaling_models.explore", "show"),
+    "explore": ("scaling_models.explorer", "explore"),
+    "show": ("scaling_models.explorer", "show"),
     "sweep": ("scaling_models.sweeps", "sweep"),
     "compare": ("scaling_models.sweeps", "compare"),
     "validate": ("scaling_models.validation", "validate"),

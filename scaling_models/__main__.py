@@ -30,6 +30,13 @@ def _check(options: argparse.Namespace) -> int:
     return 0 if verification.check(models, requests=options.requests, seed=options.seed) else 1
 
 
+def _requests(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must lie in [1, inf); got {number}")
+    return number
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line: one sub-command a way of use. Each imports what it needs only when it is chosen."""
     top = argparse.ArgumentParser(prog="scaling-models", description="Models of how services scale out.")
@@ -55,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
     report.set_defaults(run=_report)
 
     check = commands.add_parser("check", help="compare every formula with its simulation")
-    check.add_argument("--requests", type=int, help="simulated requests a model (default: each model's own)")
+    check.add_argument("--requests", type=_requests, help="simulated requests a model (default: each model's own)")
     check.add_argument("--seed", type=int, default=1, help="seed of the random numbers")
     check.set_defaults(run=_check)
     return top
@@ -64,7 +71,11 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     options = parser().parse_args(arguments)
-    status: int = options.run(options)
+    try:
+        status: int = options.run(options)
+    except (ValueError, OSError) as refusal:
+        print(f"scaling-models: {refusal}", file=sys.stderr)
+        return 2
     return status
 
 

@@ -55,7 +55,7 @@ def arguments(root: Path, port: int | None = None, browser: bool | None = None) 
         "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.root_dir={root}",
         f"--LabApp.default_url=/lab/tree/{START}",
-        # The server asks the internet neither for news nor for updates.
+        # The server fetches neither news nor updates. (Lab asks its reader once about news all the same.)
         "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     ]
@@ -64,7 +64,7 @@ def arguments(root: Path, port: int | None = None, browser: bool | None = None) 
     if not (has_display() if browser is None else browser):
         chosen.append("--no-browser")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        chosen.append("--allow-root")  # in a container; nobody but this machine reaches it
+        chosen.append("--allow-root")  # nobody but this machine reaches it
     return chosen
 
 

@@ -108,7 +108,11 @@ def sweep(
     """
     import pandas as pd
 
+    if not isinstance(model, Model) or isinstance(values, str) or not hasattr(values, "__iter__"):
+        raise ValueError(f"sweep must be given a model and a list of values; got {model!r} and {values!r}")
     swept = list(values)
+    if not swept:
+        raise ValueError(f"sweep must be given one value of {parameter} at least; got none")
     models = [replaced(model, parameter, value) for value in swept]
     return pd.DataFrame({parameter: swept, **columns(models, answer or model.headline, levels)})
 
@@ -120,6 +124,8 @@ def compare(models: Iterable[Model], *, levels: Sequence[float] = LEVELS) -> pd.
     """
     import pandas as pd
 
+    if isinstance(models, Model | type):
+        raise ValueError(f"compare must be given a list of models; got {models!r}")
     return pd.DataFrame([_compared(model, levels) for model in models])
 
 

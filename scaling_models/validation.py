@@ -50,6 +50,8 @@ def validate(
     """
     import pandas as pd
 
+    if not isinstance(closed_form, Distribution):
+        raise ValueError(f"validate must be given a distribution, such as a model's latency; got {closed_form!r}")
     run = measured(samples, warm_up)
     replay = None if replayed is None else measured(replayed, warm_up)
     through = None if replay is None else replay.mean()

@@ -12,9 +12,9 @@ import pytest
 import scaling_models as sm
 from scaling_models import figures, inputs
 from scaling_models.answers import Model, Timeline
-from scaling_models.explore import Panel, explore
-from scaling_models.explore.beginnings import with_mean_of
-from scaling_models.explore.numbers import Grid, grid
+from scaling_models.explorer import Panel, explore
+from scaling_models.explorer.beginnings import with_mean_of
+from scaling_models.explorer.numbers import Grid, grid
 from scaling_models.parameters import Integer, Real, Slider, parameter
 from scaling_models.pools import CentralQueue
 from scaling_models.units import Scale, human
@@ -209,24 +209,31 @@ class Breaking(CentralQueue):
         return Timeline("it breaks", times, drawn, "requests", ((2.0, "stall"),))
 
 
+def on_show(panel):
+    """The figure that is not hidden: both stay in the page, for a figure that leaves it never draws again."""
+    boxes = [box for box in (panel._shown, panel._broken) if box.layout.display != "none"]
+    assert len(boxes) == 1
+    return boxes[0].children[0]
+
+
 def test_break_it_shows_the_timeline_and_comes_back() -> None:
     panel = explore(Breaking)
     panel.break_it.value = True
-    assert panel._area.children == (panel.timeline,)
+    assert on_show(panel) is panel.timeline
     assert panel.timeline.data[0].y[-1] == 8000
     panel.controls["arrival_rate"].value = 900
     assert panel.timeline.data[0].y[-1] == 9000
     panel.controls["lines"].value = 2
     assert len(panel.timeline.data) == 4
     panel.break_it.value = False
-    assert panel._area.children == (panel.figure,)
+    assert on_show(panel) is panel.figure
 
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_every_model_can_be_broken(kind: type[Model]) -> None:
     panel = explore(kind)
     panel.break_it.value = True
-    assert panel._area.children == (panel.timeline,), panel.message.value
+    assert on_show(panel) is panel.timeline, panel.message.value
 
 
 class Failing(CentralQueue):
@@ -267,6 +274,28 @@ def test_another_figure_with_options() -> None:
     assert trace(panel, "now").x[0] == 800
     panel.controls["service"].value = sm.LogNormal
     assert "closed form for exponential service only" in panel.message.value
+
+
+def test_a_refusal_stays_until_a_control_moves():
+    panel = explore(CentralQueue(service=sm.Uniform(0.005, 0.020)))
+    panel.controls["service.low"].value = 30.0
+    refusal = panel.message.value
+    assert "Uniform.low must lie below high" in refusal
+    panel._explain()  # what comes when it is quiet speaks of the last good picture
+    assert panel.message.value == refusal
+    panel.controls["service.low"].value = 4.0
+    assert "must lie below" not in panel.message.value
+
+
+def test_break_it_at_overload_leaves_no_old_timeline():
+    panel = explore(CentralQueue)
+    panel.break_it.value = True
+    assert on_show(panel) is panel.timeline
+    panel.controls["arrival_rate"].value = 1500
+    assert on_show(panel) is panel.figure
+    assert "overloaded" in panel.message.value
+    panel.break_it.value = False
+    assert "overloaded" not in panel.message.value
 
 
 def test_only_models_can_be_explored() -> None:

@@ -26,7 +26,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
             ["architectures"],
             ["sweeps", "validation"],
             ["figures"],
-            ["explore", "report", "lab"],
+            ["explorer", "report", "lab"],
             ["__init__"],
             ["__main__"],
         ],
@@ -83,7 +83,7 @@ def test_imports_run_strictly_downward(path: Path) -> None:
 def test_only_the_explorer_imports_widgets() -> None:
     users = {path for path in sources() if "import ipywidgets" in path.read_text(encoding="utf-8")}
     rooms = {path.relative_to(files.PACKAGE).with_suffix("").parts[0] for path in users}
-    assert rooms == {"explore"}
+    assert rooms == {"explorer"}
 
 
 def run_fresh(code: str) -> str:

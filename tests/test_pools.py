@@ -110,8 +110,9 @@ def test_in_flight_is_the_mean_of_the_birth_death_chain():
 
 @pytest.mark.parametrize("kind", [CentralQueue, RandomSplit])
 @pytest.mark.parametrize("rate", [1000.0, 1500.0])
-def test_overload_is_an_answer(kind, rate):
-    pool = kind(rate, 10)
+@pytest.mark.parametrize("service", [sm.Exponential(0.01), sm.LogNormal(0.01, 2.0)], ids=["exponential", "lognormal"])
+def test_overload_is_an_answer(kind, rate, service):
+    pool = kind(rate, 10, service)
     assert pool.utilization == pytest.approx(rate / 1000)
     assert pool.probability_of_wait == 1.0
     assert pool.latency == sm.Never()
@@ -121,6 +122,50 @@ def test_overload_is_an_answer(kind, rate):
         pool.simulate(1000)
     with pytest.raises(ValueError, match="overloaded"):
         pool.timeline()
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        stats.expon(scale=0.01),
+        sm.Exponential(0.005) * 2,
+        sm.Erlang(0.01, 1),
+        sm.Hyperexponential(0.01, 1.0),
+        sm.mixture((0.3, 0.7), (sm.Exponential(0.01), sm.Exponential(0.01))),
+    ],
+    ids=lambda service: type(service).__name__,
+)
+def test_an_exponential_by_another_name_is_exponential(service):
+    latency = CentralQueue(800.0, 10, service).latency
+    assert latency.icdf(0.99) == pytest.approx(CentralQueue(800.0, 10).latency.icdf(0.99), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: CentralQueue(service=sm.Exponential), "service must be a latency"),
+        (lambda: CentralQueue(service=stats.expon), "service must be a latency"),
+        (
+            lambda: CentralQueue().simulate(requests=0),
+            r"CentralQueue.simulate: requests must be a whole number in \[1, inf",
+        ),
+        (lambda: RandomSplit().simulate(requests=1.5e5), "got 150000.0"),
+        (lambda: sm.quorums.Raft().simulate(requests=-5), "got -5"),
+        (lambda: CentralQueue().replay([2.0, 1.0], [1.0, 1.0]), "ascending"),
+        (lambda: CentralQueue().replay([1.0, 2.0], [1.0, -1.0]), "demands must be finite"),
+        (lambda: CentralQueue().replay([1.0, 2.0], [1.0]), "one length"),
+        (lambda: sm.verify(CentralQueue), "verify must be given a model"),
+        (lambda: sm.compare(CentralQueue()), "list of models"),
+        (lambda: sm.sweep(CentralQueue(), "servers", []), "one value"),
+        (lambda: sm.sweep(CentralQueue(), "servers", 10), "a list of values"),
+        (lambda: sm.validate(CentralQueue(), [0.1] * 100), "must be given a distribution"),
+        (lambda: sm.slowest(), "one latency at least"),
+        (lambda: CentralQueue().simulate(2000).latency.icdf(99), r"must lie in \[0, 1\]; got 99"),
+    ],
+)
+def test_mistakes_are_told_in_a_sentence(call, said):
+    with pytest.raises(ValueError, match=said):
+        call()
 
 
 @pytest.mark.parametrize("kind", [CentralQueue, RandomSplit])

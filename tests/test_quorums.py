@@ -117,8 +117,11 @@ def test_regions_refuse_percentiles_until_there_is_a_jitter():
     jittered = regional_raft(table, "us-east-1", five, jitter=0.1)
     assert jittered.commit_latency.icdf(0.99) > 0.064
     assert round_trip(0.05, 0.2).mean() == pytest.approx(0.05)
-    best = leaders(table, five)
+    best = leaders(table, five, clients=five)
     assert best.index[0] == "us-east-2"
+    assert set(table.index) < set(leaders(table, five).columns)
+    with pytest.raises(ValueError, match="at least; got none"):
+        leaders(table, [])
     assert best.loc["us-east-2", "commit"] == pytest.approx(0.052)
     assert best.loc["us-east-2", "eu-west-1"] == pytest.approx(0.052 + 0.079)
     with pytest.raises(ValueError, match="no round trips from 'mars'"):

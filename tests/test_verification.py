@@ -14,7 +14,7 @@ from scaling_models.shards import ShardLoad, Zipf
 
 E = sm.Exponential
 CASES = [
-    *(kind() for kind in sm.MODELS if "popularity" not in kind.parameters()),
+    *(kind() for kind in sm.MODELS),
     CentralQueue(70.0, 1),
     CentralQueue(9000.0, 100),
     CentralQueue(1500.0, 3, E(0.010), workers=8),
@@ -119,3 +119,7 @@ def test_check_prints_and_tells(capsys):
     assert "All closed forms agree" in capsys.readouterr().out
     assert not check([good, bad], requests=400_000)
     assert "DISAGREE" in capsys.readouterr().out
+    assert not check([RandomSplit(), good], requests=50_000)
+    said = capsys.readouterr().out
+    assert "NOT CHECKED: 50000 requests are too few" in said
+    assert "utilization" in said  # the next model was checked all the same

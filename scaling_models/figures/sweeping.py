@@ -136,7 +136,7 @@ def _now(model: Model, path: str, answer: str, levels: Sequence[float], found: C
 def _share(value: Any, found: Curve) -> float:
     """How far along the axis a value lies, from 0 to 1."""
     if isinstance(value, str):
-        return found.values.index(value) / len(found.values)
+        return found.values.index(value) / len(found.values) if value in found.values else 0.0
     if math.isnan(value) or found.values[0] == found.values[-1]:
         return 0.0
     return float((value - found.values[0]) / (found.values[-1] - found.values[0]))

@@ -37,6 +37,8 @@ def survival(
     """
     name = answer or model.headline
     declared = sweeps.known_answer(type(model), name)
+    if not sweeps.is_distribution(type(model), name):
+        raise ValueError(f"survival needs an answer that is a distribution; {name!r} of {type(model).__name__} is none")
     latency = sweeps.closed(model, name)
     found = _simulated(simulation, name)
     samples = np.sort(np.asarray([] if measured is None else measured, dtype=float))
@@ -47,7 +49,7 @@ def survival(
         *_simulation_traces(found, scale.factor),
         _measured_trace(samples, scale.factor),
         style.line(*_curve(latency, end, scale.factor), "closed form", style.BLUE),
-        *(_percentile_trace(level, value, scale) for level, value in zip(LEVELS, marked, strict=True)),
+        *(_percentile_trace(level, value, scale, end) for level, value in zip(LEVELS, marked, strict=True)),
     ]
     title = f"{units.title_of(model)}: {_says(name, latency, marked, found, declared.unit)}"
     x, y = scale.title(units.words(name)), "chance of more than that"
@@ -95,11 +97,13 @@ def _curve(latency: Distribution | None, end: float, factor: float) -> tuple[Arr
     return times * factor, np.maximum(latency.ccdf(times), 1e-12)
 
 
-def _percentile_trace(level: float, value: float, scale: units.Scale) -> go.Scatter:
+def _percentile_trace(level: float, value: float, scale: units.Scale, end: float) -> go.Scatter:
     there = math.isfinite(value)
     text = [f"p{level:g} {scale.text(value)}"] if there else []
     x, y = ([scale.show(value)], [1.0 - level / 100.0]) if there else ([], [])
-    return style.labels(x, y, text, f"p{level:g}", style.BLUE, textfont={"color": style.BLACK, "size": 14})
+    font = {"color": style.BLACK, "size": 14}
+    place = style.away(value / end if there else 0.0, 0.75)
+    return style.labels(x, y, text, f"p{level:g}", style.BLUE, textfont=font, textposition=place)
 
 
 def _simulation_traces(found: SimulatedLatency | None, factor: float) -> list[go.Scatter]:

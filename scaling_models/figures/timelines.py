@@ -39,7 +39,7 @@ def _largest(values: NDArray[np.float64]) -> float:
 
 
 def _marks(told: Timeline, across: units.Scale, top: float) -> list[go.Scatter]:
-    """Dotted lines at the marks, and their labels at alternating heights, towards the middle of the picture."""
+    """Dotted lines at the marks, and their labels at alternating heights, right of them until near the end."""
     at = [time * across.factor for time, _ in told.marks]
     x = [part for time in at for part in (time, time, None)]
     y = [part for _ in at for part in (0.0, 1.28 * top, None)]
@@ -47,5 +47,5 @@ def _marks(told: Timeline, across: units.Scale, top: float) -> list[go.Scatter]:
     end = _largest(np.asarray(told.times, dtype=float)) * across.factor
     heights = [top * (1.25 - 0.06 * (number % LEVELS_OF_MARKS)) for number in range(len(at))]
     text = [f"\u00a0{said}\u00a0" for _, said in told.marks]  # a space off the line
-    places = [style.away(time / end, 0.5, "middle") for time in at]
+    places = [style.away(time / end, 0.75, "middle") for time in at]
     return [drawn, style.labels(at, heights, text, "events", style.BLACK, textposition=places, mode="text")]

@@ -15,13 +15,13 @@ from scaling_models.parameters import Illegal, Record, is_number, parameter
 
 def as_latency(value: Any) -> Any:
     """A distribution as it is, a number of seconds as a constant, a SciPy distribution adapted; else unchanged."""
-    if isinstance(value, Distribution):
+    if isinstance(value, Distribution | type):
         return value
     if is_number(value):
         return Deterministic(float(value))
     if hasattr(value, "icdf") and hasattr(value, "sample"):
         return Scipy(_New(value))
-    if hasattr(value, "ppf") and hasattr(value, "rvs"):
+    if hasattr(value, "ppf") and hasattr(value, "rvs") and hasattr(value, "dist"):  # frozen: parameters given
         return Scipy(_Frozen(value))
     return value
 
@@ -81,7 +81,7 @@ class Scipy(Distribution):
     def _check(self) -> None:
         low = float(self.law.support()[0])
         if not low >= 0:
-            raise Illegal(f"must be a latency, so never negative, but {self.law!r} begins at {low:g} s")
+            raise Illegal(f"must be a latency, so never negative; {self.law!r} begins at {low:g} s")
 
     @functools.cached_property
     def support(self) -> tuple[float, float]:

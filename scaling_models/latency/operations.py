@@ -47,6 +47,8 @@ def k_of_n(k: int, distributions: Sequence[Any], *, shared: Any = None) -> Distr
     as a term (`nic + disk`) wait for it, the others do not. If no part mentions it, all wait for it.
     """
     parts = tuple(as_latency(part) for part in distributions)
+    if not parts:
+        raise ValueError("slowest, fastest and k_of_n must be given one latency at least; got none")
     if shared is None:
         return KOfN(k, parts)
     delay = as_latency(shared)

@@ -112,8 +112,11 @@ class SimulatedLatency:
         return np.searchsorted(self._sorted, t, side="right") / self.size
 
     def icdf(self, q: ArrayLike) -> Any:
-        """The quantile: the least sample with cdf >= q; `inf` beyond the last."""
-        rank = np.ceil(np.asarray(q, dtype=float) * self.size - 1e-9).astype(int) - 1
+        """The quantile: the least sample with cdf >= q, for q in [0, 1]."""
+        levels = np.asarray(q, dtype=float)
+        if not ((levels >= 0) & (levels <= 1)).all():
+            raise ValueError(f"the level q must lie in [0, 1]; got {q!r}")
+        rank = np.ceil(levels * self.size - 1e-9).astype(int) - 1
         return self._sorted[np.clip(rank, 0, self.size - 1)]
 
     def percentiles(self, *levels: float) -> Array:

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+
+
+def checked_requests(model: object, requests: Any, least: int = 1) -> int:
+    """`requests` as a whole number, or a `ValueError` in a sentence."""
+    if isinstance(requests, bool) or not isinstance(requests, int | np.integer) or requests < least:
+        owner = type(model).__name__
+        raise ValueError(f"{owner}.simulate: requests must be a whole number in [{least}, inf); got {requests!r}")
+    return int(requests)
 
 
 def stream(seed: int, *key: int) -> np.random.Generator:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import numpy as np
+
 from scaling_models.answers import Simulation
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.pools import replay_central, simulate_central, traffic
 from scaling_models.montecarlo.stalls import stalled_waits
+from scaling_models.montecarlo.streams import checked_requests
 from scaling_models.parameters import Integer, Slider, parameter
 from scaling_models.pools.pool import Array, Pool
 
@@ -47,14 +50,30 @@ class CentralQueue(Pool):
 
         `arrivals` are times in ascending order, `demands` the service asked for. A real server that sleeps for its
         service wakes `oversleep` late, which occupies its slot; `overhead` is the path's, which occupies nothing.
+        Raises ValueError for times out of order, negative demands, unequal lengths. Exact.
         """
-        services = demands + oversleep
-        return replay_central(arrivals, services, self._slots) + services + overhead
+        times, asked = np.asarray(arrivals, dtype=float), np.asarray(demands, dtype=float)
+        if times.ndim != 1 or times.shape != asked.shape:
+            raise ValueError(
+                f"replay: arrivals and demands must be two rows of one length; got {times.shape}, {asked.shape}"
+            )
+        if not (np.isfinite(times).all() and (np.diff(times) >= 0).all()):
+            raise ValueError("replay: arrivals must be finite times (s) in ascending order")
+        if not (np.isfinite(asked).all() and (asked >= 0).all()):
+            raise ValueError("replay: demands must be finite times in [0, inf) s")
+        services = asked + oversleep
+        return replay_central(times, services, self._slots) + services + overhead
 
     def simulate(
         self, requests: int = 200_000, seed: int = 0, *, gaps: Distribution | None = None, chunk: int | None = None
     ) -> Simulation:
-        """Kiefer and Wolfowitz's recursion over lanes; `gaps` gives arrivals another shape than Poisson."""
+        """Kiefer and Wolfowitz's recursion over independent lanes, half of them from empty, half from overfull.
+
+        `gaps` gives arrivals another shape than Poisson (its scale does not count); `chunk` lanes are advanced
+        together, which changes memory and speed but not the answer. The warm-up is measured and comes on top of the
+        `requests` (at least that many). Raises `NotSettled` at overload. Exact but for chance.
+        """
+        checked_requests(self, requests)
         flow = traffic(self.arrival_rate, self.service, seed, gaps)
         run = simulate_central(flow, self._slots, self.utilization, requests, chunk)
         return self._simulation(run, requests, seed)

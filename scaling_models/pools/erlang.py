@@ -50,7 +50,7 @@ def _checked(servers: ArrayLike, offered_load: ArrayLike) -> tuple[Array, Array]
     for name, values, unit in (("servers", c, ""), ("offered_load", a, " erlangs")):
         outside = values[~((values >= 0) & np.isfinite(values))]
         if outside.size:
-            raise ValueError(f"{name} must lie in [0, inf){unit}; got {outside.flat[0]!r}")
+            raise ValueError(f"{name} must lie in [0, inf){unit}; got {float(outside.flat[0])!r}")
     return c, a
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from typing import ClassVar
 
@@ -19,6 +20,7 @@ from scaling_models.pools.erlang import erlang_c
 from scaling_models.pools.responses import ErlangResponse
 
 Array = NDArray[np.float64]
+EXPONENTIAL_AT = np.array([0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0])  # means
 MOST_DRAWN = 20_000  # requests of a timeline
 SIMULATED = Accuracy("simulated", None, "no closed form yet for a service that is not exponential")
 
@@ -70,14 +72,22 @@ class Pool(Model):
         """How many slots stand behind each queue."""
         raise NotImplementedError
 
+    @functools.cached_property
+    def _exponential(self) -> bool:
+        """Whether the service is exponential, whatever it is called: its ccdf is e^{-t/m} at several t."""
+        mean = self.service.mean()
+        if not 0 < mean < math.inf:
+            return False
+        t = mean * EXPONENTIAL_AT
+        return bool(np.allclose(self.service.ccdf(t), np.exp(-EXPONENTIAL_AT), rtol=1e-9, atol=0.0))
+
     @property
     def _exponential_rate(self) -> float:
         """The service rate 1/s, where the closed form holds: where the service is exponential."""
-        shape = self.service.scv
-        if not (self.service == Exponential(self.service.mean())):
+        if not self._exponential:
             raise NoClosedForm(
-                f"{type(self).__name__} has a closed form for exponential service only (so far); this service has "
-                f"scv {shape:.3g}: simulate it"
+                f"{type(self).__name__} has a closed form for exponential service only (so far), not for "
+                f"{type(self.service).__name__}: simulate it"
             )
         return 1.0 / self.service.mean()
 
@@ -87,10 +97,10 @@ class Pool(Model):
         return self._slots / self.service.mean() - self.arrival_rate / self._queues
 
     def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
-        """Exact for exponential service; elsewhere only the load is known, and the rest is simulated."""
+        """Exact for exponential service and at overload; else only the load is known, and the rest is simulated."""
         declared = super().accuracy(metric, level)
-        free = metric in ("utilization", "offered_load")
-        return declared if free or self.service == Exponential(self.service.mean()) else SIMULATED
+        known = metric in ("utilization", "offered_load") or self._exponential or self._drain <= 0
+        return declared if known else SIMULATED
 
     @answer("", "share of the slots' time that is busy: arrival rate x mean service / slots; above 1 overloaded")
     def utilization(self) -> float:
@@ -105,24 +115,25 @@ class Pool(Model):
     @answer("", "share of the requests that find no slot free")
     def probability_of_wait(self) -> float:
         """Erlang C of one queue; 1 at overload."""
+        if self._drain <= 0:
+            return 1.0
         self._exponential_rate  # noqa: B018  # refuses other services
         return float(erlang_c(self._slots, self.offered_load / self._queues))
 
     @answer("s", "time before a slot takes the request")
     def wait(self) -> Distribution:
         """Zero with probability 1 - C, else exponential with rate c mu - lambda."""
-        chance = self.probability_of_wait
         if self._drain <= 0:
             return Never()
+        chance = self.probability_of_wait
         return mixture((1.0 - chance, chance), (Deterministic(0.0), Exponential(1.0 / self._drain)))
 
     @answer("s", "time from arrival to reply: wait and service")
     def latency(self) -> Distribution:
         """The wait plus an independent service: see `ErlangResponse`."""
-        rate = self._exponential_rate
         if self._drain <= 0:
             return Never()
-        return ErlangResponse(rate, self._drain, self.probability_of_wait)
+        return ErlangResponse(self._exponential_rate, self._drain, self.probability_of_wait)
 
     @answer("requests", "mean number of requests in the pool, waiting or served")
     def in_flight(self) -> float:

@@ -8,7 +8,7 @@ from scaling_models.answers import Simulation
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.pools import simulate_random_split, traffic
 from scaling_models.montecarlo.stalls import dealt_stalled_waits
-from scaling_models.montecarlo.streams import stream
+from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.pools.pool import Array, Pool
 
 
@@ -34,7 +34,12 @@ class RandomSplit(Pool):
         return dealt_stalled_waits(arrivals, services, chosen, self.servers, at, length)
 
     def simulate(self, requests: int = 1_000_000, seed: int = 0, *, gaps: Distribution | None = None) -> Simulation:
-        """One long run, every request dealt to a server; `gaps` gives arrivals another shape than Poisson."""
+        """One long run, every request dealt to a server; `gaps` gives arrivals another shape than Poisson.
+
+        Raises `NotSettled` at overload, and where the run is too short for twenty stretches that forget each other.
+        Exact but for chance.
+        """
+        checked_requests(self, requests)
         flow = traffic(self.arrival_rate, self.service, seed, gaps)
         run = simulate_random_split(flow, self.servers, self.utilization, requests)
         return self._simulation(run, requests, seed)

@@ -22,9 +22,12 @@ def response_ccdf(t: Any, rate: Any, drain: Any, probability_of_wait: Any) -> An
     e^{-mu t} + C mu t e^{-min(mu, d) t} exprel(-|d - mu| t): neither d = mu nor overflow is special. Shapes broadcast.
     Exact; Cooper, Introduction to Queueing Theory, section 3.3, integrated.
     """
-    slower = np.minimum(rate, drain)
-    swelling = rate * t * np.exp(-slower * t) * special.exprel(-np.abs(drain - rate) * t)
-    return np.exp(-rate * t) + probability_of_wait * swelling
+    return np.exp(-rate * t) + probability_of_wait * rate * _both(t, rate, drain)
+
+
+def _both(t: Any, rate: Any, drain: Any) -> Any:
+    """(e^{-dt} - e^{-mu t})/(mu - d): the density of the sum of both exponentials, over mu d."""
+    return t * np.exp(-np.minimum(rate, drain) * t) * special.exprel(-np.abs(drain - rate) * t)
 
 
 class ErlangResponse(Distribution):
@@ -58,15 +61,13 @@ class ErlangResponse(Distribution):
         return np.asarray(response_ccdf(t, self.rate, self.drain, self.probability_of_wait))
 
     def _cdf(self, t: Array) -> Array:
-        slower = min(self.rate, self.drain)
-        swelling = self.rate * t * np.exp(-slower * t) * special.exprel(-abs(self.drain - self.rate) * t)
-        return np.maximum(0.0, -np.expm1(-self.rate * t) - self.probability_of_wait * swelling)
+        late = self.probability_of_wait * self.rate * _both(t, self.rate, self.drain)
+        return np.asarray(np.maximum(0.0, -np.expm1(-self.rate * t) - late))
 
     def _pdf(self, t: Array) -> Array:
-        slower = min(self.rate, self.drain)
-        after_wait = self.drain * t * np.exp(-slower * t) * special.exprel(-abs(self.drain - self.rate) * t)
+        after_wait = self.drain * _both(t, self.rate, self.drain)
         none = (1.0 - self.probability_of_wait) * np.exp(-self.rate * t)
-        return self.rate * (none + self.probability_of_wait * after_wait)
+        return np.asarray(self.rate * (none + self.probability_of_wait * after_wait))
 
     def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         waits = (rng.random(shape) < self.probability_of_wait) * rng.standard_exponential(shape) / self.drain

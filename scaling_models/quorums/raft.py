@@ -12,7 +12,7 @@ from scaling_models.answers import Assumption, Model, Simulation, Timeline, answ
 from scaling_models.latency import LATENCY, Deterministic, Distribution
 from scaling_models.montecarlo.commits import commit_times, simulate_commits
 from scaling_models.montecarlo.estimates import SimulatedLatency, proportion
-from scaling_models.montecarlo.streams import stream
+from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.parameters import Choice, Real, Rows, Slider, parameter
 from scaling_models.quorums.expressions import Choose, Leaf, choose, completion
 
@@ -130,6 +130,7 @@ class Raft(Model):
 
     def simulate(self, requests: int = 200_000, seed: int = 0) -> Simulation:
         """Every reply of every command drawn, the quorum counted: exact but for chance."""
+        checked_requests(self, requests)
         runs = simulate_commits(self._latencies, self.acknowledgements, self.leader_write, requests, seed, BATCHES)
         shape = (runs.times.shape[1], self.replicas)
         up = [(stream(seed, 2, i).random(shape) < self.availability).sum(axis=1) for i in range(BATCHES)]
@@ -144,6 +145,8 @@ class Raft(Model):
 
     def timeline(self, seed: int = 0) -> Timeline:
         """A command every tenth of a second while followers fail, nearest first, until no quorum is left."""
+        if not self.follower_rtts:
+            raise ValueError("Raft.follower_rtts is empty: with the leader alone there is no follower to fail")
         rng = stream(seed, 3)
         order = np.argsort([law.mean() for law in self.follower_rtts])
         times = np.arange(0.0, 60.0, 0.1)
@@ -153,7 +156,7 @@ class Raft(Model):
         for fall, who in zip(falls, order, strict=False):
             rtts[times >= fall, who] = np.inf
         committed = commit_times(self.fsync.sample(len(times), rng=rng), rtts, self.acknowledgements, self.leader_write)
-        lost = f"after {len(falls)} failures there is no quorum, and nothing commits"
+        lost = f"after {len(falls)} failure{'s' if len(falls) > 1 else ''} there is no quorum, and nothing commits"
         marks = tuple((float(fall), f"follower {who + 1} fails") for fall, who in zip(falls, order, strict=False))
         line = np.where(np.isfinite(committed), committed, np.nan)
         return Timeline(f"Each failed follower makes a farther one decide; {lost}", times, {"commit": line}, "s", marks)

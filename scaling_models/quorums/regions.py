@@ -36,7 +36,8 @@ def regional_raft(
 ) -> Raft:
     """Raft with its leader in one region and followers in the other `replicas`; `table` has mean round trips in s.
 
-    `disk` is the time of a disk write (s), on followers as on the leader.
+    `disk` is the time of a disk write (s), on followers as on the leader. Raises ValueError for regions that the table
+    lacks, or that are named twice.
     """
     _known(table, replicas if leader in replicas else [leader, *replicas])
     others = [name for name in replicas if name != leader]
@@ -45,21 +46,31 @@ def regional_raft(
 
 
 def leaders(
-    table: pd.DataFrame, replicas: Sequence[str], *, jitter: float | None = None, disk: float = 0.0
+    table: pd.DataFrame,
+    replicas: Sequence[str],
+    *,
+    clients: Sequence[str] | None = None,
+    jitter: float | None = None,
+    disk: float = 0.0,
 ) -> pd.DataFrame:
-    """Mean write latency (s) from every replica's region, a row a leader, best mean over the regions first.
+    """Mean write latency (s) from every client's region, a row a leader, best mean over the clients first.
 
-    A client's write takes its round trip to the leader and the commit there.
+    `clients` are all regions of the table unless named. A write takes the client's round trip to the leader (none from
+    the leader's own region) and the commit there. Raises ValueError for regions that the table lacks.
     """
     import pandas as pd
 
+    if not replicas:
+        raise ValueError("leaders must be given one replica's region at least; got none")
+    regions = [str(name) for name in table.index] if clients is None else list(clients)
     _known(table, replicas)
+    _known(table, regions)
     rows = {}
     for leader in replicas:
         commit = regional_raft(table, leader, replicas, jitter=jitter, disk=disk).commit_latency.mean()
-        row = {client: commit + (0.0 if client == leader else _mean(table, client, leader)) for client in replicas}
-        rows[leader] = {"commit": commit, **row, "mean over regions": sum(row.values()) / len(row)}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("leader").sort_values("mean over regions")
+        row = {client: commit + (0.0 if client == leader else _mean(table, client, leader)) for client in regions}
+        rows[leader] = {"commit": commit, **row, "mean over clients": sum(row.values()) / len(row)}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("leader").sort_values("mean over clients")
 
 
 def _mean(table: pd.DataFrame, here: str, there: str) -> float:

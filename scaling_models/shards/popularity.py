@@ -22,6 +22,8 @@ def harmonic(items: ArrayLike, exponent: float) -> Any:
     The first thousand terms are added, the rest is Euler's and Maclaurin's formula with three corrections: to 1e-13.
     """
     n = np.asarray(items, dtype=float)
+    if not (n >= 0).all():
+        raise ValueError(f"harmonic: items must lie in [0, inf); got {items!r}")
     terms = np.arange(1, SUMMED + 1, dtype=float) ** -exponent
     sums = np.concatenate([[0.0], np.cumsum(terms)])
     far = np.maximum(n, SUMMED)

@@ -10,6 +10,7 @@ from scaling_models.answers import EXACT, Accuracy, Assumption, Model, Simulatio
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.estimates import Estimate, SimulatedLatency, from_batches
 from scaling_models.montecarlo.placements import shard_loads
+from scaling_models.montecarlo.streams import checked_requests
 from scaling_models.parameters import Integer, Real, Slider, parameter
 from scaling_models.shards.hotspot import HottestShare, ShareOfOne
 from scaling_models.shards.placement import PLACEMENT, EvenHash, Placement
@@ -105,9 +106,7 @@ class ShardLoad(Model):
 
     def simulate(self, requests: int = 400, seed: int = 0) -> Simulation:
         """`requests` placements (40 at least), each of all the keys: exact but for chance."""
-        if requests < BATCHES:
-            raise ValueError(f"ShardLoad.simulate: requests (placements) must lie in [{BATCHES}, inf); got {requests}")
-        count = requests // BATCHES * BATCHES
+        count = checked_requests(self, requests, BATCHES) // BATCHES * BATCHES
         loads = shard_loads(self.popularity.shares(), self.shards, self.placement.place, count, seed)
         hottest = loads.max(axis=1).reshape(BATCHES, -1)
         mean = from_batches(hottest.mean(axis=1))

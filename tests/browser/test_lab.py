@@ -9,7 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from conftest import Lab
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
 SLIDER = ".widget-slider .noUi-handle"
 CURVES = ".js-plotly-plot .scatterlayer path.js-line"
@@ -53,21 +53,35 @@ def open_and_run(page: Page, address: str) -> None:
     assert page.evaluate(ERRORS) == []
 
 
+def move(page: Page, slider: Locator, before: str) -> None:
+    """Press an arrow key on the slider, and wait until the curves are no longer what they were."""
+    slider.focus()
+    slider.press("ArrowRight")
+    page.wait_for_function(f"before => ({DRAWN})({CURVES!r}) !== before", arg=before, timeout=MINUTE)
+
+
 @pytest.mark.browser
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["start.ipynb"])
 def test_an_arrow_key_on_a_slider_moves_the_curve(lab: Lab, page: Page, tmp_path: Path, name: str) -> None:
+    complaints: list[str] = []
+    page.on("console", lambda told: complaints.append(told.text) if "setting state" in told.text else None)
     open_and_run(page, lab.document(name))
     slider, curve = page.locator(SLIDER).first, page.locator(CURVES).first
     curve.wait_for(state="attached", timeout=MINUTE)
     slider.scroll_into_view_if_needed(timeout=MINUTE)
     before = drawn(page)
     try:
-        slider.focus()
-        slider.press("ArrowRight")
-        page.wait_for_function(f"before => ({DRAWN})({CURVES!r}) !== before", arg=before, timeout=MINUTE)
+        move(page, slider, before)
+        # There and back: a figure that has left the page would never draw again.
+        page.get_by_role("button", name="Break it").first.click()
+        page.get_by_text("all slots stall").first.wait_for(state="visible", timeout=MINUTE)
+        page.get_by_role("button", name="Break it").first.click()
+        page.get_by_text("all slots stall").first.wait_for(state="hidden", timeout=MINUTE)
+        move(page, slider, drawn(page))
     finally:
         page.screenshot(path=tmp_path / "moved.png")
+    assert complaints == []
     # A reader must see both at once: the slider, and the figure that it moves.
     for thing in (slider, page.locator(".js-plotly-plot").first):
         box = thing.bounding_box()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from html import escape
 
 from scaling_models import sweeps, units
@@ -39,7 +40,8 @@ def accuracy(model: Model) -> str:
 def assumptions(model: Model) -> str:
     """What the model assumes and which way it errs, and what 10% more of each input does."""
     taken = "; ".join(f"{each.says} (<i>{escape(each.errs)}</i>)" for each in model.assumptions(model.headline))
-    changes = "; ".join(escape(each.says) for each in sweeps.sensitivities(model))
+    possible = [each for each in sweeps.sensitivities(model) if not math.isnan(each.change)]
+    changes = "; ".join(escape(each.says) for each in possible)
     lines = [f"<b>What it assumes:</b> {taken or 'nothing'}."]
     lines += [f"<b>What 10% more of each input does:</b> {changes}."] if changes else []
     return LINE.format("<br>".join(lines))

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import ipywidgets as widgets
 
 from scaling_models import units
-from scaling_models.explore.beginnings import example, with_mean_of
-from scaling_models.explore.numbers import LABEL, NumberEditor
+from scaling_models.explorer.beginnings import example, with_mean_of
+from scaling_models.explorer.numbers import LABEL, NumberEditor
 from scaling_models.inputs import MOST_ROWS
 from scaling_models.parameters import Choice, Declared, Integer, Parameter, Real, Record, Rows
 

@@ -12,9 +12,9 @@ import plotly.graph_objects as go
 
 from scaling_models import figures
 from scaling_models.answers import Model, Simulation
-from scaling_models.explore import notes
-from scaling_models.explore.drawing import Quiet, redraw, shown
-from scaling_models.explore.editors import Fields
+from scaling_models.explorer import notes
+from scaling_models.explorer.drawing import Quiet, redraw, shown
+from scaling_models.explorer.editors import Fields
 
 SEED = 0
 KEPT = 32  # simulations kept of models that were shown
@@ -33,13 +33,17 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         self._make_widgets()
         self.figure = shown(self._draw(model))
         self.timeline: go.FigureWidget | None = None
-        self._area = widgets.VBox([self.figure])
+        # Both figures stay in the page, one hidden: taken out of it, a figure never draws again.
+        self._shown, self._broken = widgets.VBox([self.figure]), widgets.VBox([])
+        self._broken.layout.display = "none"
+        self._refusal = ""
         buttons = widgets.HBox([self.dots, self.break_it] if self._takes_dots else [self.break_it])
         super().__init__(
             [
                 _columns(self._fields),
                 self.message,
-                self._area,
+                self._shown,
+                self._broken,
                 buttons,
                 self.accuracy,
                 self.assumptions,
@@ -65,6 +69,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
 
     def _changed(self) -> None:
         """A control has moved: an illegal combination leaves the last good picture and says why."""
+        self._refusal = ""
         self._guarded(lambda: self._show(self._fields.value))
 
     def _guarded(self, act: Callable[[], None]) -> None:
@@ -72,12 +77,17 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         try:
             act()
         except ValueError as refusal:
-            self._say(str(refusal))
+            self._refuse(str(refusal))
         except Exception as error:
-            self._say(f"{type(error).__name__}: {error}")
+            self._refuse(f"{type(error).__name__}: {error}")
+
+    def _refuse(self, sentence: str) -> None:
+        """Say it until a control moves again: what is explained later speaks of the last good picture."""
+        self._refusal = sentence
+        self._say(sentence)
 
     def _say(self, sentence: str) -> None:
-        self.message.value = notes.message(sentence)
+        self.message.value = notes.message(self._refusal or sentence)
 
     def _show(self, model: Model) -> None:
         """Draw what is known at once; simulate and explain when the hand rests."""
@@ -123,21 +133,32 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         return self._simulations[model]
 
     def _toggle(self) -> None:
+        self._refusal = ""
         if self.break_it.value:
             self._break()
         else:
-            self._area.children = [self.figure]
+            self._swap(broken=False)
+            self._say(self._sentence(self.model, self._simulations.get(self.model)))
+
+    def _swap(self, *, broken: bool) -> None:
+        self._shown.layout.display = "none" if broken else None
+        self._broken.layout.display = None if broken else "none"
 
     def _break(self) -> None:
         try:
             picture = figures.timeline(self.model, seed=SEED)
         except NotImplementedError:
-            self._say(f"{type(self.model).__name__} has no timeline to show yet.")
+            self._swap(broken=False)
+            self._refuse(f"{type(self.model).__name__} has no timeline to show yet.")
             return
+        except ValueError:
+            self._swap(broken=False)  # an old timeline must not stand over a new model
+            raise
         if self.timeline is None:
             self.timeline = shown(picture)  # made late: each figure of a notebook carries megabytes of script
+            self._broken.children = [self.timeline]
         redraw(self.timeline, picture)
-        self._area.children = [self.timeline]
+        self._swap(broken=True)
 
 
 def _columns(fields: Fields) -> Any:

@@ -183,6 +183,106 @@ def test_a_shared_delay_is_drawn_once():
     assert hedged.mean() == pytest.approx(card.mean() + sm.hedge(disk, 0.005).mean())
 
 
+@pytest.mark.parametrize(
+    ("make", "mean"),
+    [
+        (lambda nic: sm.k_of_n(2, [nic + 0.005] * 2, shared=nic), 0.015),
+        (lambda nic: sm.k_of_n(2, [0.005 + nic + E(0.02)] * 2, shared=nic), 0.045),
+        (lambda nic: sm.k_of_n(2, [(nic + E(0.01)) + E(0.02)] * 2, shared=nic + E(0.01)), 0.05),
+        (lambda nic: sm.k_of_n(2, [E(0.02) + 0.005 + nic] * 2, shared=nic + 0.005), 0.045),
+        (lambda nic: sm.hedge(nic + 0.5, 0.1, shared=nic), 0.51),
+        (lambda nic: sm.slowest(nic, nic, shared=nic), 0.01),
+    ],
+)
+def test_a_shared_delay_is_found_wherever_it_is_a_term(make, mean):
+    assert make(E(0.01)).mean() == pytest.approx(mean, rel=1e-6)
+
+
+@pytest.mark.parametrize("part", [lambda nic: (nic + E(0.1)) * 2, lambda nic: sm.slowest(nic, 0.1) + E(0.1)])
+def test_a_shared_delay_that_cannot_be_taken_out_is_refused(part):
+    nic = E(0.01)
+    with pytest.raises(ValueError, match="must be a term of the sum"):
+        sm.k_of_n(2, [part(nic), nic + 0.1], shared=nic)
+    with pytest.raises(ValueError, match="must be random"):
+        sm.slowest(E(0.1), E(0.2), shared=0.5)
+
+
+def test_what_waits_for_a_shared_delay_is_a_latency_like_any_other():
+    nic = E(0.01)
+    both = sm.k_of_n(2, [nic + E(0.02), nic + E(0.02), E(0.03)], shared=nic)
+    t = np.linspace(0.005, 0.2, 40)
+    step = 1e-6
+    np.testing.assert_allclose(both.pdf(t), (both.cdf(t + step) - both.cdf(t - step)) / (2 * step), rtol=1e-3)
+    np.testing.assert_allclose((both + E(0.01)).cdf(t), (E(0.01) + both).cdf(t), atol=1e-7)
+    lossy = sm.k_of_n(2, [nic + E(0.02), nic + sm.mixture([0.9, 0.1], [E(0.01), sm.Never()])], shared=nic)
+    assert lossy.lost == pytest.approx(0.1)
+    assert lossy.mean() == math.inf
+    assert lossy.icdf(0.95) == math.inf
+    stepped = sm.k_of_n(1, [nic + E(0.02), sm.mixture([0.5, 0.5], [0.03, E(0.015)])], shared=nic)
+    (place, mass), *more = stepped.atoms
+    assert not more
+    assert place == pytest.approx(0.03)
+    assert mass == pytest.approx(0.5 * (nic + E(0.02)).ccdf(0.03), rel=1e-6)
+
+
+def test_atoms_that_rounding_tells_apart_are_one():
+    dots = sm.as_latency(scipy.stats.poisson(2)) * 0.01 + sm.Empirical([0.01, 0.02, 0.02])
+    np.testing.assert_allclose(dots.percentiles(50, 95, 99), [0.04, 0.06, 0.08])
+    counts = scipy.stats.poisson.pmf(np.arange(0, 5), 2)
+    assert dots.cdf(0.02) == pytest.approx(counts[0] * (1 / 3) + counts[0] * (2 / 3) + counts[1] / 3, rel=1e-9)
+    twice = sm.as_latency(scipy.stats.poisson(2)) * 0.02 + sm.as_latency(scipy.stats.poisson(2)) * 0.01
+    near = [mass for place, mass in twice.atoms if abs(place - 0.07) < 1e-3]
+    p = scipy.stats.poisson.pmf(np.arange(0, 8), 2)
+    assert near == [pytest.approx(sum(p[i] * p[7 - 2 * i] for i in range(4)), rel=1e-9)]
+
+
+def test_tables_end_where_the_tail_does():
+    heavy = sm.as_latency(scipy.stats.lognorm(0.5, scale=0.02))
+    first = sm.k_of_n(1, [E(0.02) + heavy, heavy], shared=E(0.02))
+    assert first.ccdf(1.0) < 1e-14
+    samples = first.sample(400_000, rng=5)
+    assert abs(first.mean() - samples.mean()) < 6 * samples.std() / math.sqrt(400_000)
+    ends = sm.fastest(sm.Erlang(0.001, 10), sm.Uniform(0.0005, 0.002)) + sm.fastest(0.05, sm.Erlang(0.01, 2))
+    assert (np.diff(ends.percentiles(1, 50, 99)) > 0).all()
+    triangle = sm.Uniform(0, 1) + sm.Uniform(0, 1)
+    x = np.array([1e-3, 1e-4, 3e-5])
+    np.testing.assert_allclose(triangle.ccdf(2 - x), x * x / 2, rtol=1e-5)
+
+
+def test_infinity_and_nan_are_asked_quietly():
+    for latency in (
+        E(1.0),
+        sm.Pareto(1.0, 2.0),
+        E(1.0) + sm.Uniform(1, 2),
+        sm.pools.CentralQueue().latency,
+        sm.Never(),
+    ):
+        assert latency.cdf(math.inf) == 1.0 - latency.lost
+        assert latency.ccdf(math.inf) == latency.lost
+        assert latency.pdf(math.inf) == 0.0
+        assert math.isnan(latency.cdf(math.nan))
+
+
+def test_scipy_laws_are_told_apart():
+    one, ten = (scipy.stats.rv_discrete(values=(xs, [0.5, 0.5]))() for xs in ([1, 2], [10, 20]))
+    assert sm.slowest(one, ten).mean() == pytest.approx(15.0)
+    gamma = scipy.stats.gamma
+    assert sm.as_latency(gamma(2.0)) == sm.as_latency(gamma(2.0))
+    assert sm.as_latency(gamma(2.0)) != sm.as_latency(gamma(3.0))
+    assert sm.as_latency(scipy.stats.poisson(3)).icdf(0.0) == 0.0
+    with pytest.raises(ValueError, match="whole numbers only"):
+        sm.as_latency(scipy.stats.rv_discrete(values=([1.5, 2.25], [0.5, 0.5]))())
+
+
+def test_moments_near_the_index_of_the_tail():
+    """The larger of two independent Paretos: E = 2m - E min, the min a Pareto of twice the index."""
+    for index in (1.01, 1.5, 2.5):
+        least = 0.01 * (index - 1) / index
+        pair = sm.slowest(sm.Pareto(0.01, index), sm.Pareto(0.01, index))
+        assert pair.mean() == pytest.approx(0.02 - least * 2 * index / (2 * index - 1), rel=1e-6)
+    assert sm.slowest(scipy.stats.halfcauchy(), E(0.1)).mean() == math.inf
+
+
 def test_what_never_ends():
     lossy = sm.mixture([0.9, 0.1], [E(0.01), sm.Never()])
     assert lossy.mean() == math.inf

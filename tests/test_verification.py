@@ -34,7 +34,11 @@ CASES = [
 @pytest.mark.parametrize("model", CASES, ids=repr)
 def test_closed_form_agrees_with_its_twin(model):
     table = sm.verify(model, seed=1)
-    assert (table.verdict == "agrees").all(), table.to_string()  # at these loads nothing is unseen
+    assert (table.verdict != "disagrees").all(), table.to_string()
+    # A thousand placements say little of a p99; of the means, and of all that has a million draws, something is seen.
+    assert (table.verdict == "agrees").mean() > 0.7, table.to_string()
+    means = table[table.quantity.str.endswith(" mean")]
+    assert (means.verdict == "agrees").all(), table.to_string()
     assert {"quantity", "closed_form", "simulated", "low", "high", "smallest_error", "verdict"} <= set(table.columns)
     known = {row.split()[0].split("[")[0] for row in table.quantity}
     assert type(model).headline in known
@@ -45,7 +49,8 @@ def test_far_tails_of_the_textbook_pool():
     """p99.9 of M/M/10 at load 0.9: an error of a fifth would be seen here; the algebra agrees far closer elsewhere."""
     table = sm.verify(CentralQueue(9.0, 10, E(1.0)), requests=16_000_000, seed=3, levels=(0.99, 0.999))
     table = table.set_index("quantity")
-    assert (table.verdict == "agrees").all(), table.to_string()
+    assert (table.verdict != "disagrees").all(), table.to_string()
+    assert table.loc["latency p99.9", "verdict"] == "agrees"
     assert table.loc["latency p99.9", "smallest_error"] < 0.25
 
 
@@ -111,6 +116,20 @@ def test_a_formula_three_per_cent_wrong_fails(wrong, rows):
     right = table.drop(index=[row for row in table.index if row.split()[0] in {r.split()[0] for r in rows}])
     seen = right[~right.index.str.startswith(("in_flight", "imbalance", "effective", "saturation"))]
     assert (seen.verdict == "agrees").all(), table.to_string()
+
+
+@pytest.mark.slow
+def test_few_samples_raise_no_false_alarm():
+    """At one in a million, 120 verifications from far too few samples must not disagree once; most rows see nothing."""
+    few = [
+        (Raft((sm.LogNormal(0.01, 20.0),) * 2, sm.LogNormal(0.01, 20.0), "before_send", 0.9), 640),
+        (CentralQueue(80.0, 100, E(1.0)), 5000),
+        (RandomSplit(100.0, 2), 120_000),
+    ]
+    for model, requests in few:
+        for seed in range(40):
+            table = sm.verify(model, requests=requests, seed=seed)
+            assert (table.verdict != "disagrees").all(), (seed, table.to_string())
 
 
 def test_check_prints_and_tells(capsys):

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.points import Deterministic
@@ -26,6 +27,9 @@ def as_latency(value: Any) -> Any:
     return value
 
 
+MOST_ATOMS = 100_000
+
+
 class _Frozen:
     """The faces of a frozen distribution under the newer names."""
 
@@ -35,21 +39,28 @@ class _Frozen:
         self.mean, self.variance, self.support = law.mean, law.var, law.support
         self.discrete = hasattr(law.dist, "_pmf")
         self.density = law.pmf if self.discrete else law.pdf
-        self.identity = (law.dist.name, law.args, tuple(sorted(law.kwds.items())))
+        self.identity = _identity(law)
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
         return self.law.rvs(size=shape, random_state=rng)
 
     def __repr__(self) -> str:
-        name, args, named = self.identity
-        inside = [*map(repr, args), *(f"{key}={value!r}" for key, value in named)]
-        return f"scipy.stats.{name}({', '.join(inside)})"
+        inside = [*map(repr, self.law.args), *(f"{key}={value!r}" for key, value in self.law.kwds.items())]
+        return f"scipy.stats.{self.law.dist.name}({', '.join(inside)})"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Frozen) and self.identity == other.identity
 
     def __hash__(self) -> int:
         return hash(self.identity)
+
+
+def _identity(law: Any) -> tuple[Any, ...]:
+    """Name and parameters of a law that SciPy knows by its name; of any other, the object itself."""
+    known: Any = getattr(stats, str(law.dist.name), None)
+    if type(known) is not type(law.dist):
+        return (id(law),)
+    return (law.dist.name, law.args, tuple(sorted(law.kwds.items())))
 
 
 class _New:
@@ -64,6 +75,12 @@ class _New:
 
     def draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
         return self.law.sample(shape, rng=rng)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _New) and self.law is other.law
+
+    def __hash__(self) -> int:
+        return id(self.law)
 
     def __repr__(self) -> str:
         return repr(self.law)
@@ -82,6 +99,7 @@ class Scipy(Distribution):
         low = float(self.law.support()[0])
         if not low >= 0:
             raise Illegal(f"must be a latency, so never negative; {self.law!r} begins at {low:g} s")
+        _ = self.atoms  # refuses discrete laws that it cannot list
 
     @functools.cached_property
     def support(self) -> tuple[float, float]:
@@ -94,9 +112,15 @@ class Scipy(Distribution):
         """Of a discrete distribution, its points down to a tail of 1e-13."""
         if not self.law.discrete:
             return ()
-        last = float(self.law.iccdf(1e-13))
-        places = np.arange(self.support[0], last + 1)
-        return tuple(zip(places.tolist(), np.asarray(self.law.density(places)).tolist(), strict=True))
+        low, last = self.support[0], float(self.law.iccdf(1e-13))
+        places = np.arange(low, min(last, low + MOST_ATOMS) + 1)
+        masses = np.asarray(self.law.density(places))
+        if abs(masses.sum() - 1.0) > 1e-9:
+            raise ValueError(
+                f"{self.law!r} must take whole numbers only, at most {MOST_ATOMS:,} of them, to be a latency: use "
+                "mixture(weights, seconds) or Empirical(samples) instead"
+            )
+        return tuple(zip(places.tolist(), masses.tolist(), strict=True))
 
     @functools.cached_property
     def kinks(self) -> tuple[float, ...]:
@@ -118,7 +142,7 @@ class Scipy(Distribution):
         if math.isfinite(self.support[1]) or not (0 < near < middle < far < math.inf):
             return math.inf
         slopes = [20.0 * math.log(10.0) / math.log(b / a) for a, b in ((near, middle), (middle, far))]
-        return slopes[1] if math.isclose(*slopes, rel_tol=1e-3) else math.inf
+        return round(slopes[1], 9) if math.isclose(*slopes, rel_tol=1e-3) else math.inf
 
     def _ccdf(self, t: Array) -> Array:
         return np.asarray(self.law.ccdf(t))
@@ -130,10 +154,10 @@ class Scipy(Distribution):
         return np.zeros(np.shape(t)) if self.law.discrete else np.asarray(self.law.density(t))
 
     def _icdf(self, q: Array) -> Array:
-        return np.asarray(self.law.icdf(q), dtype=float)
+        return np.asarray(np.maximum(self.law.icdf(q), self.support[0]), dtype=float)
 
     def _iccdf(self, p: Array) -> Array:
-        return np.asarray(self.law.iccdf(p), dtype=float)
+        return np.asarray(np.maximum(self.law.iccdf(p), self.support[0]), dtype=float)
 
     def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         return np.asarray(self.law.draw(shape, rng), dtype=float)

@@ -74,6 +74,11 @@ class Affine(Distribution):
         """The part's."""
         return self.distribution.depth
 
+    @property
+    def hidden_atoms(self) -> bool:
+        """The part's."""
+        return self.distribution.hidden_atoms
+
     def mean(self) -> float:
         """The part's, changed."""
         return self.distribution.mean() * self._scale + self._offset

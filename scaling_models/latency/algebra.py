@@ -12,7 +12,7 @@ import numpy as np
 from scaling_models.latency.affine import Shifted
 from scaling_models.latency.counting import at_least
 from scaling_models.latency.distribution import Array, Distribution
-from scaling_models.latency.quadrature import graded
+from scaling_models.latency.quadrature import graded, merged
 from scaling_models.latency.record import LATENCY
 from scaling_models.parameters import Integer, Real, Rows, Slider, parameter
 
@@ -27,7 +27,7 @@ class Composed(Distribution):
     @property
     def kinks(self) -> tuple[float, ...]:
         """Those of all parts, merged."""
-        return tuple(sorted({kink for part in self._parts for kink in part.kinks}))
+        return tuple(merged(np.array([kink for part in self._parts for kink in part.kinks]))[0].tolist())
 
     @functools.cached_property
     def cuts(self) -> Array:
@@ -57,6 +57,11 @@ class Composed(Distribution):
     def depth(self) -> int:
         """The deepest part's."""
         return max(part.depth for part in self._parts)
+
+    @property
+    def hidden_atoms(self) -> bool:
+        """True where it is of any part."""
+        return any(part.hidden_atoms for part in self._parts)
 
 
 def _chance(weights: tuple[float, ...]) -> tuple[float, ...]:

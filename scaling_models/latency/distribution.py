@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -50,6 +50,11 @@ class Distribution(Declared):
         return 0.0
 
     @property
+    def hidden_atoms(self) -> bool:
+        """Whether it has more atoms than it lists, so that its density does not tell all of it (an internal)."""
+        return False
+
+    @property
     def depth(self) -> int:
         """How many tables of numerical integrals lie under each other in it (an internal of quadrature)."""
         return 0
@@ -73,18 +78,25 @@ class Distribution(Declared):
 
     def ccdf(self, t: ArrayLike) -> Values:
         """P(T > t), with its relative precision kept in the tail."""
-        times = np.asarray(t, dtype=float)
-        return np.where(times < 0, 1.0, self._ccdf(np.maximum(times, 0.0)))[()]
+        return self._asked(self._ccdf, t, before=1.0, never=self.lost)
 
     def cdf(self, t: ArrayLike) -> Values:
         """P(T <= t)."""
-        times = np.asarray(t, dtype=float)
-        return np.where(times < 0, 0.0, self._cdf(np.maximum(times, 0.0)))[()]
+        return self._asked(self._cdf, t, before=0.0, never=1.0 - self.lost)
 
     def pdf(self, t: ArrayLike) -> Values:
         """The density of the continuous part (1/s); atoms are not in it."""
+        return self._asked(self._pdf, t, before=0.0, never=0.0)
+
+    @staticmethod
+    def _asked(face: Callable[[Array], Array], t: ArrayLike, before: float, never: float) -> Values:
+        """A face at any t: what it is before zero and at infinity is known without asking it."""
         times = np.asarray(t, dtype=float)
-        return np.where(times < 0, 0.0, self._pdf(np.maximum(times, 0.0)))[()]
+        if np.isfinite(times).all():
+            return np.where(times < 0, before, face(np.where(times < 0, 1.0, times)))[()]
+        ordinary = np.isfinite(times) & (times >= 0)
+        known = np.where(np.isnan(times), math.nan, np.where(times < 0, before, never))
+        return np.where(ordinary, face(np.where(ordinary, times, 1.0)), known)[()]
 
     def icdf(self, q: ArrayLike) -> Values:
         """The quantile: the least t with P(T <= t) >= q, for q in [0, 1]. `inf` where that is never."""

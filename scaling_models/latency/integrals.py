@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from scaling_models.latency.distribution import Array, Distribution
-from scaling_models.latency.quadrature import gauss, graded
+from scaling_models.latency.quadrature import gauss, graded, merged
 from scaling_models.latency.tables import TOLERANCE, Table
 
 NODES = 10
@@ -47,14 +47,14 @@ class Integrated(Distribution):
 
     @functools.cached_property
     def _inner_cuts(self) -> Array:
-        return np.unique(np.concatenate([part.cuts for part in self._inner]))
+        return merged(np.concatenate([part.cuts for part in self._inner]))[0]
 
     @functools.cached_property
     def kinks(self) -> tuple[float, ...]:
         """Every kink of the outer plus every kink within, and those of the parts that do not wait for it."""
         together = np.add.outer(np.array(self._outer.kinks), np.array([k for part in self._inner for k in part.kinks]))
         own = [kink for part in self._free for kink in part.kinks]
-        return tuple(sorted({*together.ravel().tolist(), *own}))
+        return tuple(merged(np.concatenate([together.ravel(), own]))[0].tolist())
 
     @functools.cached_property
     def _many(self) -> bool:
@@ -85,7 +85,7 @@ class Integrated(Distribution):
     def _table(self) -> Table:
         # What is read from tables is rough at their tolerance, which a finer one would chase in vain.
         tolerance = min(TOLERANCE * 4.0**self._depth, 1e-7)
-        return Table(self._integral, self.cuts, tolerance, self.tail_index)
+        return Table(self._integral, self.cuts, tolerance, self.tail_index, self.support[1])
 
     @functools.cached_property
     def _pure_atoms(self) -> bool:
@@ -102,6 +102,17 @@ class Integrated(Distribution):
         """Not for a handful of shifts, nor where there are too many kinks to cut at."""
         few = self._pure_atoms and len(self._outer.atoms) <= 8
         return not (few or self._many or self.lost > 0)
+
+    def _pdf(self, t: Array) -> Array:
+        """From the table's slope; else as `_direct_pdf` tells."""
+        if not self._tabulated:
+            return self._direct_pdf(np.ravel(t)).reshape(np.shape(t))
+        start = self.cuts[0]
+        return np.where(t < start, 0.0, self._table.density(np.maximum(t, start)))
+
+    def _direct_pdf(self, t: Array) -> Array:
+        """The density where there is no table, for flat t."""
+        raise NotImplementedError
 
     def _log_ccdf(self, t: Array) -> Array:
         if not self._tabulated:

@@ -11,6 +11,7 @@ from scaling_models.latency.algebra import Hedge, KOfN, Mixture
 from scaling_models.latency.distribution import Distribution
 from scaling_models.latency.shared import SharedKOfN
 from scaling_models.latency.sums import Sum
+from scaling_models.latency.terms import without
 from scaling_models.parameters import is_number
 
 
@@ -43,8 +44,9 @@ def fastest(*distributions: Any, shared: Any = None) -> Distribution:
 def k_of_n(k: int, distributions: Sequence[Any], *, shared: Any = None) -> Distribution:
     """The k-th smallest of several latencies, equal or different; independent but for a `shared` delay. Exact.
 
-    `shared` is a latency that several parts begin with, drawn once for all of them: the parts that are sums with it
-    as a term (`nic + disk`) wait for it, the others do not. If no part mentions it, all wait for it.
+    `shared` is a latency drawn once for all parts that have it as a term (`nic + disk`, `nic + disk + 0.005`): they
+    wait for it, the others do not. If no part mentions it, all wait for it. What equals it, is it. Raises ValueError
+    where it is hidden in a part otherwise than as a term, or is a constant, which is no dependence.
     """
     parts = tuple(as_latency(part) for part in distributions)
     if not parts:
@@ -52,17 +54,10 @@ def k_of_n(k: int, distributions: Sequence[Any], *, shared: Any = None) -> Distr
     if shared is None:
         return KOfN(k, parts)
     delay = as_latency(shared)
-    delayed = tuple(_without(part, delay) for part in parts if delay in _terms(part))
-    free = tuple(part for part in parts if delay not in _terms(part))
+    rests = [without(part, delay) for part in parts]
+    delayed = tuple(rest for rest in rests if rest is not None)
+    free = tuple(part for part, rest in zip(parts, rests, strict=True) if rest is None)
     return SharedKOfN(k, delayed, free, delay) if delayed else Sum((delay, KOfN(k, parts)))
-
-
-def _without(part: Any, delay: Any) -> Distribution:
-    left = list(_terms(part))
-    left.remove(delay)
-    if not left:
-        return as_latency(0.0)  # type: ignore[no-any-return]  # a part that is the shared delay and nothing else
-    return left[0] if len(left) == 1 else Sum(tuple(left))
 
 
 def mixture(weights: Sequence[float], distributions: Sequence[Any]) -> Distribution:
@@ -77,7 +72,6 @@ def hedge(distribution: Any, after: float, *, shared: Any = None) -> Distributio
     """
     if shared is None:
         return Hedge(distribution, after)
-    delay = as_latency(shared)
-    part = as_latency(distribution)
-    rest = _without(part, delay) if delay in _terms(part) else part
-    return Sum((delay, Hedge(rest, after)))
+    delay, part = as_latency(shared), as_latency(distribution)
+    rest = without(part, delay)
+    return Sum((delay, Hedge(part if rest is None else rest, after)))

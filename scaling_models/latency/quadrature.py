@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from scaling_models.latency.distribution import Distribution
 
 Array = NDArray[np.float64]
+SAME = 1e-12  # relative: places nearer than this differ by rounding only
 RATIO = 8.0  # neighbouring cuts lie at most this factor apart, seen from the start: 12 nodes then give 1e-9
 
 
@@ -25,9 +26,19 @@ def gauss(nodes: int) -> tuple[Array, Array]:
     return (x + 1.0) / 2.0, w / 2.0
 
 
+def merged(places: Array, masses: Array | None = None) -> tuple[Array, Array]:
+    """Places in order, those that only rounding tells apart made one, and their masses added."""
+    order = np.argsort(places)
+    sorted_places = places[order]
+    new = np.diff(sorted_places, prepend=-np.inf) > SAME * np.abs(sorted_places)
+    weights = (np.zeros(len(places)) if masses is None else masses)[order]
+    totals = np.bincount(np.cumsum(new) - 1, weights=weights, minlength=0)
+    return sorted_places[new], np.asarray(totals, dtype=float)
+
+
 def graded(points: Iterable[float], start: float) -> Array:
     """The finite points in order, with geometric ones between, so that distances from `start` grow by RATIO at most."""
-    cuts = np.array(sorted({float(p) for p in points if math.isfinite(p)}))
+    cuts, _ = merged(np.array([float(p) for p in points if math.isfinite(p)]))
     away = cuts - start
     far = np.flatnonzero((away[:-1] > 0) & (away[1:] > RATIO * away[:-1]))
     more = [
@@ -51,10 +62,19 @@ def moments(latency: Distribution) -> tuple[float, float]:
     cuts = _far(latency, np.union1d(latency.cuts[latency.cuts > start], [start]))
     t, w = panels(cuts)
     tail = latency._ccdf(t) * w
-    beyond = float(tail.sum())
+    rest = [_remainder(latency, float(cuts[-1]), order) for order in (1, 2)]
+    beyond = float(tail.sum()) + rest[0]
     if latency.tail_index <= 2:
         return start + beyond, math.inf
-    return start + beyond, max(0.0, 2.0 * float(((t - start) * tail).sum()) - beyond**2)
+    return start + beyond, max(0.0, 2.0 * (float(((t - start) * tail).sum()) + rest[1]) - beyond**2)
+
+
+def _remainder(latency: Distribution, last: float, order: int) -> float:
+    """int_last^inf t^{order - 1} S dt of a power law: last^order S(last) / (index - order)."""
+    index = latency.tail_index
+    if math.isinf(index) or index <= order or math.isfinite(latency.support[1]):
+        return 0.0
+    return last**order * float(latency._ccdf(np.array(last))) / (index - order)
 
 
 def _far(latency: Distribution, cuts: Array) -> Array:

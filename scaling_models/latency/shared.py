@@ -7,12 +7,18 @@ import math
 
 import numpy as np
 
+from scaling_models.answers import NoClosedForm
+from scaling_models.latency.affine import Shifted
+from scaling_models.latency.algebra import KOfN
 from scaling_models.latency.counting import at_least
 from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.integrals import Integrated, thinned
-from scaling_models.latency.quadrature import graded
+from scaling_models.latency.quadrature import graded, merged
 from scaling_models.latency.record import LATENCY
 from scaling_models.parameters import Integer, Rows, Slider, parameter
+
+JUMP = 1e-11  # relative: a hair to either side of an atom
+LEAST_MASS = 1e-9
 
 
 class SharedKOfN(Integrated):
@@ -86,6 +92,37 @@ class SharedKOfN(Integrated):
         """At most the shared delay's, and that of the n - k + 1 heaviest parts together."""
         parts = sorted(part.tail_index for part in (*self.delayed, *self.free))
         return min(self.shared.tail_index, math.fsum(parts[: self._against]))
+
+    @functools.cached_property
+    def lost(self) -> float:
+        """That n - k + 1 parts never end: the delayed ones together where the shared delay never does."""
+        free, delayed = [np.array(p.lost) for p in self.free], [np.array(p.lost) for p in self.delayed]
+        ends = float(at_least(self._against, [*free, *delayed]))
+        never = float(at_least(self._against, [*free, *(np.ones(()) for _ in delayed)]))
+        return (1.0 - self.shared.lost) * ends + self.shared.lost * never
+
+    @functools.cached_property
+    def atoms(self) -> tuple[tuple[float, float], ...]:
+        """Where the ccdf jumps: at atoms of free parts, and of delayed parts together with the shared delay."""
+        shared = np.array([place for place, _ in self.shared.atoms])
+        delayed = np.array([place for part in self.delayed for place, _ in part.atoms])
+        free = np.array([place for part in self.free for place, _ in part.atoms])
+        places, _ = merged(np.concatenate([np.add.outer(shared, delayed).ravel(), free]))
+        if not places.size:
+            return ()
+        # Both sides of the jump, a hair away; what the density adds between them is far below a mass that counts.
+        masses = self._integral(places * (1.0 - JUMP)) - self._integral(places * (1.0 + JUMP))
+        return tuple((float(p), float(m)) for p, m in zip(places, masses, strict=True) if m > LEAST_MASS)
+
+    def _direct_pdf(self, t: Array) -> Array:
+        """Where the shared delay is a few atoms (or there are very many): a mixture over them."""
+        total = np.zeros(len(t))
+        for place, mass in self.shared.atoms:
+            parts = (*(Shifted(part, place) for part in self.delayed), *self.free)
+            total += mass * KOfN(self.k, parts)._pdf(t)
+        if not self._pure_atoms:
+            raise NoClosedForm("the density behind a shared delay with very many atoms is not known: simulate it")
+        return total
 
     @property
     def spread_known(self) -> bool:

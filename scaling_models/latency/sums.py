@@ -7,8 +7,10 @@ import math
 
 import numpy as np
 
+from scaling_models.answers import NoClosedForm
 from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.integrals import MANY, NODES, Integrated, in_chunks
+from scaling_models.latency.quadrature import merged
 from scaling_models.latency.record import LATENCY
 from scaling_models.parameters import Rows, parameter
 
@@ -22,10 +24,12 @@ class Sum(Integrated):
 
     @functools.cached_property
     def _ordered(self) -> tuple[Distribution, ...]:
-        return tuple(sorted(self.distributions, key=lambda part: len(part.atoms)))
+        return tuple(sorted(self.distributions, key=lambda part: (not part.hidden_atoms, len(part.atoms))))
 
     @property
     def _outer(self) -> Distribution:
+        if self._ordered[-1].hidden_atoms:
+            raise NoClosedForm("two sums of large samples cannot be added: draw samples of them, and add an Empirical")
         return self._ordered[-1]  # most atoms: those are summed exactly
 
     @functools.cached_property
@@ -51,12 +55,17 @@ class Sum(Integrated):
     @functools.cached_property
     def atoms(self) -> tuple[tuple[float, float], ...]:
         """Atoms of the one with atoms of the other; none listed where they are too many."""
-        pairs: dict[float, float] = {}
-        if len(self._outer.atoms) * len(self._rest.atoms) <= MANY**2:
-            for a, p in self._outer.atoms:
-                for b, q in self._rest.atoms:
-                    pairs[a + b] = pairs.get(a + b, 0.0) + p * q
-        return tuple(sorted(pairs.items()))
+        if self.hidden_atoms or not (self._outer.atoms and self._rest.atoms):
+            return ()
+        (a, p), (b, q) = (np.array(part.atoms).T for part in (self._outer, self._rest))
+        places, masses = merged(np.add.outer(a, b).ravel(), np.multiply.outer(p, q).ravel())
+        return tuple(zip(places.tolist(), masses.tolist(), strict=True))
+
+    @functools.cached_property
+    def hidden_atoms(self) -> bool:
+        """Where the pairs of atoms are too many to list."""
+        inside = any(part.hidden_atoms for part in self.distributions)
+        return inside or len(self._outer.atoms) * len(self._rest.atoms) > MANY**2
 
     @property
     def tail_index(self) -> float:
@@ -81,21 +90,17 @@ class Sum(Integrated):
         """The parts' variances added."""
         return math.fsum(part.variance() for part in self.distributions)
 
-    def _pdf(self, t: Array) -> Array:
-        """From the table's slope; without a table, the same integral over the density of the rest."""
-        if self._tabulated:
-            start = self.cuts[0]
-            return np.where(t < start, 0.0, self._table.density(np.maximum(t, start)))
-        flat = np.ravel(t)
+    def _direct_pdf(self, t: Array) -> Array:
+        """The same integral over the density of the rest."""
         density = _Density(self.distributions)
-        total = np.zeros(len(flat))
+        total = np.zeros(len(t))
         for place, mass in self._rest.atoms:
-            total += mass * self._outer.pdf(flat - place)
+            total += mass * self._outer.pdf(t - place)
         if self._outer.atoms:
-            total += in_chunks(density._jumps, flat, len(self._outer.atoms))
+            total += in_chunks(density._jumps, t, len(self._outer.atoms))
         if not self._pure_atoms:
-            total += in_chunks(density._smooth, flat, NODES * (len(self._outer.cuts) + len(self._inner_cuts)))
-        return total.reshape(np.shape(t))
+            total += in_chunks(density._smooth, t, NODES * (len(self._outer.cuts) + len(self._inner_cuts)))
+        return total
 
     def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         return np.asarray(sum(part._draw(shape, rng) for part in self.distributions))

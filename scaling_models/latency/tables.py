@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 NODES = 14
 TOLERANCE = 1e-9  # of log ccdf, so a relative error of the ccdf; looser where the function holds tables itself
+LOOSER = 1e-8  # below this ccdf the tolerance grows as 1/sqrt(ccdf): near a bounded end the function itself is rough
 DEEPEST = 40  # halvings of a panel: towards the end of a bounded support, one panel a level
+NARROWEST = 1e-11  # of the time where it lies: a panel so narrow is kept as it is
+MOST = 3000  # panels tried in all: a function that is rough everywhere must not be chased for ever
 FLOOR = 1e-14  # below this ccdf the table ends
 
 
@@ -27,9 +30,10 @@ def _basis() -> tuple[Array, Array]:
 
 
 class Table:
-    """log ccdf on panels [breaks[i], breaks[i + 1]] down to a ccdf of FLOOR, and from there on extrapolated.
+    """log ccdf on contiguous panels from the first of `breaks` down to a ccdf of FLOOR, and from there extrapolated.
 
-    `tail_index` is the power with which the ccdf falls at last; infinite: it falls exponentially, at its last slope.
+    `tail_index` is the power with which the ccdf falls at last, `end` where its support ends; with neither it falls
+    exponentially, at its last slope.
     """
 
     def __init__(
@@ -38,20 +42,26 @@ class Table:
         breaks: Array,
         tolerance: float = TOLERANCE,
         tail_index: float = math.inf,
+        end: float = math.inf,
     ) -> None:
-        self.ccdf, self.tolerance, self.tail_index = ccdf, tolerance, tail_index
+        self.ccdf, self.tolerance, self.tail_index, self.end = ccdf, tolerance, tail_index, end
         lows, highs = breaks[:-1], breaks[1:]
         kept: list[tuple[Array, Array, Array]] = []
-        for _ in range(DEEPEST):
+        tried = 0
+        for depth in range(DEEPEST):
+            rows, good, alive = self._fit(lows, highs)
+            tried += len(lows)
+            last = depth == DEEPEST - 1 or tried > MOST
+            done = alive & (good | (highs - lows < NARROWEST * highs) | last)
+            kept.append((lows[done], highs[done], rows[done]))
+            lows, highs = _halve(lows[alive & ~done], highs[alive & ~done], breaks[0])
             if not len(lows):
                 break
-            rows, good, alive = self._fit(lows, highs)
-            kept.append((lows[good], highs[good], rows[good]))
-            lows, highs = _halve(lows[alive & ~good], highs[alive & ~good], breaks[0])
-        rows, _, alive = self._fit(lows, highs)  # what no halving resolved is negligibly narrow by now
-        kept.append((lows[alive], highs[alive], rows[alive]))
         low, high, rows = (np.concatenate(column) for column in zip(*kept, strict=True))
         order = np.argsort(low)
+        # The ccdf falls, so that beyond the first panel that was not alive none is: the table ends there.
+        gaps = np.flatnonzero(low[order][1:] > high[order][:-1])
+        order = order[: gaps[0] + 1] if gaps.size else order
         self.low, self.high = low[order], high[order]
         self.columns = np.ascontiguousarray(rows[order].T)
 
@@ -61,24 +71,30 @@ class Table:
         values = self.ccdf(t.ravel()).reshape(t.shape)
         logs = np.log(np.maximum(values, 1e-300))
         rows = logs @ fit.T
-        good = np.abs(rows[:, -3:]).max(axis=1) <= self.tolerance
-        return rows, good, values[:, -1] > FLOOR  # nodes run downwards: the last is the panel's left
+        left = values[:, -1]  # nodes run downwards: the last is the panel's left
+        allowed = self.tolerance * np.sqrt(np.maximum(1.0, LOOSER / np.maximum(left, 1e-300)))
+        return rows, np.abs(rows[:, -3:]).max(axis=1) <= allowed, left > FLOOR
 
     def __call__(self, t: Array) -> Array:
         """The log of the ccdf at t >= the first break."""
         last = self.high[-1]
-        flat = np.minimum(np.ravel(t), last)
-        panel = np.maximum(np.searchsorted(self.low, flat, side="right") - 1, 0)
-        beyond = np.maximum(np.ravel(t), last)
-        out = self._evaluate(self.columns, flat, panel) + self._fall(beyond)
+        inside, panel = self._locate(np.ravel(t))
+        out = self._evaluate(self.columns, inside, panel) + self._fall(np.maximum(np.ravel(t), last))
         return np.asarray(out.reshape(np.shape(t)))
+
+    def _locate(self, t: Array) -> tuple[Array, NDArray[np.intp]]:
+        inside = np.clip(t, self.low[0], self.high[-1])
+        return inside, np.maximum(np.searchsorted(self.low, inside, side="right") - 1, 0)
 
     def _fall(self, t: Array) -> Array:
         """How much the log falls from the end of the table to t."""
-        last = self.high[-1]
-        if math.isinf(self.tail_index):
-            return np.asarray(min(self._last_slope, 0.0) * (t - last))
-        return np.asarray(-self.tail_index * np.log(t / last))
+        last, slope = self.high[-1], min(self._last_slope, 0.0)
+        if math.isfinite(self.end):
+            left = np.maximum(self.end - t, 1e-300) / max(self.end - last, 1e-300)
+            return np.asarray(-slope * (self.end - last) * np.log(np.minimum(left, 1.0)))
+        if math.isfinite(self.tail_index):
+            return np.asarray(-self.tail_index * np.log(t / last))
+        return np.asarray(slope * (t - last))
 
     @functools.cached_property
     def _last_slope(self) -> float:
@@ -91,12 +107,10 @@ class Table:
 
     def density(self, t: Array) -> Array:
         """-S (log S)' at t >= the first break; zero beyond the table, where less than FLOOR is left."""
-        flat = np.ravel(t)
-        panel = np.maximum(np.searchsorted(self.low, flat, side="right") - 1, 0)
-        inside = (flat >= self.low[panel]) & (flat <= self.high[panel])
-        slope = self._evaluate(self._slopes, flat, panel)
-        value = -slope * np.exp(self._evaluate(self.columns, flat, panel))
-        return np.where(inside, np.maximum(value, 0.0), 0.0).reshape(np.shape(t))
+        inside, panel = self._locate(np.ravel(t))
+        slope = self._evaluate(self._slopes, inside, panel)
+        value = np.maximum(-slope * np.exp(self._evaluate(self.columns, inside, panel)), 0.0)
+        return np.where(np.ravel(t) == inside, value, 0.0).reshape(np.shape(t))
 
     def _evaluate(self, columns: Array, t: Array, panel: NDArray[np.intp]) -> Array:
         low, high = self.low[panel], self.high[panel]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 LEVELS = (0.5, 0.95, 0.99)
 POWER = 0.95  # with which the smallest error named would have been seen
 FEW = 1000  # samples off the atom: of fewer the mean is no normal, and nothing is said of it
+FEW_BEYOND = 20  # independent samples beyond a quantile: of fewer the count is no normal
 FALSE_ALARM = 1e-6  # of one verification: all of its rows together
 
 
@@ -44,6 +45,8 @@ def verify(
 
     if not isinstance(model, Model):
         raise ValueError(f"verify must be given a model, such as CentralQueue(); got {model!r}")
+    if not 0 < false_alarm < 1:
+        raise ValueError(f"verify: false_alarm must lie in (0, 1); got {false_alarm!r}")
     simulation = model.simulate(requests=model.verified_with if requests is None else requests, seed=seed)
     pairs = list(_pairs(model, simulation))
     each = false_alarm / max(1, sum(_rows_of(answer, levels) for _, _, answer, _ in pairs))
@@ -125,15 +128,27 @@ def _row(
 ) -> dict[str, Any]:
     accuracy = model.accuracy(metric, level)
     reach = _reach(estimate.freedom, false_alarm)
-    if estimate.trials:  # of a rare event few are seen: then the formula's own binomial error is the honest one
-        expected = math.sqrt(max(closed * (1.0 - closed), 0.0) / estimate.trials)
-        estimate = dataclasses.replace(estimate, error=max(estimate.error, expected))
+    estimate = dataclasses.replace(estimate, error=_error(estimate, closed))
     stated = (accuracy.error or 0.0) * abs(closed)
     allowed = reach * estimate.error + stated + 1e-9 * abs(closed)
     low, high = estimate.interval()
     seen = (reach + _reach(estimate.freedom, 2.0 * (1.0 - POWER))) * estimate.error + stated
     agrees = abs(closed - estimate.value) <= allowed
     return _told(quantity, unit, closed, (low, estimate.value, high), seen, accuracy.label, agrees)
+
+
+def _error(estimate: Estimate, expected: float) -> float:
+    """The standard error; of a share not less than the formula's own binomial one, for of a rare event few are seen."""
+    if not estimate.trials:
+        return estimate.error
+    return max(estimate.error, math.sqrt(max(expected * (1.0 - expected), 0.0) / estimate.trials))
+
+
+def _beyond(found: SimulatedLatency, share: Estimate, level: float) -> float:
+    """About how many independent samples lie beyond the quantile: correlated ones count for less."""
+    alone = share.value * (1.0 - share.value) / found.size
+    inflation = max(1.0, share.error**2 / alone) if alone > 0 else 1.0
+    return found.size * (1.0 - level) / inflation
 
 
 def _told(
@@ -172,19 +187,17 @@ def _quantile_row(
     # The rounding of an atom's place must not count as a miss of its whole mass.
     near, far = quantile * (1.0 - error) * (1 - 1e-12), quantile * (1.0 + error) * (1 + 1e-12)
     most, least = found.ccdf_estimate(near), found.ccdf_estimate(far)
-    expected_most, expected_least = (
-        float(closed.ccdf(quantile * (1 - 1e-12))),
-        float(closed.ccdf(quantile * (1 + 1e-12))),
-    )
-    too_low = most.value + reach * most.error < expected_least
-    too_high = least.value - reach * least.error > expected_most
+    expected_most, expected_least = (float(closed.ccdf(quantile * turn)) for turn in (1 - 1e-12, 1 + 1e-12))
+    too_low = most.value + reach * _error(most, expected_least) < expected_least
+    too_high = least.value - reach * _error(least, expected_most) > expected_most
     low, high = found.interval(level)
     # The quantile's standard error from its 95% interval, for far wider ones soon leave the sample.
     standard = (high - low) / (2.0 * _reach(freedom, 0.05))
     seen = (reach + _reach(freedom, 2.0 * (1.0 - POWER))) * standard + error * quantile
     interval = (low, float(found.icdf(level)), high)
-    agrees = not (too_low or too_high)
-    return _told(f"{name} p{100 * level:g}", unit, quantile, interval, seen, accuracy.label, agrees)
+    row = _told(f"{name} p{100 * level:g}", unit, quantile, interval, seen, accuracy.label, not (too_low or too_high))
+    rare = quantile > 0 and closed.variance() > 0 and _off_the_atom(found) < min(FEW, found.size / 2)
+    return row | {"verdict": "unseen"} if rare or _beyond(found, least, level) < FEW_BEYOND else row
 
 
 def check(models: Iterable[Model], requests: int | None = None, seed: int = 0) -> bool:

@@ -74,6 +74,8 @@ class CentralQueue(Pool):
         `requests` (at least that many). Raises `NotSettled` at overload. Exact but for chance.
         """
         checked_requests(self, requests)
+        if chunk is not None and chunk < 1:
+            raise ValueError(f"CentralQueue.simulate: chunk must lie in [1, inf) lanes; got {chunk!r}")
         flow = traffic(self.arrival_rate, self.service, seed, gaps)
         run = simulate_central(flow, self._slots, self.utilization, requests, chunk)
         return self._simulation(run, requests, seed)

@@ -107,4 +107,6 @@ def test_bad_shards_are_refused():
     few = ShardLoad(popularity=Zipf(100, 1.0))
     assert few.accuracy("hottest_share", 0.99).label == "simulated"
     assert few.accuracy("share").label == "exact"
+    assert ShardLoad(100).accuracy("hottest_share", 0.99).label == "within 15%"
+    assert ShardLoad(64).accuracy("hottest_share", 0.99).label == "within 3%"
     assert isinstance(few.hottest_share, sm.Distribution)

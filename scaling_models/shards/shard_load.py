@@ -20,6 +20,9 @@ MEASURED = "exponents 0 to 2.5, 2 to 1,024 shards, 1,000 to 1,000,000 keys; a p9
 MEAN_ERROR = Accuracy("within 3%", 0.006, MEASURED)
 QUANTILE_ERROR = Accuracy("within 3%", 0.02, MEASURED)
 SHARE_ERROR = Accuracy("within 3%", 0.005, "exponents 0 to 1.5, up to 500 shards; mean and variance are exact")
+MEETING = Accuracy(
+    "within 15%", 0.10, "levels near 1 - 1/shards: whether the two hottest keys meet decides, a gap apart"
+)
 FEW = 1000
 FEW_MEAN = Accuracy("within 15%", 0.04, f"fewer than {FEW:,} keys")
 FEW_QUANTILE = Accuracy("simulated", None, f"fewer than {FEW:,} keys: a quantile may be off by a whole key; simulate")
@@ -102,7 +105,9 @@ class ShardLoad(Model):
             return FEW_QUANTILE if level is not None else FEW_MEAN
         if declared == SHARE_ERROR:
             return SHARE_ERROR
-        return MEAN_ERROR if level is None else QUANTILE_ERROR
+        if level is None:
+            return MEAN_ERROR
+        return MEETING if abs((1.0 - level) * self.shards - 1.0) < 0.25 else QUANTILE_ERROR
 
     def simulate(self, requests: int = 400, seed: int = 0) -> Simulation:
         """`requests` placements (40 at least), each of all the keys: exact but for chance."""

@@ -26,7 +26,7 @@ def _check(options: argparse.Namespace) -> int:
     from scaling_models import MODELS
     from scaling_models.montecarlo import verification
 
-    models = [kind() for kind in MODELS]
+    models = [kind.example() for kind in MODELS]
     return 0 if verification.check(models, requests=options.requests, seed=options.seed) else 1
 
 

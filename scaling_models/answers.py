@@ -96,6 +96,11 @@ class Model(Declared):
         """The declared answers by name, in the order of their declaration."""
         return dict(cls._answered)
 
+    @classmethod
+    def example(cls) -> Self:
+        """An instance that verification can learn from: the defaults, unless they leave nothing to chance."""
+        return cls()
+
     def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """How far the closed form of `metric` can be trusted at these parameters (and quantile `level`, if any)."""
         return self._answer(metric).accuracy

@@ -18,10 +18,11 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 from tqdm import tqdm
 
+from scaling_models import data, inputs, pools, quorums, shards, units
 from scaling_models import figures as draw
-from scaling_models import inputs, pools, quorums, shards, units
 from scaling_models.answers import Model
 from scaling_models.figures import style
+from scaling_models.latency import Exponential
 from scaling_models.montecarlo.verification import verify
 
 PLOTLY = "plotly.min.js"
@@ -45,9 +46,20 @@ Drawable: TypeAlias = "go.Figure | Callable[[], go.Figure]"
 
 
 def figures() -> dict[str, Callable[[], go.Figure]]:
-    """The figures of the standard report by file name, each drawn when it is called: four questions a model."""
+    """The figures of the standard report by file name, each drawn when called: four questions a model, and two more."""
     models = (*pools.MODELS, *shards.MODELS, *quorums.MODELS)
-    return {name: figure for kind in models for name, figure in _questions(kind()).items()}
+    found = {name: figure for kind in models for name, figure in _questions(kind()).items()}
+    busy = _asking("How busy may servers be?", lambda: draw.load(pools.CentralQueue()))
+    return {"load": busy, "haproxy": _asking("Would it have predicted a real balancer?", _haproxy), **found}
+
+
+def _haproxy() -> go.Figure:
+    """HAProxy before ten servers, as measured, and the central queue at the measured rate and mean."""
+    trace = data.haproxy_trace()
+    arrivals, demands = trace.arrival_s.to_numpy(), trace.demand_s.to_numpy()
+    rate = (len(arrivals) - 1) / float(arrivals[-1] - arrivals[0])
+    pool = pools.CentralQueue(rate, 10, Exponential(float(demands.mean())))
+    return draw.survival(pool, measured=trace.central_queue_latency_s.to_numpy()[len(trace) // 10 :])
 
 
 def _questions(model: Model) -> dict[str, Callable[[], go.Figure]]:
@@ -61,7 +73,7 @@ def _questions(model: Model) -> dict[str, Callable[[], go.Figure]]:
         "sweep": (f"{name}: how does the {answer} depend on {swept.label}?", lambda: draw.sweep(model, swept.path)),
         "verification": (
             f"{name}: do formula and simulation agree?",
-            lambda: draw.verification(verify(model)),
+            lambda: draw.verification(verify(model.example())),
         ),
         "timeline": (f"{name}: what happens when it breaks?", lambda: draw.timeline(model)),
     }

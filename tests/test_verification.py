@@ -15,6 +15,7 @@ from scaling_models.shards import ShardLoad, Zipf
 E = sm.Exponential
 CASES = [
     *(kind() for kind in sm.MODELS),
+    *(kind.example() for kind in sm.MODELS if kind.example() != kind()),
     CentralQueue(70.0, 1),
     CentralQueue(9000.0, 100),
     CentralQueue(1500.0, 3, E(0.010), workers=8),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.answers import Assumption, Model, Simulation, Timeline, answer
-from scaling_models.latency import LATENCY, Deterministic, Distribution
+from scaling_models.latency import LATENCY, Deterministic, Distribution, Exponential
 from scaling_models.montecarlo.commits import commit_times, simulate_commits
 from scaling_models.montecarlo.estimates import SimulatedLatency, proportion
 from scaling_models.montecarlo.streams import checked_requests, stream
@@ -60,6 +60,12 @@ class Raft(Model):
         Assumption("a stable leader", "optimistic around elections"),
         Assumption("replicas fail independently", "optimistic if zones fail as one"),
     )
+
+    @classmethod
+    def example(cls) -> Self:
+        """Unequal exponential round trips and disk writes: the defaults are constants."""
+        rtts = tuple(Exponential(mean) for mean in (0.004, 0.004, 0.006, 0.010))
+        return cls(rtts, Exponential(0.002), "required", 0.9)
 
     @property
     def replicas(self) -> int:

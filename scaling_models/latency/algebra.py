@@ -16,6 +16,9 @@ from scaling_models.latency.quadrature import graded, merged
 from scaling_models.latency.record import LATENCY
 from scaling_models.parameters import Integer, Real, Rows, Slider, parameter
 
+HAIR = 1e-11  # relative: to either side of an atom
+LEAST_MASS = 1e-9  # of an atom: what the density gives between its sides is far less
+
 
 class Composed(Distribution):
     """Base of the operations on several parts: their kinks and cuts are the parts' together."""
@@ -38,15 +41,12 @@ class Composed(Distribution):
     @functools.cached_property
     def atoms(self) -> tuple[tuple[float, float], ...]:
         """Where the ccdf jumps: the parts' places, with the ccdf before minus the ccdf after."""
-        places = np.array(sorted({place for part in self._parts for place, _ in part.atoms}))
+        places, _ = merged(np.array([place for part in self._parts for place, _ in part.atoms]))
         if not places.size:
             return ()
-        masses = self._before(places) - self._ccdf(places)
-        return tuple((float(p), float(m)) for p, m in zip(places, masses, strict=True) if m > 1e-16)
-
-    def _before(self, t: Array) -> Array:
-        """P(T >= t)."""
-        raise NotImplementedError
+        # The ccdf a hair to either side, for the parts may tell a place by another rounding than the merged one.
+        masses = self.ccdf(np.where(places > 0, places * (1.0 - HAIR), -1.0)) - self.ccdf(places * (1.0 + HAIR))
+        return tuple((float(p), float(m)) for p, m in zip(places, masses, strict=True) if m > LEAST_MASS)
 
     @property
     def spread_known(self) -> bool:
@@ -131,9 +131,6 @@ class Mixture(Composed):
     def _pdf(self, t: Array) -> Array:
         return np.asarray(sum(w * part._pdf(t) for w, part in self._pairs))
 
-    def _before(self, t: Array) -> Array:
-        return np.asarray(sum(w * (part._ccdf(t) + part.atom_mass(t)) for w, part in self._pairs))
-
     def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         which = rng.choice(len(self._pairs), size=shape, p=[w for w, _ in self._pairs])
         drawn = np.stack([part._draw(shape, rng) for part in self._parts])
@@ -201,9 +198,6 @@ class KOfN(Composed):
     def _cdf(self, t: Array) -> Array:
         return at_least(self.k, [part._cdf(t) for part in self._parts], tuple(self._groups.values()))
 
-    def _before(self, t: Array) -> Array:
-        return self._late([part._ccdf(t) + part.atom_mass(t) for part in self._parts], self._groups.values())
-
     def _pdf(self, t: Array) -> Array:
         """The sum over parts of f_i P(exactly n - k of the others are late)."""
         late = [part._ccdf(t) for part in self._parts]
@@ -262,10 +256,6 @@ class Hedge(Composed):
         first, second = self._parts
         done = first._cdf(t)
         return done + (1.0 - done) * second._cdf(t)
-
-    def _before(self, t: Array) -> Array:
-        first, second = self._parts
-        return (first._ccdf(t) + first.atom_mass(t)) * (second._ccdf(t) + second.atom_mass(t))
 
     def _pdf(self, t: Array) -> Array:
         first, second = self._parts

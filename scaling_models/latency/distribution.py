@@ -199,5 +199,5 @@ class Distribution(Declared):
         if not self.atoms:
             return np.zeros(np.shape(t))
         places, masses = np.array(self.atoms).T
-        at = np.minimum(np.searchsorted(places, t), len(places) - 1)
-        return cast(Array, np.where(places[at] == t, masses[at], 0.0))
+        at = np.minimum(np.searchsorted(places, t * (1.0 - quadrature.SAME)), len(places) - 1)
+        return cast(Array, np.where(np.abs(places[at] - t) <= quadrature.SAME * np.abs(t), masses[at], 0.0))

@@ -14,6 +14,7 @@ from scaling_models.latency.tables import TOLERANCE, Table
 
 NODES = 10
 AT_ONCE = 400_000  # quadrature nodes held in memory together (3 MB an array)
+ROUNDING = 1e-15  # relative
 MANY = 200  # more kinks or atoms than this are integrated over at every call instead of cut at in a table
 
 
@@ -63,13 +64,27 @@ class Integrated(Distribution):
 
     @functools.cached_property
     def cuts(self) -> Array:
-        """Graded guesses from the parts' cuts."""
-        start = self._outer.support[0] + self._inner_start
+        """The table's own panels, which resolve it; without a table, all that the parts' cuts give."""
+        if not self._tabulated:
+            kinks = () if self._many else self.kinks
+            return graded([self.support[0], *self._guesses, *kinks], self.support[0])
+        return np.append(self._table.low, self._table.high[-1])
+
+    @functools.cached_property
+    def _guesses(self) -> Array:
+        """Times by which the scales of the parts come together, after the start."""
         outer, inner = self._outer.cuts - self._outer.support[0], self._inner_cuts - self._inner_start
-        points = np.concatenate([outer, inner, [outer[-1] + inner[-1]], *(part.cuts - start for part in self._free)])
-        sparse = thinned(points[points > 0])
-        kinks = () if self._many else self.kinks
-        return graded([start, *(start + sparse), *kinks], start)
+        together = self._outer.support[0] + self._inner_start
+        waited = together + np.concatenate([outer, inner, [outer[-1] + inner[-1]]])
+        points = np.concatenate([waited, *(part.cuts for part in self._free)])
+        return points[points > self.support[0]]
+
+    @functools.cached_property
+    def _breaks(self) -> Array:
+        """What the table begins with: every kink, and few of the guesses, for it refines where it must."""
+        start = self.support[0]
+        sparse = start + thinned(self._guesses - start)
+        return graded([start, *sparse, *(kink for kink in self.kinks if kink > start)], start)
 
     @property
     def _depth(self) -> int:
@@ -85,7 +100,7 @@ class Integrated(Distribution):
     def _table(self) -> Table:
         # What is read from tables is rough at their tolerance, which a finer one would chase in vain.
         tolerance = min(TOLERANCE * 4.0**self._depth, 1e-7)
-        return Table(self._integral, self.cuts, tolerance, self.tail_index, self.support[1])
+        return Table(self._integral, self._breaks, tolerance, self.tail_index, self.support[1])
 
     @functools.cached_property
     def _pure_atoms(self) -> bool:
@@ -107,7 +122,7 @@ class Integrated(Distribution):
         """From the table's slope; else as `_direct_pdf` tells."""
         if not self._tabulated:
             return self._direct_pdf(np.ravel(t)).reshape(np.shape(t))
-        start = self.cuts[0]
+        start = self.support[0]
         return np.where(t < start, 0.0, self._table.density(np.maximum(t, start)))
 
     def _direct_pdf(self, t: Array) -> Array:
@@ -117,7 +132,7 @@ class Integrated(Distribution):
     def _log_ccdf(self, t: Array) -> Array:
         if not self._tabulated:
             return np.log(np.clip(self._integral(np.ravel(t)), 1e-300, 1.0)).reshape(np.shape(t))
-        start, end = self.cuts[0], self.support[1]
+        start, end = self.support
         logs = np.minimum(self._table(np.maximum(t, start)), 0.0)
         return np.where(t < start, 0.0, np.where(t >= end, -np.inf, logs))
 
@@ -132,13 +147,15 @@ class Integrated(Distribution):
 
     def _jumps(self, t: Array) -> Array:
         places, masses = np.array(self._outer.atoms).T
-        late = self._late(np.broadcast_to(t[:, None], (len(t), len(places))), t[:, None] - places)
-        return np.asarray(np.where(places <= t[:, None] - self._inner_start, late, 0.0) @ masses)
+        # A hair later: what is left after an atom may miss an atom of the rest by one rounding.
+        left = t[:, None] * (1.0 + ROUNDING) - places
+        late = self._late(np.broadcast_to(t[:, None], left.shape), left)
+        return np.asarray(np.where(left >= self._inner_start, late, 0.0) @ masses)
 
     def _beyond(self, t: Array) -> Array:
         """The outer alone takes longer than leaves anything to the rest."""
         none_back = np.full(np.shape(t), -1.0)
-        return np.asarray(self._late(t, none_back) * self._outer.ccdf(t - self._inner_start))
+        return np.asarray(self._late(t, none_back) * self._outer.ccdf(t * (1.0 + ROUNDING) - self._inner_start))
 
     def _smooth(self, t: Array) -> Array:
         outer = self._outer

@@ -114,7 +114,7 @@ def _jumps(latency: Distribution, wanted: Array, found: Array, upper: bool) -> A
     if not latency.atoms:
         return found
     places, masses = np.array(latency.atoms).T
-    after = _face(latency, places, upper)
+    after = _face(latency, places * (1.0 + SAME), upper)  # surely to the right, whatever rounding made of the place
     before = after + masses if upper else after - masses
     for place, b, a in zip(places, before, after, strict=True):
         inside = (wanted < b) & (wanted >= a) if upper else (wanted > b) & (wanted <= a)

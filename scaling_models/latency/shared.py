@@ -9,16 +9,13 @@ import numpy as np
 
 from scaling_models.answers import NoClosedForm
 from scaling_models.latency.affine import Shifted
-from scaling_models.latency.algebra import KOfN
+from scaling_models.latency.algebra import HAIR, LEAST_MASS, KOfN
 from scaling_models.latency.counting import at_least
 from scaling_models.latency.distribution import Array, Distribution
-from scaling_models.latency.integrals import Integrated, thinned
-from scaling_models.latency.quadrature import graded, merged
+from scaling_models.latency.integrals import Integrated
+from scaling_models.latency.quadrature import merged
 from scaling_models.latency.record import LATENCY
 from scaling_models.parameters import Integer, Rows, Slider, parameter
-
-JUMP = 1e-11  # relative: a hair to either side of an atom
-LEAST_MASS = 1e-9
 
 
 class SharedKOfN(Integrated):
@@ -77,16 +74,6 @@ class SharedKOfN(Integrated):
         ]
         return (ends[0][self.k - 1], ends[1][self.k - 1])
 
-    @functools.cached_property
-    def cuts(self) -> Array:
-        """As for a sum, from the true start."""
-        points = np.concatenate([self.shared.cuts + self._inner_start, *(p.cuts for p in self.free)])
-        points = np.concatenate([points, self._inner_cuts + self.shared.support[0]])
-        points = np.append(points, self.shared.cuts[-1] + self._inner_cuts[-1])
-        start = self.support[0]
-        kinks = () if self._many else tuple(k for k in self.kinks if k >= start)
-        return graded([start, *(start + thinned(points[points > start] - start)), *kinks], start)
-
     @property
     def tail_index(self) -> float:
         """At most the shared delay's, and that of the n - k + 1 heaviest parts together."""
@@ -111,7 +98,7 @@ class SharedKOfN(Integrated):
         if not places.size:
             return ()
         # Both sides of the jump, a hair away; what the density adds between them is far below a mass that counts.
-        masses = self._integral(places * (1.0 - JUMP)) - self._integral(places * (1.0 + JUMP))
+        masses = self._integral(places * (1.0 - HAIR)) - self._integral(places * (1.0 + HAIR))
         return tuple((float(p), float(m)) for p, m in zip(places, masses, strict=True) if m > LEAST_MASS)
 
     def _direct_pdf(self, t: Array) -> Array:

@@ -17,6 +17,8 @@ LOOSER = 1e-8  # below this ccdf the tolerance grows as 1/sqrt(ccdf): near a bou
 DEEPEST = 40  # halvings of a panel: towards the end of a bounded support, one panel a level
 NARROWEST = 1e-11  # of the time where it lies: a panel so narrow is kept as it is
 MOST = 3000  # panels tried in all: a function that is rough everywhere must not be chased for ever
+HAIR = 1e-12  # relative: to the right of a jump, whatever rounding made of its place
+LOG_NOTHING = math.log(1e-300)
 FLOOR = 1e-14  # below this ccdf the table ends
 
 
@@ -62,8 +64,14 @@ class Table:
         # The ccdf falls, so that beyond the first panel that was not alive none is: the table ends there.
         gaps = np.flatnonzero(low[order][1:] > high[order][:-1])
         order = order[: gaps[0] + 1] if gaps.size else order
+        if not len(order):  # nothing is left from the first break on
+            order, low, high, rows = np.array([0]), breaks[:1], breaks[1:2], np.full((1, NODES), 0.0)
+            rows[0, 0] = LOG_NOTHING
         self.low, self.high = low[order], high[order]
         self.columns = np.ascontiguousarray(rows[order].T)
+        # Where the last thing is a jump, the tail goes on from its foot.
+        foot = float(ccdf(self.high[-1:] * (1.0 + HAIR))[0])
+        self.foot = math.log(foot) if foot > 1e-300 else LOG_NOTHING
 
     def _fit(self, lows: Array, highs: Array) -> tuple[Array, NDArray[np.bool_], NDArray[np.bool_]]:
         nodes, fit = _basis()
@@ -77,9 +85,10 @@ class Table:
 
     def __call__(self, t: Array) -> Array:
         """The log of the ccdf at t >= the first break."""
-        last = self.high[-1]
-        inside, panel = self._locate(np.ravel(t))
-        out = self._evaluate(self.columns, inside, panel) + self._fall(np.maximum(np.ravel(t), last))
+        flat, last = np.ravel(t), self.high[-1]
+        inside, panel = self._locate(flat)
+        beyond = self.foot + self._fall(np.maximum(flat, last))
+        out = np.where(flat < last, self._evaluate(self.columns, inside, panel), beyond)
         return np.asarray(out.reshape(np.shape(t)))
 
     def _locate(self, t: Array) -> tuple[Array, NDArray[np.intp]]:

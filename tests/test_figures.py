@@ -95,7 +95,7 @@ def test_survival_has_the_same_traces_in_every_state(kind: type[Model]) -> None:
         figures.survival(model, measured=getattr(model, model.headline).sample(50, rng=1)),
     ]
     assert all(shape(each) == shape(states[0]) for each in states)
-    assert len(trace(states[1], "simulated").x) >= 0
+    assert len(trace(states[1], "simulated").x) > 0
     assert len(trace(states[0], "simulated").x) == 0
     assert len(trace(states[2], "measured").x) > 0
 
@@ -144,8 +144,6 @@ def test_measured_steps_are_the_samples() -> None:
 
 def test_only_a_mean_known_is_told() -> None:
     raft = sm.Raft(follower_rtts=(sm.MeanOnly(0.010), sm.MeanOnly(0.020)), fsync=sm.MeanOnly(0.001))
-    if raft.commit_latency.spread_known:
-        pytest.skip("its spread is known")
     assert "known by its mean only" in figures.survival(raft).layout.title.text
 
 

@@ -147,7 +147,7 @@ def test_an_exponential_by_another_name_is_exponential(service):
         (lambda: CentralQueue(service=stats.expon), "service must be a latency"),
         (
             lambda: CentralQueue().simulate(requests=0),
-            r"CentralQueue.simulate: requests must be a whole number in \[1, inf",
+            r"CentralQueue.simulate: requests must be a whole number in \[1, 10000000000\]; got 0",
         ),
         (lambda: RandomSplit().simulate(requests=1.5e5), "got 150000.0"),
         (lambda: sm.quorums.Raft().simulate(requests=-5), "got -5"),

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
+from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import stream
 
 Array = NDArray[np.float64]
@@ -32,7 +33,10 @@ def simulate_commits(
 ) -> Commits:
     """Independent commands, a batch a stream; the leader is the first of the latencies."""
     size = -(-requests // batches)
-    each = [_batch(latencies, acknowledgements, leader_write, size, stream(seed, 1, i)) for i in range(batches)]
+    each = [
+        _batch(latencies, acknowledgements, leader_write, size, stream(seed, 1, i))
+        for i in progress(range(batches), "commits")
+    ]
     times, last = zip(*each, strict=True)
     return Commits(np.stack(times), np.stack(last))
 

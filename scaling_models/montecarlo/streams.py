@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 
+MOST = 10**10  # requests: what a day's run can do
 
-def checked_requests(model: object, requests: Any, least: int = 1) -> int:
-    """`requests` as a whole number, or a `ValueError` in a sentence."""
-    if isinstance(requests, bool) or not isinstance(requests, int | np.integer) or requests < least:
+
+def checked_requests(model: object, requests: Any, least: int = 1, most: int = MOST) -> int:
+    """`requests` as a whole number from `least` to `most` (what fits in memory), or a `ValueError` in a sentence."""
+    whole = isinstance(requests, int | np.integer) and not isinstance(requests, bool)
+    if not (whole and least <= requests <= most):
         owner = type(model).__name__
-        raise ValueError(f"{owner}.simulate: requests must be a whole number in [{least}, inf); got {requests!r}")
+        raise ValueError(f"{owner}.simulate: requests must be a whole number in [{least}, {most}]; got {requests!r}")
     return int(requests)
 
 

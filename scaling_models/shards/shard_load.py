@@ -27,6 +27,7 @@ FEW = 1000
 FEW_MEAN = Accuracy("within 15%", 0.04, f"fewer than {FEW:,} keys")
 FEW_QUANTILE = Accuracy("simulated", None, f"fewer than {FEW:,} keys: a quantile may be off by a whole key; simulate")
 BATCHES = 40
+KEPT = 50_000_000  # shard loads of a simulation: 400 MB
 
 
 class ShardLoad(Model):
@@ -111,7 +112,7 @@ class ShardLoad(Model):
 
     def simulate(self, requests: int = 400, seed: int = 0) -> Simulation:
         """`requests` placements (40 at least), each of all the keys: exact but for chance."""
-        count = checked_requests(self, requests, BATCHES) // BATCHES * BATCHES
+        count = checked_requests(self, requests, BATCHES, max(BATCHES, KEPT // self.shards)) // BATCHES * BATCHES
         loads = shard_loads(self.popularity.shares(), self.shards, self.placement.place, count, seed)
         hottest = loads.max(axis=1).reshape(BATCHES, -1)
         mean = from_batches(hottest.mean(axis=1))

@@ -150,6 +150,7 @@ def test_an_exponential_by_another_name_is_exponential(service):
             r"CentralQueue.simulate: requests must be a whole number in \[1, 10000000000\]; got 0",
         ),
         (lambda: RandomSplit().simulate(requests=1.5e5), "got 150000.0"),
+        (lambda: CentralQueue(9e5, 10_000).simulate(), "10,000 slots is too large to simulate"),
         (lambda: sm.quorums.Raft().simulate(requests=-5), "got -5"),
         (lambda: CentralQueue().replay([2.0, 1.0], [1.0, 1.0]), "ascending"),
         (lambda: CentralQueue().replay([1.0, 2.0], [1.0, -1.0]), "demands must be finite"),

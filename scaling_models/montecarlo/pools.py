@@ -20,6 +20,7 @@ BATCHES = 64
 SHARING = 8  # lanes that share a stream of random numbers
 KEPT = 2**22  # samples kept of each latency: beyond, every k-th customer is (neighbours tell nearly the same)
 STATE = 2**17  # free times advanced together (slots x lanes, 1 MB): what fits the second-level cache
+MOST_SLOTS = 5_000  # every arrival passes over all free times: beyond, a warm-up takes minutes
 PILOT, MAIN = 0, 1
 
 
@@ -71,6 +72,11 @@ def simulate_central(flow: Traffic, slots: int, load: float, requests: int, chun
     comes on top of the requests; lanes are independent, so that few requests only widen the intervals.
     """
     _refuse_overload(load)
+    if slots > MOST_SLOTS:
+        raise ValueError(
+            f"a pool of {slots:,} slots is too large to simulate: servers x workers must lie in [1, {MOST_SLOTS:,}] "
+            "(the closed form has no such limit)"
+        )
     start = settling.measure(lambda block, shape: flow.draw((PILOT, block), shape), slots, _backlog(load, slots, flow))
     lanes = _lanes(requests, start.customers, slots)
     length = -(-requests // lanes)

@@ -48,7 +48,7 @@ Drawable: TypeAlias = "go.Figure | Callable[[], go.Figure]"
 def figures() -> dict[str, Callable[[], go.Figure]]:
     """The figures of the standard report by file name, each drawn when called: four questions a model, and two more."""
     models = (*pools.MODELS, *shards.MODELS, *quorums.MODELS)
-    found = {name: figure for kind in models for name, figure in _questions(kind()).items()}
+    found = {name: figure for kind in models for name, figure in _questions(kind.example()).items()}
     busy = _asking("How busy may servers be?", lambda: draw.load(pools.CentralQueue()))
     return {"load": busy, "haproxy": _asking("Would it have predicted a real balancer?", _haproxy), **found}
 
@@ -73,7 +73,7 @@ def _questions(model: Model) -> dict[str, Callable[[], go.Figure]]:
         "sweep": (f"{name}: how does the {answer} depend on {swept.label}?", lambda: draw.sweep(model, swept.path)),
         "verification": (
             f"{name}: do formula and simulation agree?",
-            lambda: draw.verification(verify(model.example())),
+            lambda: draw.verification(verify(model)),
         ),
         "timeline": (f"{name}: what happens when it breaks?", lambda: draw.timeline(model)),
     }

@@ -75,7 +75,7 @@ def test_the_axis_of_an_answer_says_its_unit(kind: type[Model]) -> None:
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_the_marked_percentiles_are_the_models(kind: type[Model]) -> None:
-    model = kind()
+    model = kind.example()  # with percentiles to mark
     figure = figures.survival(model)
     latency = getattr(model, model.headline)
     factor = {"s": 1e3, "": 1e2}[kind.answers()[kind.headline].unit]

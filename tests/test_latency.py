@@ -236,6 +236,12 @@ def test_atoms_that_rounding_tells_apart_are_one():
     assert near == [pytest.approx(sum(p[i] * p[7 - 2 * i] for i in range(4)), rel=1e-9)]
 
 
+def test_a_hedge_sent_at_once_or_nearly_is_the_faster_of_two():
+    for after in (0.0, 5e-324, 1e-200):
+        assert sm.hedge(E(1.0), after).mean() == pytest.approx(0.5)
+        assert sm.hedge(E(1.0), after).icdf(0.5) == pytest.approx(math.log(2) / 2)
+
+
 def test_tables_end_where_the_tail_does():
     heavy = sm.as_latency(scipy.stats.lognorm(0.5, scale=0.02))
     first = sm.k_of_n(1, [E(0.02) + heavy, heavy], shared=E(0.02))

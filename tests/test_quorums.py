@@ -10,7 +10,7 @@ from scipy import stats
 from strategies import KINDS
 
 import scaling_models as sm
-from scaling_models.quorums import Raft, choose, completion, leaders, regional_raft, round_trip
+from scaling_models.quorums import Raft, RegionalRaft, choose, completion, leaders, regional_raft, round_trip
 
 E = sm.Exponential
 
@@ -130,3 +130,19 @@ def test_regions_refuse_percentiles_until_there_is_a_jitter():
         leaders(table, ["us-east-1", "us-east-1"])
     with pytest.raises(ValueError, match="jitter must lie"):
         round_trip(0.05, 1.5)
+
+
+def test_a_client_anywhere_writes_through_the_leader():
+    near = RegionalRaft()
+    assert near.write_latency.mean() == pytest.approx(0.064)
+    assert near.replace(followers=("us-east-2", "us-west-2")).write_latency.mean() == pytest.approx(0.013)
+    ohio = near.replace(leader="us-east-2", followers=("us-east-1", "us-west-2", "eu-west-1", "ap-northeast-1"))
+    assert ohio.commit_latency.mean() == pytest.approx(0.052)
+    assert ohio.write_latency.mean() == pytest.approx(0.052 + 0.013)
+    with pytest.raises(sm.NoClosedForm, match="jitter"):
+        near.write_latency.percentiles(99)
+    far = near.replace(client="eu-central-1", jitter=0.1)
+    assert far.write_latency.mean() == pytest.approx(far.commit_latency.mean() + 0.091)
+    assert far.write_latency.icdf(0.99) > far.write_latency.mean()
+    with pytest.raises(ValueError, match="followers must be regions that differ"):
+        near.replace(leader="us-east-2")

@@ -12,7 +12,7 @@ import scaling_models as sm
 from scaling_models import inputs, sweeps
 from scaling_models.pools import CentralQueue, RandomSplit
 
-MODELS = [pytest.param(model(), id=model.__name__) for model in sm.MODELS]
+MODELS = [pytest.param(model.example(), id=model.__name__) for model in sm.MODELS]
 
 
 def test_a_sweep_has_a_row_a_value_and_crosses_the_wall() -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from scaling_models.latency.distribution import Distribution
 
 Array = NDArray[np.float64]
+NEAREST = 1e-30  # of the whole span
 SAME = 1e-12  # relative: places nearer than this differ by rounding only
 RATIO = 8.0  # neighbouring cuts lie at most this factor apart, seen from the start: 12 nodes then give 1e-9
 
@@ -40,10 +41,11 @@ def graded(points: Iterable[float], start: float) -> Array:
     """The finite points in order, with geometric ones between, so that distances from `start` grow by RATIO at most."""
     cuts, _ = merged(np.array([float(p) for p in points if math.isfinite(p)]))
     away = cuts - start
+    # From a place that hardly differs from the start there is nothing to grade: the span is cut to NEAREST.
+    away = np.where(away > 0, np.maximum(away, NEAREST * (away[-1] if len(away) else 1.0)), 0.0)
     far = np.flatnonzero((away[:-1] > 0) & (away[1:] > RATIO * away[:-1]))
-    more = [
-        start + np.geomspace(away[i], away[i + 1], 2 + int(np.log(away[i + 1] / away[i]) / np.log(RATIO))) for i in far
-    ]
+    steps = [2 + int(np.log(away[i + 1] / away[i]) / np.log(RATIO)) for i in far]
+    more = [start + np.geomspace(away[i], away[i + 1], count) for i, count in zip(far, steps, strict=True)]
     return np.unique(np.concatenate([cuts, *more]))
 
 

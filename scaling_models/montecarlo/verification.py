@@ -106,7 +106,7 @@ def _compare_latency(
         if closed.variance() > 0 and _off_the_atom(found) < min(FEW, found.size / 2):
             row |= {"smallest_error": math.inf, "verdict": "unseen"}
         yield row
-    for level in levels:
+    for level in levels if closed.spread_known else ():
         if model.accuracy(name, level).error is None:  # no usable formula there
             continue
         yield _quantile_row(model, name, unit, closed, found, level, false_alarm)

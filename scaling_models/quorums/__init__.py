@@ -2,9 +2,10 @@
 
 from scaling_models.quorums.expressions import Choose, Expression, Leaf, choose, completion
 from scaling_models.quorums.raft import Raft
+from scaling_models.quorums.regional_raft import RegionalRaft
 from scaling_models.quorums.regions import leaders, regional_raft, round_trip
 
-MODELS = (Raft,)
+MODELS = (Raft, RegionalRaft)
 
 __all__ = [
     "MODELS",
@@ -12,6 +13,7 @@ __all__ = [
     "Expression",
     "Leaf",
     "Raft",
+    "RegionalRaft",
     "choose",
     "completion",
     "leaders",

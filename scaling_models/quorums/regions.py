@@ -41,7 +41,7 @@ def regional_raft(
     """
     _known(table, replicas if leader in replicas else [leader, *replicas])
     others = [name for name in replicas if name != leader]
-    rtts = tuple(round_trip(_mean(table, leader, name), jitter) + disk for name in others)
+    rtts = tuple(round_trip(mean_round_trip(table, leader, name), jitter) + disk for name in others)
     return Raft(rtts, Deterministic(disk), leader_write)
 
 
@@ -68,12 +68,14 @@ def leaders(
     rows = {}
     for leader in replicas:
         commit = regional_raft(table, leader, replicas, jitter=jitter, disk=disk).commit_latency.mean()
-        row = {client: commit + (0.0 if client == leader else _mean(table, client, leader)) for client in regions}
+        away = {name: 0.0 if name == leader else mean_round_trip(table, name, leader) for name in regions}
+        row = {name: commit + journey for name, journey in away.items()}
         rows[leader] = {"commit": commit, **row, "mean over clients": sum(row.values()) / len(row)}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("leader").sort_values("mean over clients")
 
 
-def _mean(table: pd.DataFrame, here: str, there: str) -> float:
+def mean_round_trip(table: pd.DataFrame, here: str, there: str) -> float:
+    """The table's mean round trip (s)."""
     return float(table.at[here, there])  # type: ignore[arg-type]  # numbers, as read_table saw to
 
 

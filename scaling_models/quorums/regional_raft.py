@@ -1,0 +1,135 @@
+"""Raft over cloud regions: the write latency of a client anywhere, from a table of mean round trips."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from scaling_models import data
+from scaling_models.answers import Assumption, Model, Simulation, Timeline, answer
+from scaling_models.latency import LATENCY, Deterministic, Distribution
+from scaling_models.montecarlo.estimates import SimulatedLatency
+from scaling_models.montecarlo.streams import checked_requests, stream
+from scaling_models.parameters import Choice, Real, Rows, Slider, parameter
+from scaling_models.quorums.raft import BATCHES, KEPT, Raft
+from scaling_models.quorums.regions import mean_round_trip, regional_raft, round_trip
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REGIONS = Choice(
+    (
+        "us-east-1",
+        "us-east-2",
+        "us-west-2",
+        "sa-east-1",
+        "eu-west-1",
+        "eu-central-1",
+        "ap-south-1",
+        "ap-southeast-1",
+        "ap-northeast-1",
+        "ap-southeast-2",
+    )
+)
+
+
+@functools.cache
+def _table() -> pd.DataFrame:
+    return data.round_trips("aws")
+
+
+class RegionalRaft(Model):
+    """`Raft` with its replicas in cloud regions: the client's round trip to the leader, then the commit there.
+
+    Round trips are the means of data/aws_rtt_ms_10_regions.csv, of which the share `jitter` varies exponentially. With
+    no jitter chosen only means are known, and percentiles are refused. Exact for independent round trips.
+    """
+
+    leader: str = parameter(default="us-east-1", domain=REGIONS, about="where the leader is")
+    followers: tuple[str, ...] = parameter(
+        default=("us-east-2", "us-west-2", "eu-west-1", "ap-northeast-1"),
+        domain=Rows(REGIONS, least=0, most=9),
+        about="where the followers are",
+    )
+    client: str = parameter(default="us-east-1", domain=REGIONS, about="where the client is")
+    fsync: Distribution = parameter(
+        default=0.002, domain=LATENCY, unit="s", symbol="D", about="the leader's own disk write"
+    )
+    leader_write: str = parameter(
+        default="required",
+        domain=Choice(("counted", "required", "before_send")),
+        about="how the leader's own disk write counts: as one vote, needed besides a majority, or before sending",
+    )
+    jitter: float = parameter(
+        default=0.0,
+        domain=Real(0.0, 1.0, open_low=False, open_high=False),
+        symbol="j",
+        about="share of each round trip that varies; none chosen yet: means only",
+        slider=Slider(0.0, 0.5, 0.01),
+    )
+
+    headline: ClassVar[str] = "write_latency"
+    _assumptions: ClassVar[tuple[Assumption, ...]] = (
+        *Raft._assumptions,
+        Assumption("round trips as they were measured once, on average", "optimistic at a busy hour"),
+    )
+
+    @classmethod
+    def example(cls) -> Self:
+        """With a jitter, and the client far from the leader."""
+        return cls(client="eu-central-1", jitter=0.10)
+
+    def _check(self) -> None:
+        if self.leader in self.followers or len(set(self.followers)) < len(self.followers):
+            raise ValueError(
+                f"RegionalRaft.followers must be regions that differ from each other and from the leader's, "
+                f"{self.leader!r}; got {self.followers!r}"
+            )
+
+    @functools.cached_property
+    def raft(self) -> Raft:
+        """The replicas as a `Raft`."""
+        jitter = self.jitter or None
+        placed = regional_raft(_table(), self.leader, (self.leader, *self.followers), jitter=jitter)
+        return placed.replace(fsync=self.fsync, leader_write=self.leader_write)
+
+    @property
+    def _journey(self) -> Distribution:
+        if self.client == self.leader:
+            return Deterministic(0.0)
+        return round_trip(mean_round_trip(_table(), self.client, self.leader), self.jitter or None)
+
+    @answer("s", "time from the leader's receipt of a command to its commit")
+    def commit_latency(self) -> Distribution:
+        """As `Raft` tells it."""
+        return self.raft.commit_latency
+
+    @answer("s", "time from the client's request to its answer: to the leader and back, and the commit there")
+    def write_latency(self) -> Distribution:
+        """The client's round trip plus an independent commit."""
+        commit = self.commit_latency
+        return commit if self.client == self.leader else self._journey + commit
+
+    @answer("", "how often each replica's write is the one that completes the quorum: the leader, then the followers")
+    def completes(self) -> tuple[float, ...]:
+        """As `Raft` tells it."""
+        return self.raft.completes
+
+    def simulate(self, requests: int = 200_000, seed: int = 0) -> Simulation:
+        """The commits of `Raft.simulate`, and a round trip drawn for each."""
+        checked_requests(self, requests, most=KEPT // self.raft.replicas)
+        commits = self.raft.simulate(requests, seed)
+        times = commits.commit_latency.batches
+        journeys = self._journey.sample(times.shape, rng=stream(seed, 4, BATCHES))
+        return Simulation(
+            self,
+            requests,
+            seed,
+            commit_latency=commits.commit_latency,
+            write_latency=SimulatedLatency(times + journeys),
+            completes=commits.completes,
+        )
+
+    def timeline(self, seed: int = 0) -> Timeline:
+        """As `Raft` tells it: followers fail, nearest first."""
+        return self.raft.timeline(seed)

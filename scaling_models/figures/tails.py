@@ -102,7 +102,8 @@ def _percentile_trace(level: float, value: float, scale: units.Scale, end: float
     text = [f"p{level:g} {scale.text(value)}"] if there else []
     x, y = ([scale.show(value)], [1.0 - level / 100.0]) if there else ([], [])
     font = {"color": style.BLACK, "size": 14}
-    place = style.away(value / end if there else 0.0, 0.75)
+    # The curve falls: above it on the right, and near the edge below it on the left, nothing is in the way.
+    place = "bottom left" if there and value > 0.85 * end else "top right"
     return style.labels(x, y, text, f"p{level:g}", style.BLUE, textfont=font, textposition=place)
 
 

@@ -52,9 +52,14 @@ def test_limits_of_shard_load():
     assert ShardLoad(1).hottest_share.mean() == pytest.approx(1.0)
     assert ShardLoad(5, Zipf(1, 1.0)).hottest_share.mean() == pytest.approx(1.0)
     one = ShardLoad(64, Zipf(10**6, 0.0))
-    assert one.hottest_share.mean() == pytest.approx(1 / 64, rel=0.03)
+    # Equal keys: a shard's load is nearly normal with CV sqrt((N - 1)/K), and the largest of 64 lies 2.4 sd up, not 3.
+    spread = np.sqrt(63 / 10**6)
+    assert 1 + 2.0 * spread < 64 * one.hottest_share.mean() < 1 + 3.0 * spread
     steep = ShardLoad(64, Zipf(10**6, 5.0))
-    assert steep.hottest_share.mean() == pytest.approx(float(steep.popularity.top(1)[0]), rel=0.02)
+    # One key has most of the load: its shard is always the hottest, and holds 1/N of the rest besides.
+    first = float(steep.popularity.top(1)[0])
+    assert first > 0.5
+    assert steep.hottest_share.mean() == pytest.approx(first + (1 - first) / 64, rel=1e-4)
     huge = ShardLoad(64, Zipf(10**10, 0.99))
     assert 0 < huge.effective_shards < huge.popularity.top(1)[0] ** -1
 

@@ -18,6 +18,8 @@ from scaling_models.quorums.expressions import Choose, Leaf, choose, completion
 
 Array = NDArray[np.float64]
 LEADER = "leader"
+WAYS = Choice(("counted", "required", "before_send"))
+WAYS_MEAN = "how the leader's own disk write counts: as one vote, needed besides a majority, or before sending"
 BATCHES = 64
 KEPT = 100_000_000  # replies of a simulation: 160 MB of commit times at five replicas
 
@@ -43,8 +45,8 @@ class Raft(Model):
     )
     leader_write: str = parameter(
         default="required",
-        domain=Choice(("counted", "required", "before_send")),
-        about="how the leader's own disk write counts: as one vote, needed besides a majority, or before sending",
+        domain=WAYS,
+        about=WAYS_MEAN,
     )
     availability: float = parameter(
         default=0.999,

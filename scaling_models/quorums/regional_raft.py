@@ -11,7 +11,7 @@ from scaling_models.latency import LATENCY, Deterministic, Distribution
 from scaling_models.montecarlo.estimates import SimulatedLatency
 from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.parameters import Choice, Real, Rows, Slider, parameter
-from scaling_models.quorums.raft import BATCHES, KEPT, Raft
+from scaling_models.quorums.raft import BATCHES, KEPT, WAYS, WAYS_MEAN, Raft
 from scaling_models.quorums.regions import mean_round_trip, regional_raft, round_trip
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ class RegionalRaft(Model):
     )
     leader_write: str = parameter(
         default="required",
-        domain=Choice(("counted", "required", "before_send")),
-        about="how the leader's own disk write counts: as one vote, needed besides a majority, or before sending",
+        domain=WAYS,
+        about=WAYS_MEAN,
     )
     jitter: float = parameter(
         default=0.0,

@@ -85,6 +85,7 @@ class Model(Declared):
     _assumptions: ClassVar[tuple[Assumption, ...]] = ()
     headline: ClassVar[str] = "latency"  # the answer that a panel's sensitivities speak of
     verified_with: ClassVar[int] = 1_000_000  # simulated requests that see errors of a few per cent at the defaults
+    violations: ClassVar[tuple[str, ...]] = ()  # what `simulate` can break of the assumptions
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -110,6 +111,14 @@ class Model(Declared):
         if metric is not None:
             self._answer(metric)
         return self._assumptions
+
+    @classmethod
+    def known_violation(cls, name: str | None) -> str | None:
+        """The name of a violation that `simulate` knows (None for none), or a `ValueError` that lists them."""
+        if name is not None and name not in cls.violations:
+            listed = ", ".join(map(repr, cls.violations)) or "nothing"
+            raise ValueError(f"{cls.__name__}.simulate: violating must be one of {listed}; got {name!r}")
+        return name
 
     def _answer(self, metric: str) -> Answer[Any]:
         known = self.answers()

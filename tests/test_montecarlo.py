@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scaling_models.montecarlo.pools import simulate_central, traffic
 from scipy import stats
 
 import scaling_models as sm
 from scaling_models.montecarlo import settling
 from scaling_models.montecarlo.estimates import NotSettled, SimulatedLatency, from_batches, proportion
-from scaling_models.montecarlo.pools import simulate_central, traffic
 from scaling_models.montecarlo.queues import central_waits, fifo_waits
 from scaling_models.montecarlo.streams import stream
 

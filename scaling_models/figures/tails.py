@@ -14,7 +14,7 @@ from scaling_models import sweeps, units
 from scaling_models.answers import Model, NoClosedForm, Simulation
 from scaling_models.figures import style
 from scaling_models.latency import Distribution
-from scaling_models.montecarlo.estimates import SimulatedLatency, student
+from scaling_models.montecarlo.estimates import Sampled, student
 
 Array = NDArray[np.float64]
 LEVELS = (50.0, 95.0, 99.0)
@@ -27,7 +27,7 @@ STEPS = 600  # of measured samples
 def survival(
     model: Model,
     answer: str | None = None,
-    simulation: Simulation | SimulatedLatency | None = None,
+    simulation: Simulation | Sampled | None = None,
     measured: Sequence[float] | Array | None = None,
 ) -> go.Figure:
     """The chance that an answer (the headline unless named) exceeds a value, down to 1 in 10,000.
@@ -56,8 +56,8 @@ def survival(
     return style.figure(traces, title, x, y, yaxis=style.tail_axis(LOWEST), xaxis_rangemode="tozero")
 
 
-def _simulated(simulation: Any, name: str) -> SimulatedLatency | None:
-    found: SimulatedLatency | None = getattr(simulation, name) if isinstance(simulation, Simulation) else simulation
+def _simulated(simulation: Any, name: str) -> Sampled | None:
+    found: Sampled | None = getattr(simulation, name) if isinstance(simulation, Simulation) else simulation
     return found
 
 
@@ -70,7 +70,7 @@ def _percentiles(latency: Distribution | None) -> list[float]:
         return [math.nan] * len(LEVELS)
 
 
-def _end(latency: Distribution | None, found: SimulatedLatency | None, samples: Array, unit: str) -> float:
+def _end(latency: Distribution | None, found: Sampled | None, samples: Array, unit: str) -> float:
     """Where the drawing ends: the 99.99% quantile of the closed form, else of the simulation, else of the samples."""
     if latency is not None and latency.lost < 1.0:
         return _tail(latency)
@@ -107,7 +107,7 @@ def _percentile_trace(level: float, value: float, scale: units.Scale, end: float
     return style.labels(x, y, text, f"p{level:g}", style.BLUE, textfont=font, textposition=place)
 
 
-def _simulation_traces(found: SimulatedLatency | None, factor: float) -> list[go.Scatter]:
+def _simulation_traces(found: Sampled | None, factor: float) -> list[go.Scatter]:
     times, shares, low, high = _estimates(found)
     band = go.Scatter(
         x=[*(times * factor), *(times * factor)[::-1]],
@@ -122,7 +122,7 @@ def _simulation_traces(found: SimulatedLatency | None, factor: float) -> list[go
     return [band, style.dots(times * factor, shares, "simulated", style.ORANGE)]
 
 
-def _estimates(found: SimulatedLatency | None) -> tuple[Array, Array, Array, Array]:
+def _estimates(found: Sampled | None) -> tuple[Array, Array, Array, Array]:
     """Times, shares above, and the ends of the 95% interval; only as far as ten samples lie beyond."""
     if found is None:
         return (np.array([]),) * 4
@@ -132,7 +132,7 @@ def _estimates(found: SimulatedLatency | None) -> tuple[Array, Array, Array, Arr
     times = np.union1d(times, feet[found.ccdf(feet) - found.ccdf(times) > 0.01])
     each = [found.ccdf_estimate(float(time)) for time in times]
     share, error = np.array([one.value for one in each]), np.array([one.error for one in each])
-    half = student(0.95, len(found.batches) - 1) * error
+    half = student(0.95, len(found.sizes) - 1) * error
     seen = share > 0
     low, high = np.maximum(share - half, 1e-12), np.minimum(share + half, 1.0)
     return times[seen], share[seen], low[seen], high[seen]
@@ -146,9 +146,7 @@ def _measured_trace(samples: Array, factor: float) -> go.Scatter:
     return trace.update(line_shape="hv", line_width=2)
 
 
-def _says(
-    name: str, latency: Distribution | None, marked: Sequence[float], found: SimulatedLatency | None, unit: str
-) -> str:
+def _says(name: str, latency: Distribution | None, marked: Sequence[float], found: Sampled | None, unit: str) -> str:
     said = units.words(name)
     if latency is None:
         drawn = "simulation only" if found is not None else "simulate it"

@@ -11,7 +11,7 @@ from scipy import signal, special
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.flows import Array, Drawn, Flow, FlowState, Lanes
 from scaling_models.montecarlo.modulation import Modulated, TimeVarying, sinusoid
-from scaling_models.montecarlo.runs import Streams
+from scaling_models.montecarlo.streams import Streams
 
 __all__ = ["Batches", "Correlated", "Flow", "FlowState", "Modulated", "Renewal", "TimeVarying", "cut", "sinusoid"]
 

@@ -48,20 +48,129 @@ def from_batches(values: ArrayLike) -> Estimate:
     return Estimate(float(each.mean()), spread / math.sqrt(len(each)), len(each) - 1)
 
 
+def ratio(above: ArrayLike, below: ArrayLike, scale: float = 1.0) -> Estimate:
+    """Sum over sum of independent batches (a rate, a mean of batches of unequal sizes), times `scale`.
+
+    The error is the ratio estimator's: the spread of above - r below, over the mean of below.
+    """
+    top, bottom = np.asarray(above, dtype=float), np.asarray(below, dtype=float)
+    whole = float(bottom.sum())
+    value = float(top.sum()) / whole if whole > 0 else math.nan
+    rest = from_batches(top - value * bottom)
+    return Estimate(scale * value, scale * rest.error / (whole / len(bottom) if whole > 0 else math.nan), rest.freedom)
+
+
 def proportion(shares: ArrayLike, size: int) -> Estimate:
     """The mean of batch shares, of `size` trials in all; its error is never less than independent trials would have.
 
     (Where an event never happened, or always, batches do not differ, and yet its rate is known to about 1/size only.)
     """
-    found = from_batches(shares)
+    return at_least_binomial(from_batches(shares), size)
+
+
+def at_least_binomial(found: Estimate, size: int) -> Estimate:
+    """A share whose error is not less than that of `size` independent trials."""
     p = min(max(found.value, 1.0 / size), 1.0 - 1.0 / size)
     return dataclasses.replace(found, error=max(found.error, math.sqrt(p * (1.0 - p) / size)), trials=size)
 
 
-class SimulatedLatency:
-    """A latency as simulated: batches of samples (batches, samples) in seconds, with the faces of a distribution.
+class Sampled:
+    """Base of what was simulated of a latency, with the faces of a distribution; intervals from independent batches.
 
-    Batches are independent runs or long stretches of one; intervals come from how the batches differ.
+    A subclass keeps the samples, or counts them in bins: it answers `sizes` and `means` (of the batches), `variance`,
+    `beyond`, `cdf`, `icdf` and `off_the_atom`, and `resolution`, the largest relative error of a time.
+    """
+
+    resolution: float = 0.0
+
+    @property
+    def sizes(self) -> Array:
+        """How many samples each batch has."""
+        raise NotImplementedError
+
+    @property
+    def means(self) -> Array:
+        """The mean of each batch (s)."""
+        raise NotImplementedError
+
+    def variance(self) -> float:
+        """The samples' variance (s^2)."""
+        raise NotImplementedError
+
+    def beyond(self, t: float) -> Array:
+        """How many samples of each batch lie above t."""
+        raise NotImplementedError
+
+    def cdf(self, t: ArrayLike) -> Any:
+        """The share of samples up to t."""
+        raise NotImplementedError
+
+    def icdf(self, q: ArrayLike) -> Any:
+        """The quantile: the least time with cdf >= q, for q in [0, 1]."""
+        raise NotImplementedError
+
+    def off_the_atom(self) -> int:
+        """How many samples are not the least one, which for a wait is mostly zero."""
+        raise NotImplementedError
+
+    @property
+    def size(self) -> int:
+        """How many samples there are."""
+        return int(self.sizes.sum())
+
+    def mean(self) -> float:
+        """The samples' mean."""
+        return float(self.means @ self.sizes / self.sizes.sum())
+
+    @property
+    def scv(self) -> float:
+        """Variance over mean squared."""
+        return self.variance() / self.mean() ** 2
+
+    def mean_estimate(self) -> Estimate:
+        """The mean with its error."""
+        return ratio(self.means * self.sizes, self.sizes)
+
+    def ccdf_estimate(self, t: float) -> Estimate:
+        """P(T > t) with its error, never less than independent samples of that probability would have."""
+        return at_least_binomial(ratio(self.beyond(t), self.sizes), self.size)
+
+    def ccdf(self, t: ArrayLike) -> Any:
+        """The share of samples above t."""
+        return 1.0 - self.cdf(t)
+
+    def percentiles(self, *levels: float) -> Array:
+        """The quantiles at `levels` in per cent (50, 95 and 99 unless told)."""
+        return np.asarray(self.icdf(np.asarray(levels or (50.0, 95.0, 99.0)) / 100.0))
+
+    def interval(self, q: float, confidence: float = 0.95) -> tuple[float, float]:
+        """An interval of the quantile by order statistics: the quantiles as far above and below q as the share of
+        samples beyond it errs, which for dependent samples is more than the binomial error. Infinite where the
+        samples do not reach."""
+        beyond = self.ccdf_estimate(float(self.icdf(q)))
+        alone = beyond.value * (1.0 - beyond.value) / self.size
+        inflation = max(1.0, beyond.error**2 / alone) if alone > 0 else 1.0
+        half = student(confidence, len(self.sizes) - 1) * math.sqrt(q * (1.0 - q) / self.size * inflation)
+        low, high = q - half, q + half
+        return (float(self.icdf(max(low, 0.0))), float(self.icdf(high)) if high < 1 else math.inf)
+
+    def mean_interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """An interval of the mean."""
+        return self.mean_estimate().interval(confidence)
+
+
+def checked_levels(q: ArrayLike) -> Array:
+    """The levels as an array, or a `ValueError` in a sentence."""
+    levels = np.asarray(q, dtype=float)
+    if not ((levels >= 0) & (levels <= 1)).all():
+        raise ValueError(f"the level q must lie in [0, 1]; got {q!r}")
+    return levels
+
+
+class SimulatedLatency(Sampled):
+    """A latency as simulated: every sample kept, in batches (batches, samples) in seconds.
+
+    Batches are independent runs or long stretches of one.
     """
 
     def __init__(self, batches: Array) -> None:
@@ -71,41 +180,23 @@ class SimulatedLatency:
     def _sorted(self) -> Array:
         return np.sort(self.batches.ravel())
 
-    @functools.cached_property
-    def _sorted_batches(self) -> Array:
-        return np.sort(self.batches, axis=1)
-
     @property
-    def size(self) -> int:
-        """How many samples there are."""
-        return int(self.batches.size)
+    def sizes(self) -> Array:
+        """How many samples each batch has."""
+        return np.full(len(self.batches), float(self.batches.shape[1]))
 
-    def mean(self) -> float:
-        """The samples' mean."""
-        return float(self.batches.mean())
+    @functools.cached_property
+    def means(self) -> Array:
+        """The mean of each batch (s)."""
+        return np.asarray(self.batches.mean(axis=1))
 
     def variance(self) -> float:
-        """The samples' variance."""
+        """The samples' variance (s^2)."""
         return float(self.batches.var())
 
-    @property
-    def scv(self) -> float:
-        """Variance over mean squared."""
-        return self.variance() / self.mean() ** 2
-
-    def mean_estimate(self) -> Estimate:
-        """The mean with its error."""
-        return from_batches(self.batches.mean(axis=1))
-
-    def ccdf_estimate(self, t: float) -> Estimate:
-        """P(T > t) with its error, never less than independent samples of that probability would have."""
-        width = self.batches.shape[1]
-        above = [width - int(np.searchsorted(row, t, side="right")) for row in self._sorted_batches]
-        return proportion(np.array(above) / width, self.size)
-
-    def ccdf(self, t: ArrayLike) -> Any:
-        """The share of samples above t."""
-        return 1.0 - self.cdf(t)
+    def beyond(self, t: float) -> Array:
+        """How many samples of each batch lie above t."""
+        return np.asarray(np.count_nonzero(self.batches > t, axis=1), dtype=float)
 
     def cdf(self, t: ArrayLike) -> Any:
         """The share of samples up to t."""
@@ -113,29 +204,9 @@ class SimulatedLatency:
 
     def icdf(self, q: ArrayLike) -> Any:
         """The quantile: the least sample with cdf >= q, for q in [0, 1]."""
-        levels = np.asarray(q, dtype=float)
-        if not ((levels >= 0) & (levels <= 1)).all():
-            raise ValueError(f"the level q must lie in [0, 1]; got {q!r}")
-        rank = np.ceil(levels * self.size - 1e-9).astype(int) - 1
+        rank = np.ceil(checked_levels(q) * self.size - 1e-9).astype(int) - 1
         return self._sorted[np.clip(rank, 0, self.size - 1)]
 
-    def percentiles(self, *levels: float) -> Array:
-        """The quantiles at `levels` in per cent (50, 95 and 99 unless told)."""
-        return np.asarray(self.icdf(np.asarray(levels or (50.0, 95.0, 99.0)) / 100.0))
-
-    def interval(self, q: float, confidence: float = 0.95) -> tuple[float, float]:
-        """An interval of the quantile by order statistics: the quantiles as far above and below q as the share of
-        samples beyond it errs, which for dependent samples is more than the binomial error."""
-        beyond = self.ccdf_estimate(float(self.icdf(q)))
-        alone = beyond.value * (1.0 - beyond.value) / self.size
-        inflation = max(1.0, beyond.error**2 / alone) if alone > 0 else 1.0
-        half = student(confidence, len(self.batches) - 1) * math.sqrt(q * (1.0 - q) / self.size * inflation)
-        low, high = q - half, q + half
-        return (
-            float(self.icdf(low)) if low > 0 else float(self._sorted[0]),
-            float(self.icdf(high)) if high < 1 else math.inf,
-        )
-
-    def mean_interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """An interval of the mean."""
-        return self.mean_estimate().interval(confidence)
+    def off_the_atom(self) -> int:
+        """How many samples are not the least one, which for a wait is mostly zero."""
+        return int((self.batches > self.batches.min()).sum())

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
-from scaling_models.montecarlo.runs import Streams
+from scaling_models.montecarlo.streams import Streams
 
 Array = NDArray[np.float64]
 FlowState = tuple[NDArray[Any], ...]  # arrays with the lanes along the last axis

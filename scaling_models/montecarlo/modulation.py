@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.flows import Array, Drawn, FlowState, Lanes
-from scaling_models.montecarlo.runs import Streams
+from scaling_models.montecarlo.streams import Streams
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,72 +1,111 @@
-"""How long a queue remembers its start, measured on the queue itself: an empty and an overfull copy must meet."""
+"""How long a system remembers its start, measured on the system: lanes from empty and from overfull must meet."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling_models.montecarlo.estimates import NotSettled, SimulatedLatency, from_batches, student
+from scaling_models.montecarlo.estimates import NotSettled, Sampled, ratio, student
 from scaling_models.montecarlo.progress import progress
-from scaling_models.montecarlo.queues import central_waits
+from scaling_models.montecarlo.streams import Streams, streams_of
+from scaling_models.montecarlo.systems import System
 
 Array = NDArray[np.float64]
-Draw = Callable[[int, tuple[int, int]], tuple[Array, Array]]
 
-PAIRS = 64
-BLOCK = 512  # customers between two looks
-LONGEST = 2_000_000  # customers in a pair; a load of about 0.998
-MARGIN = 1.5  # on the longest of the pairs
-EXCEEDED = 0.01  # share of waits that may lie above the overfull start
+SIDE = 64  # lanes from either start
+LANES = 2 * SIDE
+BLOCK = 64  # steps between two looks at the clock
+LONGEST = 4_000_000  # steps of a lane
+MARGIN = 1.5  # on the steps after which the starts had met
+SHARP = 0.04  # standard error of the difference, relative to the level, that counts as having looked
+APART = 0.12  # relative difference at which the starts are taken to have met: three such errors
+FULL, FULLER = 1.5, 2.5  # mean latencies that an overfull backlog must be, and is begun again with
 FALSE_ALARM = 1e-6  # of the check that the two halves agree
+PILOT = 0
 
 
 @dataclasses.dataclass(frozen=True)
 class Start:
-    """What a queue has to forget: `customers` of warm-up, measured, and the `backlog` (s) of the overfull start."""
+    """Where the lanes stand once they have forgotten how they began, the first half from empty, the rest from overfull.
 
-    customers: int
+    `steps` were run in all, `met` of them until the two halves were no longer seen to differ; `gap` is their relative
+    difference over the steps thereafter.
+    """
+
+    state: Any
+    steps: int
+    met: int
+    gap: float
     backlog: float
 
 
-def overfull(slots: int, lanes: int, backlog: float) -> Array:
-    """Free times (slots, lanes), evenly up to the backlog, so that the first customer of each lane waits about it."""
-    spread = np.linspace(1.0, 1.5, slots) if slots > 1 else np.ones(1)
-    return np.ascontiguousarray(np.repeat(backlog * spread[:, None], lanes, axis=1))
+def settle(system: System, seed: int, backlog: float = 0.0) -> Start:
+    """Run lanes from empty and from overfull until they have met, and as long again.
 
-
-def measure(draw: Draw, slots: int, backlog: float) -> Start:
-    """Run pairs of copies on the same draws, one from empty and one from overfull, until every pair has met.
-
-    Kiefer and Wolfowitz's recursion is monotone in its state, so any start between the two is by then forgotten
-    exactly: the share of pairs that have not met bounds the distance from the stationary law (coupling inequality).
-    `draw(block, shape)` gives services and gaps. An overfull start that ordinary waits exceed is begun again from
-    twice the backlog. Raises `NotSettled` where they do not meet.
+    At growing times t the mean latencies since t/2 of either side are compared. They have met when they differ by
+    less than three standard errors, these being 5% of the level at most; the run then goes on to 2t, and they must
+    still agree over its second half. What hid behind the errors over [t/2, t] was at most 15% of the level: it had
+    decayed to that within t, and at no slower a rate is a thousandth of that at 2t where it began as ten times the
+    level. How much is overfull is learnt on the way: a backlog that is not well above the mean latency is begun again
+    with a longer one. Raises `NotSettled`.
     """
-    low, high = np.zeros((slots, PAIRS)), overfull(slots, PAIRS, backlog)
-    met = 0
-    for block in progress(range(LONGEST // BLOCK), "measuring the warm-up"):
-        services, gaps = draw(block, (BLOCK, PAIRS))
-        waits, free = central_waits(np.tile(services, 2), np.tile(gaps, 2), np.hstack([low, high]))
-        low, high = free[:, :PAIRS], free[:, PAIRS:]
-        met += BLOCK
-        if np.array_equal(np.maximum(low, 0.0), np.maximum(high, 0.0)):
-            exceeded = float((waits[:, :PAIRS] > backlog).mean()) > EXCEEDED / 2.0
-            return measure(draw, slots, 2.0 * backlog) if exceeded else Start(int(MARGIN * met), backlog)
-    raise NotSettled(f"an empty and an overfull start had not met after {met} customers: the load is too near capacity")
+    pilot = _Pilot(system, seed, backlog)
+    look, met = 2 * BLOCK, 0
+    for block in progress(range(LONGEST // BLOCK), "settling"):
+        pilot.advance(streams_of(seed, PILOT, 1 + block))
+        steps = (block + 1) * BLOCK
+        if steps < look:
+            continue
+        level, gap = pilot.compared(since=steps // 2 // BLOCK)
+        if backlog < FULL * level:
+            return settle(system, seed, FULLER * level)
+        if met and gap is not None:
+            return Start(pilot.state, steps, met, gap, backlog)
+        met = steps if gap is not None else 0
+        look = int(steps * (MARGIN if met else 1.4)) // BLOCK * BLOCK
+    raise NotSettled(f"empty and overfull starts had not met after {LONGEST} steps: the load is too near capacity")
 
 
-def check(latency: SimulatedLatency, wait: SimulatedLatency, start: Start) -> None:
-    """Raise `NotSettled` where the halves of the batches differ, or waits often exceed what the start-up covered."""
-    half = len(latency.batches) // 2
-    first, second = (from_batches(part.mean(axis=1)) for part in (latency.batches[:half], latency.batches[half:]))
+class _Pilot:
+    """Lanes from either start, with what is needed of their latencies, block by block."""
+
+    def __init__(self, system: System, seed: int, backlog: float) -> None:
+        self.system = system
+        self.state = system.start(np.repeat([0.0, backlog], SIDE), streams_of(seed, PILOT, 0))
+        self.sums: list[Array] = []
+        self.counts: list[Array] = []
+
+    def advance(self, rngs: Streams) -> None:
+        """One block."""
+        told, self.state = self.system.advance(self.state, rngs, BLOCK)
+        latencies = told.times["latency"]
+        known = np.isfinite(latencies)
+        self.sums.append(np.where(known, latencies, 0.0).sum(axis=0))
+        self.counts.append(known.sum(axis=0).astype(float))
+
+    def compared(self, since: int) -> tuple[float, float | None]:
+        """The mean latency since that block, and the relative difference of the sides, if they can be said to agree."""
+        sums, counts = np.sum(self.sums[since:], axis=0), np.sum(self.counts[since:], axis=0)
+        if not counts[:SIDE].any() or not counts[SIDE:].any():
+            return 0.0, None
+        low, high = (ratio(sums[side], counts[side]) for side in (slice(SIDE), slice(SIDE, None)))
+        level, error = (low.value + high.value) / 2.0, float(np.hypot(low.error, high.error))
+        apart = abs(high.value - low.value)
+        met = error <= SHARP * level and apart <= APART * level
+        return low.value, apart / level if met else None
+
+
+def check(latency: Sampled) -> None:
+    """Raise `NotSettled` where batches that began empty (the first half) and overfull differ in mean latency."""
+    half = len(latency.sizes) // 2
+    sums = latency.means * latency.sizes
+    first, second = (ratio(sums[side], latency.sizes[side]) for side in (slice(half), slice(half, None)))
     allowed = student(1.0 - FALSE_ALARM, half - 1) * float(np.hypot(first.error, second.error))
     if abs(first.value - second.value) > allowed:
         raise NotSettled(
-            f"the two halves of the simulation disagree (mean latency {first.value:.4g} s and {second.value:.4g} s): "
-            "it had not settled; ask for more requests"
+            f"what began empty and what began overfull disagree (mean latency {first.value:.4g} s and "
+            f"{second.value:.4g} s): the simulation had not settled; ask for more requests"
         )
-    if wait.ccdf(start.backlog) > EXCEEDED:
-        raise NotSettled(f"waits often exceed the {start.backlog:.3g} s that the start-up was measured from")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from scaling_models.montecarlo.pools import replay_central
-
-Array = NDArray[np.float64]
+from scaling_models.montecarlo.central import replay_central
+from scaling_models.montecarlo.dispatch import Dispatch
+from scaling_models.montecarlo.queues import Array
+from scaling_models.montecarlo.streams import streams_of
 
 
 def stalled_waits(arrivals: Array, services: Array, slots: int, at: float, length: float) -> Array:
@@ -19,15 +19,20 @@ def stalled_waits(arrivals: Array, services: Array, slots: int, at: float, lengt
     return np.delete(waits, np.arange(first, first + slots))
 
 
-def dealt_stalled_waits(
-    arrivals: Array, services: Array, chosen: NDArray[np.intp], servers: int, at: float, length: float
+def stalled_departures(
+    system: Dispatch, arrivals: Array, services: Array, at: float, length: float, seed: int
 ) -> Array:
-    """The same where each request goes to its `chosen` server, every one of which stalls."""
-    waits = np.empty_like(arrivals)
-    for server in range(servers):
-        mine = chosen == server
-        waits[mine] = stalled_waits(arrivals[mine], services[mine], 1, at, length)
-    return waits
+    """Departure times (s, in no order) from a pool behind a balancer whose servers all stall from `at` for `length`."""
+    pool, _ = system.start(np.zeros(1), streams_of(seed))
+    pool.log = []
+    first = int(np.searchsorted(arrivals, at))
+    for part, (low, high) in enumerate(((0, first), (first, len(arrivals)))):
+        gaps = np.diff(arrivals[low:high], prepend=float(pool.now[0]))[:, None]
+        if len(gaps):
+            system.deal(pool, services[low:high, None], gaps, streams_of(seed, part))
+        pool.now[:] = (at, arrivals[-1] + length)[part]
+        pool.stall((length, 0.0)[part])  # the second only brings everything up to date
+    return np.concatenate([np.ravel(ends) for ends in pool.log])
 
 
 def in_flight(arrivals: Array, departures: Array, times: Array) -> Array:

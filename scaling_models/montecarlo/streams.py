@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+Streams = Callable[[int], np.random.Generator]  # the generator of a block for a purpose: 0 services, 1 gaps, ...
 MOST = 10**10  # requests: what a day's run can do
 
 
@@ -23,3 +25,8 @@ def stream(seed: int, *key: int) -> np.random.Generator:
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ValueError(f"seed must be a whole number in [0, inf); got {seed!r}")
     return np.random.default_rng(np.random.SeedSequence(int(seed), spawn_key=key))
+
+
+def streams_of(seed: int, *key: int) -> Streams:
+    """The generators of one block of work, by purpose."""
+    return lambda purpose: stream(seed, *key, purpose)

@@ -11,7 +11,7 @@ from scipy import special
 
 from scaling_models.answers import Model, NoClosedForm
 from scaling_models.latency import Distribution
-from scaling_models.montecarlo.estimates import Estimate, SimulatedLatency
+from scaling_models.montecarlo.estimates import Estimate, Sampled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +78,7 @@ def _rows_of(closed: Any, levels: Sequence[float]) -> int:
 def _compare(
     model: Model, name: str, unit: str, closed: Any, found: Any, levels: Sequence[float], false_alarm: float
 ) -> Iterator[dict[str, Any]]:
-    if isinstance(found, SimulatedLatency):
+    if isinstance(found, Sampled):
         yield from _compare_latency(model, name, unit, closed, found, levels, false_alarm)
     elif isinstance(found, tuple):
         for position, (value, estimate) in enumerate(zip(closed, found, strict=True)):
@@ -87,23 +87,18 @@ def _compare(
         yield _row(model, name, name, None, unit, float(closed), found, false_alarm)
 
 
-def _off_the_atom(found: SimulatedLatency) -> int:
-    """How many samples are not the least one, which for a wait is mostly zero."""
-    return int((found.batches > found.batches.min()).sum())
-
-
 def _compare_latency(
     model: Model,
     name: str,
     unit: str,
     closed: Distribution,
-    found: SimulatedLatency,
+    found: Sampled,
     levels: Sequence[float],
     false_alarm: float,
 ) -> Iterator[dict[str, Any]]:
     if math.isfinite(closed.variance()):
         row = _row(model, f"{name} mean", name, None, unit, closed.mean(), found.mean_estimate(), false_alarm)
-        if closed.variance() > 0 and _off_the_atom(found) < min(FEW, found.size / 2):
+        if closed.variance() > 0 and found.off_the_atom() < min(FEW, found.size / 2):
             row |= {"smallest_error": math.inf, "verdict": "unseen"}
         yield row
     for level in levels if closed.spread_known else ():
@@ -144,7 +139,7 @@ def _error(estimate: Estimate, expected: float) -> float:
     return max(estimate.error, math.sqrt(max(expected * (1.0 - expected), 0.0) / estimate.trials))
 
 
-def _beyond(found: SimulatedLatency, share: Estimate, level: float) -> float:
+def _beyond(found: Sampled, share: Estimate, level: float) -> float:
     """About how many independent samples lie beyond the quantile: correlated ones count for less."""
     alone = share.value * (1.0 - share.value) / found.size
     inflation = max(1.0, share.error**2 / alone) if alone > 0 else 1.0
@@ -174,18 +169,19 @@ def _quantile_row(
     name: str,
     unit: str,
     closed: Distribution,
-    found: SimulatedLatency,
+    found: Sampled,
     level: float,
     false_alarm: float,
 ) -> dict[str, Any]:
     accuracy = model.accuracy(name, level)
     error = accuracy.error or 0.0
     quantile = float(closed.icdf(level))
-    freedom = len(found.batches) - 1
+    freedom = len(found.sizes) - 1
     reach = _reach(freedom, false_alarm)
     # The formula's quantile may be off by its stated error either way: some t in that range must fit the samples.
     # The rounding of an atom's place must not count as a miss of its whole mass.
-    near, far = quantile * (1.0 - error) * (1 - 1e-12), quantile * (1.0 + error) * (1 + 1e-12)
+    slack = max(found.resolution, 1e-12)
+    near, far = quantile * (1.0 - error) * (1.0 - slack), quantile * (1.0 + error) * (1.0 + slack)
     most, least = found.ccdf_estimate(near), found.ccdf_estimate(far)
     expected_most, expected_least = (float(closed.ccdf(quantile * turn)) for turn in (1 - 1e-12, 1 + 1e-12))
     too_low = most.value + reach * _error(most, expected_least) < expected_least
@@ -193,10 +189,10 @@ def _quantile_row(
     low, high = found.interval(level)
     # The quantile's standard error from its 95% interval, for far wider ones soon leave the sample.
     standard = (high - low) / (2.0 * _reach(freedom, 0.05))
-    seen = (reach + _reach(freedom, 2.0 * (1.0 - POWER))) * standard + error * quantile
+    seen = (reach + _reach(freedom, 2.0 * (1.0 - POWER))) * standard + (error + found.resolution) * quantile
     interval = (low, float(found.icdf(level)), high)
     row = _told(f"{name} p{100 * level:g}", unit, quantile, interval, seen, accuracy.label, not (too_low or too_high))
-    rare = quantile > 0 and closed.variance() > 0 and _off_the_atom(found) < min(FEW, found.size / 2)
+    rare = quantile > 0 and closed.variance() > 0 and found.off_the_atom() < min(FEW, found.size / 2)
     return row | {"verdict": "unseen"} if rare or _beyond(found, least, level) < FEW_BEYOND else row
 
 

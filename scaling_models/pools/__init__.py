@@ -2,8 +2,32 @@
 
 from scaling_models.pools.central_queue import CentralQueue
 from scaling_models.pools.erlang import erlang_b, erlang_c
+from scaling_models.pools.join_idle_queue import JoinIdleQueue
+from scaling_models.pools.least_connections import LeastConnections
+from scaling_models.pools.least_work_left import LeastWorkLeft
+from scaling_models.pools.power_of_choices import PowerOfChoices
 from scaling_models.pools.random_split import RandomSplit
+from scaling_models.pools.round_robin import RoundRobin
 
-MODELS = (RandomSplit, CentralQueue)
+MODELS = (
+    RandomSplit,
+    RoundRobin,
+    PowerOfChoices,
+    LeastConnections,
+    JoinIdleQueue,
+    LeastWorkLeft,
+    CentralQueue,
+)
 
-__all__ = ["MODELS", "CentralQueue", "RandomSplit", "erlang_b", "erlang_c"]
+__all__ = [
+    "MODELS",
+    "CentralQueue",
+    "JoinIdleQueue",
+    "LeastConnections",
+    "LeastWorkLeft",
+    "PowerOfChoices",
+    "RandomSplit",
+    "RoundRobin",
+    "erlang_b",
+    "erlang_c",
+]

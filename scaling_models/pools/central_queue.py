@@ -6,16 +6,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from scaling_models.answers import Simulation
-from scaling_models.latency import Distribution
-from scaling_models.montecarlo.pools import replay_central, simulate_central, traffic
+from scaling_models.montecarlo.central import Central, replay_central
+from scaling_models.montecarlo.flows import Flow
 from scaling_models.montecarlo.stalls import stalled_waits
-from scaling_models.montecarlo.streams import checked_requests
-from scaling_models.parameters import Integer, Slider, parameter
-from scaling_models.pools.pool import Array, Pool
+from scaling_models.pools.erlang_pool import ErlangPool
+from scaling_models.pools.pool import Array
 
 
-class CentralQueue(Pool):
+class CentralQueue(ErlangPool):
     """One FIFO queue for all `servers x workers` slots: M/M/c, c = servers x workers.
 
     P(wait) = C(c, a), wait ~ Exp(c mu - lambda) given that there is one. Exact for exponential service; other
@@ -23,27 +21,17 @@ class CentralQueue(Pool):
     Erlang 1917; Cooper, Introduction to Queueing Theory, section 3.3.
     """
 
-    workers: int = parameter(
-        default=1,
-        domain=Integer(1, 10**4),
-        unit="workers",
-        symbol="k",
-        about="slots of each server",
-        slider=Slider(1, 32, 1),
-    )
-
     verified_with: ClassVar[int] = 8_000_000
 
     @property
     def _queues(self) -> int:
         return 1
 
-    @property
-    def _slots(self) -> int:
-        return self.servers * self.workers
+    def _system(self, flow: Flow) -> Central:
+        return Central(flow, self._slots)
 
     def _stalled(self, arrivals: Array, services: Array, at: float, length: float, seed: int) -> Array:
-        return stalled_waits(arrivals, services, self._slots, at, length)
+        return arrivals + stalled_waits(arrivals, services, self._slots, at, length) + services
 
     def replay(self, arrivals: Array, demands: Array, *, oversleep: float = 0.0, overhead: float = 0.0) -> Array:
         """Latencies (s) of a measured trace through this queue, starting empty; the model's own rates are not used.
@@ -63,19 +51,3 @@ class CentralQueue(Pool):
             raise ValueError("replay: demands must be finite times in [0, inf) s")
         services = asked + oversleep
         return replay_central(times, services, self._slots) + services + overhead
-
-    def simulate(
-        self, requests: int = 200_000, seed: int = 0, *, gaps: Distribution | None = None, chunk: int | None = None
-    ) -> Simulation:
-        """Kiefer and Wolfowitz's recursion over independent lanes, half of them from empty, half from overfull.
-
-        `gaps` gives arrivals another shape than Poisson (its scale does not count); `chunk` lanes are advanced
-        together, which changes memory and speed but not the answer. The warm-up is measured and comes on top of the
-        `requests` (at least that many). Raises `NotSettled` at overload. Exact but for chance.
-        """
-        checked_requests(self, requests)
-        if chunk is not None and chunk < 1:
-            raise ValueError(f"CentralQueue.simulate: chunk must lie in [1, inf) lanes; got {chunk!r}")
-        flow = traffic(self.arrival_rate, self.service, seed, gaps)
-        run = simulate_central(flow, self._slots, self.utilization, requests, chunk)
-        return self._simulation(run, requests, seed)

@@ -1,34 +1,38 @@
-"""What all pools share: the workload's parameters, utilization, and the answers in terms of the latency."""
+"""What all pools share: the workload's parameters, utilization, the simulated twin, and a stall to watch."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
+from concurrent.futures import Executor
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.answers import Accuracy, Assumption, Model, NoClosedForm, Simulation, Timeline, answer
-from scaling_models.latency import LATENCY, Deterministic, Distribution, Exponential, Never, mixture
-from scaling_models.montecarlo.estimates import Estimate
-from scaling_models.montecarlo.pools import PoolRun, traffic
+from scaling_models.latency import LATENCY, Distribution, Exponential, Never
+from scaling_models.montecarlo.arrivals import Batches, Correlated, Renewal
+from scaling_models.montecarlo.estimates import Estimate, NotSettled, Sampled, at_least_binomial
+from scaling_models.montecarlo.flows import Flow
+from scaling_models.montecarlo.runs import Run, run
 from scaling_models.montecarlo.stalls import in_flight
+from scaling_models.montecarlo.streams import checked_requests, streams_of
+from scaling_models.montecarlo.systems import System
 from scaling_models.parameters import Integer, Real, Slider, parameter
-from scaling_models.pools.erlang import erlang_c
-from scaling_models.pools.responses import ErlangResponse
 
 Array = NDArray[np.float64]
-EXPONENTIAL_AT = np.array([0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0])  # means
 MOST_DRAWN = 20_000  # requests of a timeline
-SIMULATED = Accuracy("simulated", None, "no closed form yet for a service that is not exponential")
+MOST_SLOTS = 5_000  # lanes of a larger pool remember their start for too long
+SIMULATED = Accuracy("simulated", None, "no closed form yet for this policy and service")
+BATCH = 4.0  # requests that come together, where bursts are shown
+RESEMBLANCE = 0.9  # of neighbouring services, where their correlation is shown
 
 
 class Pool(Model):
     """Base of the pools: requests arrive at `arrival_rate` and each wants a `service` from one of `servers`.
 
-    A subclass says how many queues there are and how many slots stand behind each; every queue is an M/M/c then.
+    A subclass says how requests find their server (`_system`); where there is a closed form, it gives that too.
     """
 
     arrival_rate: float = parameter(
@@ -54,6 +58,14 @@ class Pool(Model):
         symbol="S",
         about="the time that a request occupies a slot",
     )
+    workers: int = parameter(
+        default=1,
+        domain=Integer(1, 10**4),
+        unit="workers",
+        symbol="k",
+        about="slots of each server",
+        slider=Slider(1, 32, 1),
+    )
 
     _assumptions: ClassVar[tuple[Assumption, ...]] = (
         Assumption("Poisson arrivals", "optimistic if arrivals are bursty"),
@@ -61,51 +73,33 @@ class Pool(Model):
         Assumption("equal servers that never fail", "optimistic if one is slow or down"),
         Assumption("nobody gives up or retries", "pessimistic if requests are abandoned, optimistic if retried"),
     )
+    violations: ClassVar[tuple[str, ...]] = ("arrivals in bursts", "correlated services")
 
-    @property
-    def _queues(self) -> int:
-        """How many queues share the arrivals."""
+    def _system(self, flow: Flow) -> System:
+        """The pool as a system to simulate, fed by a flow."""
         raise NotImplementedError
 
     @property
     def _slots(self) -> int:
-        """How many slots stand behind each queue."""
-        raise NotImplementedError
-
-    @functools.cached_property
-    def _exponential(self) -> bool:
-        """Whether the service is exponential, whatever it is called: its ccdf is e^{-t/m} at several t."""
-        mean = self.service.mean()
-        if not 0 < mean < math.inf:
-            return False
-        t = mean * EXPONENTIAL_AT
-        return bool(np.allclose(self.service.ccdf(t), np.exp(-EXPONENTIAL_AT), rtol=1e-9, atol=0.0))
+        return self.servers * self.workers
 
     @property
-    def _exponential_rate(self) -> float:
-        """The service rate 1/s, where the closed form holds: where the service is exponential."""
-        if not self._exponential:
-            raise NoClosedForm(
-                f"{type(self).__name__} has a closed form for exponential service only (so far), not for "
-                f"{type(self.service).__name__}: simulate it"
-            )
-        return 1.0 / self.service.mean()
-
-    @property
-    def _drain(self) -> float:
-        """The rate at which a queue with all slots busy empties (1/s); not positive when overloaded."""
-        return self._slots / self.service.mean() - self.arrival_rate / self._queues
+    def _overloaded(self) -> bool:
+        return self.utilization >= 1.0
 
     def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
-        """Exact for exponential service and at overload; else only the load is known, and the rest is simulated."""
+        """Of the load exact; of the rest only that there is none at overload, else it is simulated."""
         declared = super().accuracy(metric, level)
-        known = metric in ("utilization", "offered_load") or self._exponential or self._drain <= 0
+        known = metric in ("utilization", "offered_load") or self._overloaded
         return declared if known else SIMULATED
+
+    def _simulate_it(self) -> NoClosedForm:
+        return NoClosedForm(f"{type(self).__name__} has no closed form yet for this service: simulate it")
 
     @answer("", "share of the slots' time that is busy: arrival rate x mean service / slots; above 1 overloaded")
     def utilization(self) -> float:
         """rho = lambda E[S] / (number of slots)."""
-        return self.offered_load / (self._queues * self._slots)
+        return self.offered_load / self._slots
 
     @answer("erlangs", "mean number of slots that the arrivals would occupy")
     def offered_load(self) -> float:
@@ -114,26 +108,24 @@ class Pool(Model):
 
     @answer("", "share of the requests that find no slot free")
     def probability_of_wait(self) -> float:
-        """Erlang C of one queue; 1 at overload."""
-        if self._drain <= 0:
+        """1 at overload; otherwise no closed form."""
+        if self._overloaded:
             return 1.0
-        self._exponential_rate  # noqa: B018  # refuses other services
-        return float(erlang_c(self._slots, self.offered_load / self._queues))
+        raise self._simulate_it()
 
     @answer("s", "time before a slot takes the request")
     def wait(self) -> Distribution:
-        """Zero with probability 1 - C, else exponential with rate c mu - lambda."""
-        if self._drain <= 0:
+        """Never at overload; otherwise no closed form."""
+        if self._overloaded:
             return Never()
-        chance = self.probability_of_wait
-        return mixture((1.0 - chance, chance), (Deterministic(0.0), Exponential(1.0 / self._drain)))
+        raise self._simulate_it()
 
     @answer("s", "time from arrival to reply: wait and service")
     def latency(self) -> Distribution:
-        """The wait plus an independent service: see `ErlangResponse`."""
-        if self._drain <= 0:
+        """Never at overload; otherwise no closed form."""
+        if self._overloaded:
             return Never()
-        return ErlangResponse(self._exponential_rate, self._drain, self.probability_of_wait)
+        raise self._simulate_it()
 
     @answer("requests", "mean number of requests in the pool, waiting or served")
     def in_flight(self) -> float:
@@ -141,49 +133,96 @@ class Pool(Model):
         mean = self.latency.mean()
         return self.arrival_rate * mean if math.isfinite(mean) else math.inf
 
+    def flow(self, violating: str | None = None, gaps: Distribution | None = None) -> Flow:
+        """The requests as they come: Poisson, unless an assumption is to be violated, or `gaps` gives another shape.
+
+        "arrivals in bursts": four at a time on average, as many a second. "correlated services": each resembles the one
+        before it (normal scores correlated by 0.9), of the same distribution.
+        """
+        shape = Exponential(1.0) if gaps is None else gaps
+        gap = shape * (1.0 / self.arrival_rate / shape.mean())
+        kinds: dict[str | None, Flow] = {
+            None: Renewal(gap, self.service),
+            "arrivals in bursts": Batches(self.arrival_rate, BATCH, self.service),
+            "correlated services": Correlated(gap, self.service, RESEMBLANCE),
+        }
+        return kinds[self.known_violation(violating)]
+
+    def simulate(
+        self,
+        requests: int = 500_000,
+        seed: int = 0,
+        *,
+        gaps: Distribution | None = None,
+        violating: str | None = None,
+        executor: Executor | None = None,
+    ) -> Simulation:
+        """Independent lanes, half of them from empty and half from overfull, once these have met.
+
+        `requests` are rounded up; settling comes on top. `gaps` gives arrivals another shape than Poisson (its scale
+        does not count); `violating` names one of `violations`, an assumption that is then broken. Any `executor` of
+        concurrent.futures shares the work; the answer is the same. Raises `NotSettled` at overload. Exact but for
+        chance; where more than four million latencies are asked for, percentiles to within 0.1%.
+        """
+        return self._simulation(
+            run(self._checked(requests, self.flow(violating, gaps)), requests, seed, executor=executor), seed
+        )
+
+    def _checked(self, requests: int, flow: Flow) -> System:
+        """The system, unless it cannot be simulated."""
+        checked_requests(self, requests)
+        if self._overloaded:
+            raise NotSettled(
+                f"the load is {self.utilization:.4g}, at or over capacity: there is no steady state to simulate"
+            )
+        if self._slots > MOST_SLOTS:
+            raise ValueError(
+                f"a pool of {self._slots:,} slots is too large to simulate: servers x workers must lie in "
+                f"[1, {MOST_SLOTS:,}] (a closed form has no such limit)"
+            )
+        return self._system(flow)
+
+    def _simulation(self, found: Run, seed: int) -> Simulation:
+        mean = found.times["latency"].mean_estimate()
+        busy = found.ratio("busy", "time")
+        answers: dict[str, Sampled | Estimate] = {
+            "utilization": dataclasses.replace(busy, value=busy.value / self._slots, error=busy.error / self._slots),
+            "offered_load": busy,
+            "latency": found.times["latency"],
+            "in_flight": Estimate(self.arrival_rate * mean.value, self.arrival_rate * mean.error, mean.freedom),
+        }
+        if "wait" in found.times:
+            answers["probability_of_wait"] = at_least_binomial(found.ratio("waited", "requests"), found.requests)
+            answers["wait"] = found.times["wait"]
+        return Simulation(self, found.requests, seed, **answers)
+
     def _stalled(self, arrivals: Array, services: Array, at: float, length: float, seed: int) -> Array:
-        """Waits of the given requests where every slot stands still for `length` from `at` on."""
+        """Departures of the given requests where every slot stands still for `length` from `at` on."""
         raise NotImplementedError
 
     def timeline(self, seed: int = 0) -> Timeline:
         """Every slot stands still for a second (less in a huge pool, more in a slow one): how long until it is over?"""
-        if self._drain <= 0:
+        if self._overloaded:
             raise ValueError(
                 f"utilization is {self.utilization:.2f}: overloaded, the queue grows with nothing breaking"
             )
         stall = min(max(1.0, 20.0 * self.service.mean()), MOST_DRAWN / 20.0 / self.arrival_rate)
         horizon = min(stall * (2.0 + 1.5 / (1.0 - self.utilization)), MOST_DRAWN / self.arrival_rate)
-        draws = traffic(self.arrival_rate, self.service, seed)
-        services, gaps = draws.draw((2,), (int(self.arrival_rate * horizon) + 1,))
-        arrivals = np.cumsum(gaps)
-        done = arrivals + services + self._stalled(arrivals, services, stall, stall, seed)
+        flow = self.flow()
+        before = flow.start(1, streams_of(seed, 2, 0))
+        drawn = flow.draw(before, streams_of(seed, 2, 1), int(self.arrival_rate * horizon) + 1)
+        services, arrivals = drawn[0][:, 0], np.cumsum(drawn[1][:, 0])
+        done = self._stalled(arrivals, services, stall, stall, seed)
         times = np.linspace(0.0, float(arrivals[-1]), 400)
         count = in_flight(arrivals, done, times)
-        ordinary = self.offered_load + float(erlang_c(self._slots, self.offered_load / self._queues)) * (
-            self.utilization / (1.0 - self.utilization) * self._queues
-        )
+        ordinary = float(count[(times > stall / 2) & (times < stall)].mean())
         over = times[(times > 2 * stall) & (count <= ordinary)]
         last = f"{over[0] - 2 * stall:.2g} s later" if over.size else "not within this picture"
         return Timeline(
             f"A stall of {stall:.2g} s at {self.utilization:.0%} load leaves {count.max():.0f} requests in the pool "
-            f"(usually {ordinary:.0f}); back to usual {last}",
+            f"(just before it {ordinary:.0f}); back to that {last}",
             times,
             {"requests in the pool": count},
             "requests",
             ((stall, "all slots stall"), (2 * stall, "they resume")),
-        )
-
-    def _simulation(self, run: PoolRun, requests: int, seed: int) -> Simulation:
-        mean = run.latency.mean_estimate()
-        rate, busy, slots = self.arrival_rate, run.utilization, self._queues * self._slots
-        return Simulation(
-            self,
-            requests,
-            seed,
-            utilization=run.utilization,
-            offered_load=dataclasses.replace(run.utilization, value=busy.value * slots, error=busy.error * slots),
-            probability_of_wait=run.probability_of_wait,
-            wait=run.wait,
-            latency=run.latency,
-            in_flight=Estimate(rate * mean.value, rate * mean.error, mean.freedom),
         )

@@ -1,0 +1,60 @@
+"""One queue before all slots: the system that Kiefer and Wolfowitz's recursion simulates."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling_models.montecarlo.flows import Flow, FlowState
+from scaling_models.montecarlo.queues import Array, central_waits
+from scaling_models.montecarlo.streams import Streams
+from scaling_models.montecarlo.systems import Outcomes
+
+CentralState = tuple[Array, FlowState]
+
+
+@dataclasses.dataclass(frozen=True)
+class Central:
+    """One FIFO queue before `slots` equal slots, fed by a flow. The state: free times (slots, lanes) and the flow's."""
+
+    flow: Flow
+    slots: int
+
+    @property
+    def copies(self) -> int:
+        """How many copies of the settled lanes are advanced together: what keeps the state within the caches."""
+        return 8 if self.slots <= 250 else 4
+
+    def start(self, backlog: Array, rngs: Streams) -> CentralState:
+        """Lanes from empty, or from slots that come free evenly from the backlog on."""
+        spread = np.linspace(1.0, 1.5, self.slots) if self.slots > 1 else np.ones(1)
+        return np.ascontiguousarray(spread[:, None] * backlog), self.flow.start(len(backlog), rngs)
+
+    def pick(self, state: CentralState, lanes: NDArray[np.intp]) -> CentralState:
+        """The named lanes, copied."""
+        return np.ascontiguousarray(state[0][:, lanes]), self.flow.pick(state[1], lanes)
+
+    def advance(self, state: CentralState, rngs: Streams, customers: int) -> tuple[Outcomes, CentralState]:
+        """The next customers of every lane."""
+        services, gaps, after = self.flow.draw(state[1], rngs, customers)
+        waits, free = central_waits(services, gaps, state[0])
+        return Outcomes({"wait": waits, "latency": waits + services}, tallied(waits, services, gaps)), (free, after)
+
+
+def tallied(waits: Array, services: Array, gaps: Array) -> dict[str, Array]:
+    """What every pool counts, by lane: requests, those that waited, busy time and time (s)."""
+    return {
+        "requests": np.full(gaps.shape[1], float(len(gaps))),
+        "waited": np.count_nonzero(waits > 0.0, axis=0).astype(float),
+        "busy": services.sum(axis=0),
+        "time": gaps.sum(axis=0),
+    }
+
+
+def replay_central(arrivals: Array, services: Array, slots: int) -> Array:
+    """Waits of a measured trace (arrival times, services; seconds) in one queue before `slots` slots, from empty."""
+    gaps = np.diff(arrivals, prepend=arrivals[:1])
+    waits, _ = central_waits(services[:, None], gaps[:, None], np.zeros((slots, 1)))
+    return waits[:, 0]

@@ -1,0 +1,141 @@
+"""A pool behind a balancer: every request goes to a server at its arrival, and stays there."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling_models.montecarlo.central import tallied
+from scaling_models.montecarlo.flows import Flow, FlowState
+from scaling_models.montecarlo.rules import Rule
+from scaling_models.montecarlo.servers import Array, FifoServers, Rows, Servers
+from scaling_models.montecarlo.sharing import SharingServers
+from scaling_models.montecarlo.streams import Streams
+from scaling_models.montecarlo.systems import Outcomes
+
+RULE, DISPATCHER = 2, 3  # purposes of streams; 0 and 1 are the flow's
+
+
+class Dispatched(NamedTuple):
+    """What a block of customers told: waits (customers, lanes), latencies (rows, lanes), and the work they brought."""
+
+    waits: Array
+    latencies: Array
+    work: Array
+
+
+def dispatch(
+    pool: Servers,
+    rule: Rule,
+    work: Array,
+    gaps: Array,
+    rng: np.random.Generator,
+    *,
+    dispatcher: NDArray[Any] | None = None,
+    dispatchers: int = 1,
+    scale: Array | None = None,
+    fixed: Array | None = None,
+) -> Dispatched:
+    """Deal a block of customers (customers, lanes) to the servers of `pool`, which is changed.
+
+    `gaps[n]` (s) is the time from customer n - 1 to n, `work[n]` its service (s); on server j it takes
+    `scale[j]` x work + `fixed[j]`. Each request comes to one of the `dispatchers`, `dispatcher[n]`, who counts only the
+    requests that it sent. The rule's random numbers are drawn from `rng`. Exact for any gaps and services.
+    """
+    base = np.arange(len(pool.now)) * pool.servers
+    offsets = np.broadcast_to(base, gaps.shape)
+    if dispatcher is not None:
+        offsets = base * dispatchers + dispatcher.astype(np.intp) * pool.servers
+    drawn = rule.draw(rng, offsets, pool.servers, pool.turn)
+    waits: list[Array] = []
+    latencies: list[Array] = []
+    work = work if scale is None else work.copy()
+    for n, gap in enumerate(gaps):
+        pool.now += gap
+        counters, words = rule.choose(pool, drawn[n], offsets[n])
+        rows = counters if dispatcher is None else base + counters % pool.servers
+        if scale is not None and fixed is not None:
+            server = rows % pool.servers
+            work[n] = work[n] * scale.take(server) + fixed.take(server)
+        served = pool.admit(rows, counters, words, work[n])
+        waits.append(served.wait)
+        latencies.append(served.latency)
+    pool.turn += len(gaps)
+    return Dispatched(np.vstack(waits), np.vstack(latencies), work)
+
+
+@dataclasses.dataclass(frozen=True)
+class Dispatch:
+    """The system of `servers` with `workers` each, fed by a flow and a rule; servers may differ in speed.
+
+    `speeds` divide the services (1 each unless given); a server with a number in `fixed` answers everything in that
+    time (s), as one does that fails fast. `sharing` servers serve all they have at once instead of FIFO.
+    """
+
+    flow: Flow
+    rule: Rule
+    servers: int
+    workers: int = 1
+    dispatchers: int = 1
+    speeds: tuple[float, ...] | None = None
+    fixed: tuple[float | None, ...] | None = None
+    sharing: bool = False
+
+    @property
+    def copies(self) -> int:
+        """How many copies of the settled lanes are advanced together: what keeps the state within the caches."""
+        return 8 if self.servers * self.workers <= 16 else 4 if self.servers * self.workers <= 400 else 2
+
+    def start(self, backlog: Array, rngs: Streams) -> tuple[Servers, FlowState]:
+        """Lanes from empty, or from all workers busy for the backlog."""
+        pool: Servers
+        if self.sharing:
+            pool = SharingServers.begin(backlog, self.servers, self.workers)
+        else:
+            pool = FifoServers.begin(backlog, self.servers, self.workers, self.dispatchers if self.rule.counts else 1)
+        return pool, self.flow.start(len(backlog), rngs)
+
+    def pick(self, state: tuple[Servers, FlowState], lanes: Rows) -> tuple[Servers, FlowState]:
+        """The named lanes, copied."""
+        return state[0].pick(lanes), self.flow.pick(state[1], lanes)
+
+    def advance(
+        self, state: tuple[Servers, FlowState], rngs: Streams, customers: int
+    ) -> tuple[Outcomes, tuple[Servers, FlowState]]:
+        """The next customers of every lane."""
+        pool, before = state
+        work, gaps, after = self.flow.draw(before, rngs, customers)
+        told = self.deal(pool, work, gaps, rngs)
+        return Outcomes({"wait": told.waits, "latency": told.latencies}, tallied(told.waits, told.work, gaps)), (
+            pool,
+            after,
+        )
+
+    def deal(self, pool: Servers, work: Array, gaps: Array, rngs: Streams) -> Dispatched:
+        """Deal a block of customers to the servers, each through one of the dispatchers at random."""
+        scale, fixed = self._differences()
+        dispatcher = None
+        if self.dispatchers > 1 and self.rule.counts:
+            dispatcher = rngs(DISPATCHER).integers(0, self.dispatchers, gaps.shape, dtype=np.uint16)
+        return dispatch(
+            pool,
+            self.rule,
+            work,
+            gaps,
+            rngs(RULE),
+            dispatcher=dispatcher,
+            dispatchers=self.dispatchers,
+            scale=scale,
+            fixed=fixed,
+        )
+
+    def _differences(self) -> tuple[Array | None, Array | None]:
+        if self.speeds is None and self.fixed is None:
+            return None, None
+        speeds = np.array(self.speeds or (1.0,) * self.servers)
+        fixed = self.fixed or (None,) * self.servers
+        answers = np.array([each is not None for each in fixed])
+        return np.where(answers, 0.0, 1.0 / speeds), np.array([each or 0.0 for each in fixed])

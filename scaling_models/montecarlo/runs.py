@@ -1,0 +1,203 @@
+"""Runs of a simulated system: settled lanes advanced in units of work, the same whoever does them, and added up."""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling_models.montecarlo import settling
+from scaling_models.montecarlo.bins import BinnedLatency, Counts
+from scaling_models.montecarlo.estimates import Estimate, Sampled, SimulatedLatency, ratio
+from scaling_models.montecarlo.progress import progress
+from scaling_models.montecarlo.settling import BLOCK, LANES, Start
+from scaling_models.montecarlo.streams import streams_of
+from scaling_models.montecarlo.systems import Array, System
+
+MAIN = 1
+BATCHES = 64  # families of lanes that stem from the same two settled lanes: independent of each other
+KEPT = 2**22  # samples of a latency up to which each is kept; beyond, they are counted in bins
+MOST_UNITS = 64
+FOLD = 16  # blocks of samples counted together
+FAMILY = np.arange(LANES) * BATCHES // LANES
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How the work is cut, whoever does it: `units` of `copies` of the settled lanes, `steps` each."""
+
+    copies: int
+    units: int
+    steps: int
+
+    @property
+    def requests(self) -> int:
+        """How many steps are made in all."""
+        return LANES * self.copies * self.units * self.steps
+
+
+def plan(system: System, requests: int, start: Start) -> Plan:
+    """As many copies as still run for an eighth of the time that the starts took to meet, for copies begin alike."""
+    each = -(-requests // LANES)
+    most = system.copies
+    lanes = int(np.clip(each // max(BLOCK, start.met // 2), 1, most * MOST_UNITS))
+    copies = min(lanes, most)
+    units = lanes // copies
+    return Plan(copies, units, -(-each // (copies * units)))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Part:
+    """What one or more units of work told: samples (batches, ...) or counts of them by name, and tallies (batches,)."""
+
+    times: dict[str, Array | Counts]
+    tallies: dict[str, Array]
+
+    def plus(self, other: Part) -> Part:
+        """Both together."""
+        times = {name: _together(mine, other.times[name]) for name, mine in self.times.items()}
+        return Part(times, {name: mine + other.tallies[name] for name, mine in self.tallies.items()})
+
+
+def _together(one: Array | Counts, other: Array | Counts) -> Array | Counts:
+    if isinstance(one, Counts) or isinstance(other, Counts):
+        return _counted(one).plus(_counted(other))
+    return np.concatenate([one, other], axis=1)
+
+
+def _counted(times: Array | Counts) -> Counts:
+    return times if isinstance(times, Counts) else Counts.of(times.T, np.arange(BATCHES), BATCHES)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """What a run answers: simulated latencies by name, and ratios of what was tallied."""
+
+    times: dict[str, Sampled]
+    tallies: dict[str, Array]
+    start: Start
+    requests: int
+
+    def ratio(self, above: str, below: str, scale: float = 1.0) -> Estimate:
+        """The sum of one tally over the sum of another, times `scale`."""
+        return ratio(self.tallies[above], self.tallies[below], scale)
+
+
+def run(
+    system: System,
+    requests: int,
+    seed: int,
+    *,
+    executor: Executor | None = None,
+    start: Start | None = None,
+    cut: Plan | None = None,
+) -> Run:
+    """Settle the system, run it for `requests` steps at least, and check that both starts agree.
+
+    The units of work have their own streams, and are added up in their order: the same seed gives the same bytes
+    whoever computes them: this process, or the workers of any `executor` of concurrent.futures (what a worker that
+    dies had to do is done here). Interrupted, it answers from the units done so far, with a warning. `start` and `cut`
+    spare the settling, and fix the plan. Raises `NotSettled`.
+    """
+    start = settling.settle(system, seed) if start is None else start
+    cut = plan(system, requests, start) if cut is None else cut
+    keep = cut.requests <= KEPT
+    whole: Part | None = None
+    done = 0
+    try:
+        for part in _parts(system, start, cut, seed, keep, executor):
+            whole = part if whole is None else whole.plus(part)
+            done += 1
+    except KeyboardInterrupt:
+        if whole is None:
+            raise
+        warnings.warn(f"interrupted: {done} of {cut.units} units of the simulation were done", stacklevel=3)
+    assert whole is not None
+    times = {name: _latency(found) for name, found in whole.times.items()}
+    settling.check(times["latency"])
+    return Run(times, whole.tallies, start, done * LANES * cut.copies * cut.steps)
+
+
+def _latency(found: Array | Counts) -> Sampled:
+    return BinnedLatency(found) if isinstance(found, Counts) else SimulatedLatency(found)
+
+
+def _parts(system: System, start: Start, cut: Plan, seed: int, keep: bool, executor: Executor | None) -> Iterator[Part]:
+    """The units' parts in their order."""
+    jobs = [(system, start.state, cut, seed, keep, unit) for unit in range(cut.units)]
+    if executor is None:
+        for job in jobs:
+            yield unit_of_work(*job)
+        return
+    futures: list[Future[Part]] = [executor.submit(unit_of_work, *job) for job in jobs]
+    try:
+        for at in progress(range(len(jobs)), "units"):
+            try:
+                yield futures[at].result()
+            except BrokenExecutor:  # a worker died, and with it the pool: what it left is done here
+                yield unit_of_work(*jobs[at])
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def unit_of_work(system: System, state: Any, cut: Plan, seed: int, keep: bool, unit: int) -> Part:
+    """The copies of one unit advanced by the plan's steps."""
+    lanes = np.tile(np.arange(LANES), cut.copies)
+    own = system.pick(state, lanes)
+    batch = FAMILY[lanes]
+    tallies: dict[str, Array] = {}
+    folder = _Folder(batch, keep)
+    blocks = -(-cut.steps // BLOCK)
+    for block in progress(range(blocks), f"unit {unit + 1} of {cut.units}"):
+        size = min(BLOCK, cut.steps - block * BLOCK)
+        told, own = system.advance(own, streams_of(seed, MAIN, unit, block), size)
+        folder.add(told.times)
+        for name, sums in told.tallies.items():
+            tallies[name] = tallies.get(name, 0.0) + sums
+    added = {name: np.bincount(batch, sums, BATCHES).astype(float) for name, sums in tallies.items()}
+    return Part(folder.told(), added)
+
+
+class _Folder:
+    """Samples of many blocks: all kept, or counted a few blocks at a time."""
+
+    def __init__(self, batch: NDArray[np.intp], keep: bool) -> None:
+        self.batch, self.keep = batch, keep
+        self.waiting: dict[str, list[Array]] = {}
+        self.counts: dict[str, Counts] = {}
+
+    def add(self, times: dict[str, Array]) -> None:
+        for name, rows in times.items():
+            self.waiting.setdefault(name, []).append(rows)
+        if not self.keep and len(self.waiting["latency"]) == FOLD:
+            self._count()
+
+    def _count(self) -> None:
+        for name, rows in self.waiting.items():
+            if rows:
+                found = Counts.of(np.concatenate(rows), self.batch, BATCHES)
+                self.counts[name] = self.counts[name].plus(found) if name in self.counts else found
+        self.waiting = {name: [] for name in self.waiting}
+
+    def told(self) -> dict[str, Array | Counts]:
+        """The samples (batches, ...) of each time, or counts where some step had none, or they were too many."""
+        kept: dict[str, Array | Counts] = {}
+        for name, rows in list(self.waiting.items()):
+            samples = self._batched(np.concatenate(rows)) if self.keep else None
+            if samples is not None:
+                kept[name] = samples
+                self.waiting[name] = []
+        self._count()
+        return {**self.counts, **kept}
+
+    def _batched(self, samples: Array) -> Array | None:
+        if not np.isfinite(samples).all():
+            return None
+        order = np.argsort(self.batch, kind="stable")
+        return np.ascontiguousarray(samples.T[order]).reshape(BATCHES, -1)

@@ -1,0 +1,41 @@
+"""What a simulated system is to those who run it: a start, a way to advance, and a choice of lanes."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling_models.montecarlo.streams import Streams
+
+Array = NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Outcomes:
+    """What a block of steps told: samples in seconds (rows, lanes), NaN for none, and sums over the block by lane."""
+
+    times: dict[str, Array]
+    tallies: dict[str, Array]
+
+
+class System(Protocol):
+    """A system of many independent lanes: a frozen record that can be sent to another process.
+
+    A state belongs to whoever holds it: `advance` may change it in place, `pick` copies.
+    """
+
+    @property
+    def copies(self) -> int:
+        """How many copies of the settled lanes are best advanced together."""
+
+    def start(self, backlog: Array, rngs: Streams) -> Any:
+        """A lane for each backlog: empty where it is 0, else so full that the first request waits about that long."""
+
+    def advance(self, state: Any, rngs: Streams, customers: int) -> tuple[Outcomes, Any]:
+        """Let `customers` steps happen in every lane; the times have one called `latency`."""
+
+    def pick(self, state: Any, lanes: NDArray[np.intp]) -> Any:
+        """The state of the named lanes, with repeats."""

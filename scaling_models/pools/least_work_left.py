@@ -1,0 +1,28 @@
+"""The server on which the request will begin first: what a balancer could do that knew how long requests take."""
+
+from __future__ import annotations
+
+from scaling_models.montecarlo.dispatch import Dispatch
+from scaling_models.montecarlo.flows import Flow
+from scaling_models.montecarlo.rules import LeastWork
+from scaling_models.montecarlo.stalls import stalled_departures
+from scaling_models.pools.erlang_pool import ErlangPool
+from scaling_models.pools.pool import Array
+
+
+class LeastWorkLeft(ErlangPool):
+    """Each request to the server on which it will begin first: path by path what one central queue does.
+
+    So M/M/c with c = servers x workers: exact for exponential service; other services raise `NoClosedForm` and can be
+    simulated. Needs to know the work that is left at every server.
+    """
+
+    @property
+    def _queues(self) -> int:
+        return 1
+
+    def _system(self, flow: Flow) -> Dispatch:
+        return Dispatch(flow, LeastWork(), self.servers, self.workers)
+
+    def _stalled(self, arrivals: Array, services: Array, at: float, length: float, seed: int) -> Array:
+        return stalled_departures(self._system(self.flow()), arrivals, services, at, length, seed)

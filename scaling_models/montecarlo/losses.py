@@ -51,15 +51,16 @@ def insert(rows: Array, value: Array, spare: Array) -> tuple[Array, Array]:
     return spare, rows
 
 
-def take_place(line: Line, lane: NDArray[np.intp], now: Array, leave: Array) -> Flags:
-    """Whether the queue is full at `now` (lanes,); where it is not, a place is taken until `leave`. Changes the line.
+def take_place(line: Line, lane: NDArray[np.intp], now: Array, leave: Array, comes: Flags | bool = True) -> Flags:
+    """Whether the queue is full at `now` (lanes,); where not, who comes takes a place until `leave`. Changes the line.
 
     For places that empty in the order in which they were taken: the one taken longest ago tells whether all are taken.
     """
     last = line.places[line.oldest, lane]
     full = last > now
-    line.places[line.oldest, lane] = np.where(full, last, leave)
-    np.add(line.oldest, ~full, out=line.oldest)
+    joins = ~full & comes
+    line.places[line.oldest, lane] = np.where(joins, leave, last)
+    np.add(line.oldest, joins, out=line.oldest)
     line.oldest[line.oldest == len(line.places)] = 0
     return full
 

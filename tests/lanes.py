@@ -13,7 +13,7 @@ def streams(seed, block):
 
 def run(system, steps, *, lanes=512, warm_up, backlog=0.0, seed=1, block=500):
     """Per-lane sums after a warm-up: tallies, and for every time its `sum` and `count` as (name, what)."""
-    state = system.start(lanes, backlog, streams(seed, -1 % 2**32))
+    state = system.start(np.full(lanes, backlog), streams(seed, -1 % 2**32))
     sums = {}
     for number in range((warm_up + steps) // block):
         outcomes, state = system.advance(state, streams(seed, number), block)

@@ -79,7 +79,7 @@ def test_the_tail_of_the_wait():
     seen = repairman(clients - 1, think, slots)[slots:]
     exact = seen @ special.gammaincc(np.arange(1, len(seen) + 1), slots * t)
     system = Loop(clients, sm.Exponential(think), sm.Exponential(1.0), slots)
-    state = system.start(512, 0.0, streams(3, 99))
+    state = system.start(np.full(512, 0.0), streams(3, 99))
     _, state = system.advance(state, streams(3, 0), 1000)
     outcomes, _ = system.advance(state, streams(3, 1), 6000)
     above = (outcomes.times["wait"] > t).sum(axis=0)
@@ -97,7 +97,7 @@ def test_a_slot_for_each_client():
 
 def test_lanes_are_picked():
     system = Loop(4, sm.Exponential(1.0), sm.Exponential(1.0), 2)
-    _, state = system.advance(system.start(3, 1.0, streams(1, 0)), streams(1, 1), 20)
+    _, state = system.advance(system.start(np.full(3, 1.0), streams(1, 0)), streams(1, 1), 20)
     some = system.pick(state, np.array([2, 2, 0]))
     assert np.array_equal(some.ready, state.ready[[2, 2, 0]])
     assert np.array_equal(some.free, state.free[:, [2, 2, 0]])

@@ -71,7 +71,7 @@ def test_every_path_is_that_of_the_events(seed, slots, limit, impatience, deadli
     rng, shape = np.random.default_rng(seed), (80, 3)
     services, gaps = rng.exponential(1.0, shape), rng.exponential(0.8 / slots, shape)
     patience = impatience * rng.exponential(1.0, shape)
-    first = lossy_waits(services[:37], gaps[:37], start_line(slots, limit, 3, 0.0), limit, patience[:37], deadline)
+    first = lossy_waits(services[:37], gaps[:37], start_line(slots, limit, np.full(3, 0.0)), limit, patience[:37], deadline)
     second = lossy_waits(services[37:], gaps[37:], first[2], limit, patience[37:], deadline)
     waits, rejected = (np.concatenate([a, b]) for a, b in zip(first[:2], second[:2], strict=True))
     for lane in range(3):
@@ -84,7 +84,7 @@ def test_every_path_is_that_of_the_events(seed, slots, limit, impatience, deadli
 def test_without_loss_it_is_kiefer_and_wolfowitz():
     rng = np.random.default_rng(4)
     services, gaps = rng.exponential(1.0, (300, 8)), rng.exponential(0.4, (300, 8))
-    waits, rejected, line = lossy_waits(services, gaps, start_line(3, 10**3, 8, 0.0), 10**3)
+    waits, rejected, line = lossy_waits(services, gaps, start_line(3, 10**3, np.full(8, 0.0)), 10**3)
     expected, free = central_waits(services, gaps, np.zeros((3, 8)))
     assert np.array_equal(waits, expected)
     assert not rejected.any()
@@ -95,9 +95,9 @@ def test_without_loss_it_is_kiefer_and_wolfowitz():
 def test_places_in_order_and_places_sorted_agree(patience):
     rng = np.random.default_rng(5)
     services, gaps = rng.exponential(1.0, (400, 8)), rng.exponential(0.4, (400, 8))
-    waits, rejected, _ = lossy_waits(services, gaps, start_line(2, 7, 8, 3.0), 7, patience)
+    waits, rejected, _ = lossy_waits(services, gaps, start_line(2, 7, np.full(8, 3.0)), 7, patience)
     assert 0.05 < rejected.mean() < 0.5
-    other = lossy_waits(services, gaps, start_line(2, 7, 8, 3.0), 7, np.full((400, 8), 1e8))
+    other = lossy_waits(services, gaps, start_line(2, 7, np.full(8, 3.0)), 7, np.full((400, 8), 1e8))
     assert np.array_equal(rejected, other[1])
     assert np.array_equal(waits, other[0])
 
@@ -128,7 +128,7 @@ def test_the_tail_of_an_accepted_wait():
     n = np.arange(slots, slots + places)
     exact = p[slots:-1] @ special.gammaincc(n - slots + 1, slots * t) / (1 - p[-1])
     system = Loss(sm.Exponential(1.0 / load), sm.Exponential(1.0), slots, places)
-    state = system.start(4096, 0.0, streams(7, 10**6))
+    state = system.start(np.full(4096, 0.0), streams(7, 10**6))
     _, state = system.advance(state, streams(7, 0), 200)
     outcomes, _ = system.advance(state, streams(7, 1), 1600)
     wait = outcomes.times["wait"]
@@ -208,7 +208,7 @@ def test_a_fixed_deadline(dropped):
 
 def test_lanes_are_picked_and_limits_checked():
     system = Loss(sm.Exponential(0.5), sm.Exponential(1.0), 2, 3)
-    _, state = system.advance(system.start(4, 0.0, streams(1, 0)), streams(1, 1), 50)
+    _, state = system.advance(system.start(np.full(4, 0.0), streams(1, 0)), streams(1, 1), 50)
     chosen = np.array([2, 2, 0])
     some = system.pick(state, chosen)
     for whole, part in zip(state, some, strict=True):

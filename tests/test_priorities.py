@@ -180,7 +180,7 @@ def test_preemption(backlog):
 
 def test_the_highest_class_is_alone_when_it_interrupts():
     system = Preemption(MIXED)
-    state = system.start(512, 0.0, streams(5, 99))
+    state = system.start(np.full(512, 0.0), streams(5, 99))
     _, state = system.advance(state, streams(5, 0), 1000)
     outcomes, _ = system.advance(state, streams(5, 1), 2000)
     latency, alone = outcomes.times["latency_1"], sm.Exponential(1.0 / (1.0 - 0.2))
@@ -191,7 +191,7 @@ def test_the_highest_class_is_alone_when_it_interrupts():
 
 @pytest.mark.parametrize("system", [Priorities(MIXED, 2), Preemption(MIXED)], ids=["non-preemptive", "preemptive"])
 def test_lanes_are_picked(system):
-    _, state = system.advance(system.start(3, 1.0, streams(1, 0)), streams(1, 1), 20)
+    _, state = system.advance(system.start(np.full(3, 1.0), streams(1, 0)), streams(1, 1), 20)
     chosen = np.array([2, 2, 0])
     some = system.pick(state, chosen)
     before = [field.copy() for field in state]

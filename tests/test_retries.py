@@ -121,7 +121,7 @@ def assert_same_path(rules, seed, steps):
     rng = np.random.default_rng(seed)
     services, gaps = (law._draw((steps, 2), rng) for law in (rules.service, rules.gap))
     uniform = rng.random((steps, 2)) if rules.jitter else None
-    state, parts = rules.start(2, 0.0, streams(seed, 0)), []
+    state, parts = rules.start(np.full(2, 0.0), streams(seed, 0)), []
     first = state.fresh
     for part in (slice(0, 47), slice(47, steps)):
         drawn = None if uniform is None else uniform[part]
@@ -240,7 +240,7 @@ def test_a_second_of_stall_kills_a_pool_at_30_percent(change, recovers):
 
 def test_pending_retries_are_kept_however_many():
     rules = Retries(sm.Exponential(0.1), sm.Exponential(1.0), 1, timeout=100.0, retries=1)
-    _, state = rules.advance(rules.start(3, 1e6, streams(1, 0)), streams(1, 1), 700)
+    _, state = rules.advance(rules.start(np.full(3, 1e6), streams(1, 0)), streams(1, 1), 700)
     assert state.pending.due.shape == (3, 1024)
     assert (state.pending.used == np.isfinite(state.pending.due).sum(axis=1)).all()
     picked = rules.pick(state, np.array([2, 0, 0]))

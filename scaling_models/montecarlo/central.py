@@ -29,8 +29,7 @@ class Central:
 
     def start(self, backlog: Array, rngs: Streams) -> CentralState:
         """Lanes from empty, or from slots that come free evenly from the backlog on."""
-        spread = np.linspace(1.0, 1.5, self.slots) if self.slots > 1 else np.ones(1)
-        return np.ascontiguousarray(spread[:, None] * backlog), self.flow.start(len(backlog), rngs)
+        return busy_slots(self.slots, backlog), self.flow.start(len(backlog), rngs)
 
     def pick(self, state: CentralState, lanes: NDArray[np.intp]) -> CentralState:
         """The named lanes, copied."""
@@ -41,6 +40,12 @@ class Central:
         services, gaps, after = self.flow.draw(state[1], rngs, customers)
         waits, free = central_waits(services, gaps, state[0])
         return Outcomes({"wait": waits, "latency": waits + services}, tallied(waits, services, gaps)), (free, after)
+
+
+def busy_slots(slots: int, backlog: Array) -> Array:
+    """Free times (slots, lanes), evenly from the backlog (lanes,) on: the first customer of a lane waits about it."""
+    spread = np.linspace(1.0, 1.5, slots) if slots > 1 else np.ones(1)
+    return spread[:, None] * backlog
 
 
 def tallied(waits: Array, services: Array, gaps: Array) -> dict[str, Array]:

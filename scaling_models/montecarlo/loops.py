@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.losses import insert
-from scaling_models.montecarlo.runs import Outcomes, Streams
+from scaling_models.montecarlo.streams import Streams
+from scaling_models.montecarlo.systems import Outcomes
 
 Array = NDArray[np.float64]
 
@@ -60,11 +61,12 @@ class Loop:
     think: Distribution
     service: Distribution
     slots: int
+    copies: ClassVar[int] = 4
 
-    def start(self, lanes: int, backlog: float, rngs: Streams) -> Circle:
+    def start(self, backlog: Array, rngs: Streams) -> Circle:
         """All clients beginning to think, or (any backlog) all sending a request at once, the fullest there is."""
-        shape = (lanes, self.clients)
-        return Circle(np.zeros((self.slots, lanes)), np.zeros(shape) if backlog else self.think._draw(shape, rngs(2)))
+        thinking = self.think._draw((len(backlog), self.clients), rngs(2))
+        return Circle(np.zeros((self.slots, len(backlog))), np.where(backlog[:, None] > 0.0, 0.0, thinking))
 
     def advance(self, state: Circle, rngs: Streams, customers: int) -> tuple[Outcomes, Circle]:
         """`customers` requests a lane: latency and wait. Tallies: requests, waited, busy and time (s)."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
-from scaling_models.montecarlo.runs import Outcomes, Streams
-from scaling_models.montecarlo.settling import overfull
+from scaling_models.montecarlo.central import busy_slots
+from scaling_models.montecarlo.streams import Streams
+from scaling_models.montecarlo.systems import Outcomes
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -34,11 +35,12 @@ class Line(NamedTuple):
         return Line(self.free[:, lanes], self.places[:, lanes], self.oldest[lanes])
 
 
-def start_line(slots: int, queue_limit: float, lanes: int, backlog: float) -> Line:
-    """An empty line, or one with every place taken whose slots are busy for `backlog` (s) and somewhat more."""
+def start_line(slots: int, queue_limit: float, backlog: Array) -> Line:
+    """Lanes that are empty where the backlog is 0, else have every place taken and slots busy for that long (s)."""
     places = 0 if math.isinf(queue_limit) else int(queue_limit)
-    leaving = np.linspace(0.0, backlog, places + 1)[1:, None] if backlog else np.full((places, 1), -np.inf)
-    return Line(overfull(slots, lanes, backlog), np.repeat(leaving, lanes, axis=1), np.zeros(lanes, dtype=np.intp))
+    leaving = np.linspace(0.0, 1.0, places + 1)[1:, None] * backlog
+    oldest = np.zeros(len(backlog), dtype=np.intp)
+    return Line(busy_slots(slots, backlog), np.where(backlog > 0.0, leaving, -np.inf), oldest)
 
 
 def insert(rows: Array, value: Array, spare: Array) -> tuple[Array, Array]:
@@ -123,13 +125,14 @@ class Loss:
     queue_limit: float = math.inf
     patience: Distribution | None = None
     deadline: float = math.inf
+    copies: ClassVar[int] = 4
 
     def __post_init__(self) -> None:
         check_limit(self.queue_limit)
 
-    def start(self, lanes: int, backlog: float, rngs: Streams) -> Line:
+    def start(self, backlog: Array, rngs: Streams) -> Line:
         """Empty lanes, or lanes with all places taken and slots busy for `backlog` seconds."""
-        return start_line(self.slots, self.queue_limit, lanes, backlog)
+        return start_line(self.slots, self.queue_limit, backlog)
 
     def advance(self, state: Line, rngs: Streams, customers: int) -> tuple[Outcomes, Line]:
         """`customers` arrivals a lane: the latency of the served, the time in the queue of all who were admitted.

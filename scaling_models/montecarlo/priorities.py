@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
+from scaling_models.montecarlo.central import busy_slots
 from scaling_models.montecarlo.losses import insert
-from scaling_models.montecarlo.runs import Outcomes, Streams
-from scaling_models.montecarlo.settling import overfull
+from scaling_models.montecarlo.streams import Streams
+from scaling_models.montecarlo.systems import Outcomes
 
 Array = NDArray[np.float64]
 Whole = NDArray[np.intp]
@@ -137,11 +138,12 @@ class Priorities:
 
     classes: tuple[PriorityClass, ...]
     slots: int
+    copies: ClassVar[int] = 4
 
-    def start(self, lanes: int, backlog: float, rngs: Streams) -> Slots:
+    def start(self, backlog: Array, rngs: Streams) -> Slots:
         """Empty lanes, or lanes whose slots are busy for `backlog` seconds while requests come in."""
-        _, gaps = _drawn(self.classes, rngs, 1, lanes)
-        return Slots(overfull(self.slots, lanes, backlog), gaps[0])
+        _, gaps = _drawn(self.classes, rngs, 1, len(backlog))
+        return Slots(busy_slots(self.slots, backlog), gaps[0])
 
     def advance(self, state: Slots, rngs: Streams, customers: int) -> tuple[Outcomes, Slots]:
         """`customers` requests taken a lane: their latency and wait, of all and by class ("wait_1": the highest).
@@ -166,10 +168,11 @@ class Preemption:
     """
 
     classes: tuple[PriorityClass, ...]
+    copies: ClassVar[int] = 4
 
-    def start(self, lanes: int, backlog: float, rngs: Streams) -> Interrupted:
+    def start(self, backlog: Array, rngs: Streams) -> Interrupted:
         """Empty lanes, or lanes into which requests have come for `backlog` seconds without any being served."""
-        services, gaps = _drawn(self.classes, rngs, 1, lanes)
+        services, gaps = _drawn(self.classes, rngs, 1, len(backlog))
         return Interrupted(gaps[0] - backlog, services[0], services[0].copy())
 
     def advance(self, state: Interrupted, rngs: Streams, customers: int) -> tuple[Outcomes, Interrupted]:

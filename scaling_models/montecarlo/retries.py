@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.losses import Line, check_limit, insert, start_line, take_place
-from scaling_models.montecarlo.runs import Outcomes, Streams
+from scaling_models.montecarlo.streams import Streams
+from scaling_models.montecarlo.systems import Outcomes
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -105,15 +106,17 @@ class Retries:
     queue_limit: float = math.inf
     deadline: float = math.inf
     stall: tuple[float, float] | None = None
+    copies: ClassVar[int] = 4
 
     def __post_init__(self) -> None:
         check_limit(self.queue_limit)
 
-    def start(self, lanes: int, backlog: float, rngs: Streams) -> Clients:
+    def start(self, backlog: Array, rngs: Streams) -> Clients:
         """Empty lanes, or lanes with all places taken and slots busy for `backlog` s; no retry is pending yet."""
+        lanes = len(backlog)
         zeros = np.zeros((lanes, 8))
         pending = Pending(zeros + np.inf, zeros, zeros.astype(np.intp), np.zeros(lanes, dtype=np.intp))
-        line = start_line(self.slots, self.queue_limit, lanes, backlog)
+        line = start_line(self.slots, self.queue_limit, backlog)
         return Clients(line, pending, self.gap._draw((lanes,), rngs(1)), np.full(lanes, self.tokens), np.zeros(lanes))
 
     def advance(self, state: Clients, rngs: Streams, customers: int) -> tuple[Outcomes, Clients]:
@@ -231,7 +234,7 @@ class Timeline(NamedTuple):
 
 def timeline(rules: Retries, edges: Array, lanes: int, rngs: Callable[[int], Streams], block: int = 500) -> Timeline:
     """What happens from empty between the `edges` (s, ascending); `rngs(i)` are the streams of the i-th block."""
-    state, counts, number = rules.start(lanes, 0.0, rngs(0)), np.zeros((3, len(edges) - 1, lanes)), 0
+    state, counts, number = rules.start(np.zeros(lanes), rngs(0)), np.zeros((3, len(edges) - 1, lanes)), 0
     while state.clock.min() < edges[-1]:
         number += 1
         seen, state = attempts(rules, drawn := rules.draw(rngs(number), (block, lanes)), state)

@@ -316,5 +316,9 @@ def test_illegal_rules_are_refused():
         Rule(2, 1.0, choices=3)
     with pytest.raises(ValueError, match=r"Rule.delay must lie in \[0, inf\]"):
         Rule(2, math.nan)
+    with pytest.raises(ValueError, match=r"Rule.budget must lie in \[0, inf\]"):
+        Rule(2, 1.0, budget=-0.1)
+    with pytest.raises(ValueError, match=r"Rule.burst must lie in \[1, inf\]"):
+        Rule(2, 1.0, burst=0.5)
     with pytest.raises(ValueError, match=r"Hedging.cancel must be one of never, waiting, anywhere; got 'later'"):
         poisson(0.5, Rule(2, 1.0), "later")

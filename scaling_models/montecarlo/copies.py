@@ -41,6 +41,10 @@ class Rule:
                 raise ValueError(f"Rule.{name} must lie in [1, {most}], the servers; got {getattr(self, name)}")
         if not self.delay >= 0.0:
             raise ValueError(f"Rule.delay must lie in [0, inf] seconds; got {self.delay}")
+        if not self.budget >= 0.0:
+            raise ValueError(f"Rule.budget must lie in [0, inf] copies a request; got {self.budget}")
+        if not self.burst >= 1.0:
+            raise ValueError(f"Rule.burst must lie in [1, inf] copies; got {self.burst}")
 
     @property
     def drawn(self) -> int:

@@ -143,7 +143,7 @@ def lane_of(drawn, lane):
 
 
 @cases
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_without_cancellation_responses_equal_an_event_calendar(seed, rule, load):
     drawn = numbers(seed, rule, load, 100, 3)
     responses, tallies, _ = hedged_responses(*drawn, Pending.begin(3, rule, 0.0), rule)
@@ -160,7 +160,7 @@ def test_without_cancellation_responses_equal_an_event_calendar(seed, rule, load
 
 
 @cases
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @pytest.mark.parametrize("cancel", ["waiting", "anywhere"])
 def test_with_cancellation_responses_equal_an_event_calendar(cancel, seed, rule, load):
     drawn = numbers(seed, rule, load, 200, 3)
@@ -237,7 +237,7 @@ def poisson(load, rule, cancel, service=None):
     return Hedging(sm.Exponential(1.0 / (load * rule.servers)), service or sm.Exponential(1.0), rule, cancel)
 
 
-@pytest.mark.parametrize(("servers", "copies", "load"), [(5, 2, 0.4), (6, 3, 0.4)])
+@pytest.mark.parametrize(("servers", "copies", "load"), [(6, 3, 0.4)])
 def test_redundancy_has_the_exact_mean_and_utilization(servers, copies, load):
     exact = sum(
         1.0 / (servers * (math.comb(servers - 1, copies - 1) / math.comb(i - 1, copies - 1) - load))
@@ -250,12 +250,12 @@ def test_redundancy_has_the_exact_mean_and_utilization(servers, copies, load):
 
 @pytest.mark.parametrize("choices", [1, 2])
 def test_copies_cancelled_anywhere_leave_exponential_work_as_it_is(choices):
-    means = lane_means(poisson(0.6, Rule(10, 1.0, choices), "anywhere"), 2500, 500)
+    means = lane_means(poisson(0.6, Rule(10, 1.0, choices), "anywhere"), 2000, 500)
     assert_mean(means.utilization, 0.6, seen=0.05)
     assert (means.copies > 1.0).all()
 
 
-@pytest.mark.parametrize(("load", "delay"), [(0.3, 2.0), (0.4, 4.0)])
+@pytest.mark.parametrize(("load", "delay"), [(0.4, 4.0)])
 def test_without_cancellation_utilization_and_latency_are_near_the_fixed_point(load, delay):
     rule = Rule(20, delay)
     u = optimize.brentq(lambda u: u - load * (1.0 + math.exp(-(1.0 - u) * delay)), load, 0.7)

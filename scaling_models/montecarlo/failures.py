@@ -67,21 +67,20 @@ class FailingServers:
         """The share of time that a server is up: E up / (E up + E down)."""
         return self.up.mean() / (self.up.mean() + self.down.mean())
 
-    def start(self, lanes: int, backlog: float, rngs: Streams) -> Pool:
+    def start(self, lanes: int, backlog: float | Array, rngs: Streams) -> Pool:
         """Empty with all servers up; or with a queue since `backlog` seconds ago, and some of the servers down.
 
-        Up and down times begin anew, which is stationary where they are exponential.
+        `backlog` is one for all lanes or one for each. Up and down times begin anew, which is stationary where they are
+        exponential.
         """
-        shape = (self.servers, lanes)
-        up = np.ones(shape, dtype=bool) if not backlog else rngs(7).random(shape) < self.availability
+        shape, behind = (self.servers, lanes), np.broadcast_to(np.asarray(backlog, dtype=float), lanes)
+        up = (rngs(7).random(shape) < self.availability) | (behind == 0)
         change = np.where(up, self.up._draw(shape, rngs(2)), self.down._draw(shape, rngs(3)))
-        first = self.service._draw((lanes,), rngs(0))
-        came = np.full(lanes, -backlog) if backlog else self.gap._draw((lanes,), rngs(1))
-        head = _fresh(came, first)
+        came = np.where(behind > 0, -behind, self.gap._draw((lanes,), rngs(1)))
+        head = _fresh(came, self.service._draw((lanes,), rngs(0)))
         jobs, stack = np.full((*shape, 5), math.nan), np.full((self.servers + 1, lanes, 5), math.nan)
-        free = np.full(shape, -backlog)
         opens = np.where(up, 0.0, math.inf)
-        return Pool(free, opens, change, jobs, head, stack, np.zeros(lanes, dtype=np.intp))
+        return Pool(np.zeros(shape), opens, change, jobs, head, stack, np.zeros(lanes, dtype=np.intp))
 
     def advance(self, state: Pool, rngs: Streams, customers: int) -> tuple[Outcomes, Pool]:
         """`customers` steps of every lane."""

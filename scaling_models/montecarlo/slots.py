@@ -1,0 +1,121 @@
+"""Rare waits of a central queue with several slots, by splitting."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling_models.latency import Distribution
+from scaling_models.montecarlo import settling
+from scaling_models.montecarlo.estimates import NotSettled
+from scaling_models.montecarlo.pools import Traffic, _backlog
+from scaling_models.montecarlo.queues import central_waits
+from scaling_models.montecarlo.runs import Outcomes, Streams
+from scaling_models.montecarlo.splitting import CUSTOMERS, EFFORT, REPLICATIONS, SplitTail, split
+
+Array = NDArray[np.float64]
+
+COUNTED = 3.0  # mean services above the least free time, up to which work counts
+HALVINGS = 40
+
+
+class Slots(NamedTuple):
+    """When the slots come free (slots, lanes), counted from the last arrival, and that customer's wait (lanes), s."""
+
+    free: Array
+    wait: Array
+    end: Array
+
+
+@dataclasses.dataclass(frozen=True)
+class CentralSlots:
+    """One FIFO queue before equal slots, with independent gaps and services: GI/GI/c by Kiefer and Wolfowitz."""
+
+    gap: Distribution
+    service: Distribution
+    slots: int
+
+    def start(self, lanes: int, backlog: float, rngs: Streams) -> Slots:
+        """All slots free, or busy for about the backlog."""
+        return Slots(settling.overfull(self.slots, lanes, backlog), np.zeros(lanes), np.zeros(lanes))
+
+    def advance(self, state: Slots, rngs: Streams, customers: int) -> tuple[Outcomes, Slots]:
+        """Waits and latencies of the next customers."""
+        shape = (customers, len(state.wait))
+        services, gaps = self.service._draw(shape, rngs(0)), self.gap._draw(shape, rngs(1))
+        waits, free = central_waits(services, gaps, state.free)
+        times = {"wait": waits, "latency": waits + services}
+        return Outcomes(times, {}), Slots(free, waits[-1].copy(), waits[-1] + services[-1])
+
+    def pick(self, state: Slots, lanes: NDArray[np.intp]) -> Slots:
+        """The named lanes."""
+        return Slots(state.free[:, lanes], state.wait[lanes], state.end[lanes])
+
+    def importance(self, state: Slots) -> Array:
+        """The mean over slots of the work before each (s), counted up to three mean services above the least."""
+        work = np.maximum(state.free, 0.0)
+        least = work.min(axis=0)
+        counted = np.minimum(work, least + COUNTED * self.service.mean())
+        return np.asarray(counted.mean(axis=0))
+
+    def renew(self, state: Slots, level: float, rng: np.random.Generator) -> Slots:
+        """Draw the last service S anew, given all before and that the importance is over the level.
+
+        The importance rises with S, so that this is S > s, where s lies between 0 and S and is found by halving.
+        """
+        free, lanes = state.free.copy(), np.arange(len(state.wait))
+        own = np.abs(free - state.end).argmin(axis=0)
+        low, high = np.zeros(len(lanes)), state.end - state.wait
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2.0
+            free[own, lanes] = state.wait + middle
+            over = self.importance(state._replace(free=free)) > level
+            low, high = np.where(over, low, middle), np.where(over, middle, high)
+        services = self.service._iccdf(self.service._ccdf(high) * (1.0 - rng.random(len(lanes))))
+        free[own, lanes] = end = state.wait + np.maximum(services, high)
+        return Slots(np.sort(free, axis=0), state.wait, end)
+
+
+def last_wait(outcomes: Outcomes) -> Array:
+    """The wait of the last customer of each lane."""
+    return np.asarray(outcomes.times["wait"][-1])
+
+
+def split_waits(
+    gap: Distribution,
+    service: Distribution,
+    slots: int,
+    seed: int,
+    smallest: float = 1e-9,
+    *,
+    replications: int = REPLICATIONS,
+    effort: int = EFFORT,
+    customers: int = CUSTOMERS,
+) -> SplitTail:
+    """Waits of GI/GI/c in the steady state by `split`; the warm-up is measured. Raises `NotSettled` at overload.
+
+    Latencies are `.before(service)`: a FIFO wait is independent of the customer's own service. One server and light
+    tails: `rare_waits` is faster. Several servers and heavy tails: right, but a wait needs several long services at
+    once, which this importance does not see coming, so that little is gained: look at the errors.
+    """
+    load = service.mean() / gap.mean() / slots
+    if not load < 1.0:
+        raise NotSettled(f"the load is {load:.4g}, at or over capacity: there is no steady state to simulate")
+    flow = Traffic(gap, service, seed)
+    start = settling.measure(lambda block, shape: flow.draw((block,), shape), slots, _backlog(load, slots, flow))
+    system = CentralSlots(gap, service, slots)
+    return split(
+        system,
+        system.importance,
+        last_wait,
+        start.customers,
+        seed,
+        smallest,
+        renew=system.renew,
+        replications=replications,
+        effort=effort,
+        customers=customers,
+    )

@@ -71,7 +71,9 @@ def test_every_path_is_that_of_the_events(seed, slots, limit, impatience, deadli
     rng, shape = np.random.default_rng(seed), (80, 3)
     services, gaps = rng.exponential(1.0, shape), rng.exponential(0.8 / slots, shape)
     patience = impatience * rng.exponential(1.0, shape)
-    first = lossy_waits(services[:37], gaps[:37], start_line(slots, limit, np.full(3, 0.0)), limit, patience[:37], deadline)
+    first = lossy_waits(
+        services[:37], gaps[:37], start_line(slots, limit, np.full(3, 0.0)), limit, patience[:37], deadline
+    )
     second = lossy_waits(services[37:], gaps[37:], first[2], limit, patience[37:], deadline)
     waits, rejected = (np.concatenate([a, b]) for a, b in zip(first[:2], second[:2], strict=True))
     for lane in range(3):

@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scaling_models.montecarlo.pools import simulate_central, traffic
 from scipy import stats
 
 import scaling_models as sm
-from scaling_models.montecarlo import settling
-from scaling_models.montecarlo.estimates import NotSettled, SimulatedLatency, from_batches, proportion
+from scaling_models.montecarlo import runs, settling
+from scaling_models.montecarlo.arrivals import Renewal
+from scaling_models.montecarlo.bins import BinnedLatency, Counts, codes, edges
+from scaling_models.montecarlo.central import Central
+from scaling_models.montecarlo.estimates import NotSettled, Sampled, SimulatedLatency, from_batches, proportion, ratio
 from scaling_models.montecarlo.queues import central_waits, fifo_waits
 from scaling_models.montecarlo.streams import stream
 
@@ -278,9 +280,6 @@ def test_a_hundred_million_customers_stay_within_a_gibibyte():
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600)
     assert int(told.stdout) < 2**30
-
-
-    assert (covered <= 970).all(), covered
 
 
 def test_estimates_are_students():

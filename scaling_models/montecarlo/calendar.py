@@ -52,8 +52,9 @@ class Calendar:
     vacant: Indices  # (lanes x places) a stack of vacant places
 
     @classmethod
-    def begin(cls, lanes: int, servers: int, copies: int, backlog: float) -> Calendar:
+    def begin(cls, backlog: Array, servers: int, copies: int) -> Calendar:
         """Idle servers, or all of them busy for `backlog` seconds; an arrival at once."""
+        lanes = len(backlog)
         each, many = lanes * servers, lanes * PLACES
         return cls(
             lanes,
@@ -65,7 +66,7 @@ class Calendar:
             tokens=np.zeros(lanes),
             vacancies=np.full(lanes, PLACES, dtype=np.intp),
             latest=np.zeros(lanes, dtype=np.intp),
-            ends=np.full(each, backlog if backlog > 0.0 else np.inf),
+            ends=np.repeat(np.where(backlog > 0.0, backlog, np.inf), servers),
             serving=np.full(each, NOBODY, dtype=np.intp),
             length=np.zeros(each, dtype=np.intp),
             last=np.tile(np.arange(servers), lanes),

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
-from scaling_models.montecarlo.runs import Outcomes, Streams
-from scaling_models.montecarlo.settling import overfull
+from scaling_models.montecarlo.central import busy_slots
+from scaling_models.montecarlo.streams import Streams
+from scaling_models.montecarlo.systems import Outcomes
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -112,6 +113,7 @@ class ForkJoin:
     needed: int = 0
     workers: int = 1
     deadline: float = math.inf
+    copies: ClassVar[int] = 4
 
     def __post_init__(self) -> None:
         if not 1 <= self.tasks <= self.servers:
@@ -119,9 +121,9 @@ class ForkJoin:
         if not 0 <= self.needed <= self.tasks:
             raise ValueError(f"ForkJoin.needed must lie in [0, {self.tasks}], the tasks; got {self.needed}")
 
-    def start(self, lanes: int, backlog: float, rngs: Streams) -> ForkState:
+    def start(self, backlog: Array, rngs: Streams) -> ForkState:
         """All servers empty, or all with `backlog` seconds of wait."""
-        free = overfull(self.workers, lanes, backlog)
+        free = busy_slots(self.workers, backlog)
         return ForkState(np.repeat(free[:, None], self.servers, axis=1))
 
     def advance(self, state: ForkState, rngs: Streams, customers: int) -> tuple[Outcomes, ForkState]:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
-from scaling_models.montecarlo.runs import Outcomes, Streams
+from scaling_models.montecarlo.streams import Streams
+from scaling_models.montecarlo.systems import Outcomes
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +14,12 @@ from scaling_models.montecarlo.cancelling import cancelled_responses
 from scaling_models.montecarlo.copies import Rule
 from scaling_models.montecarlo.forks import distinct
 from scaling_models.montecarlo.pending import Pending, hedged_responses
-from scaling_models.montecarlo.runs import Outcomes, Streams
+from scaling_models.montecarlo.streams import Streams
+from scaling_models.montecarlo.systems import Outcomes
 
 CANCELLATIONS = ("never", "waiting", "anywhere")
+
+Array = NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,16 +36,17 @@ class Hedging:
     service: Distribution
     rule: Rule
     cancel: str = "never"
+    copies: ClassVar[int] = 4
 
     def __post_init__(self) -> None:
         if self.cancel not in CANCELLATIONS:
             raise ValueError(f"Hedging.cancel must be one of {', '.join(CANCELLATIONS)}; got {self.cancel!r}")
 
-    def start(self, lanes: int, backlog: float, rngs: Streams) -> Pending | Calendar:
+    def start(self, backlog: Array, rngs: Streams) -> Pending | Calendar:
         """All servers empty, or all with `backlog` seconds of wait; the first arrival at once."""
         if self.cancel == "never":
-            return Pending.begin(lanes, self.rule, backlog)
-        return Calendar.begin(lanes, self.rule.servers, self.rule.copies, backlog)
+            return Pending.begin(backlog, self.rule)
+        return Calendar.begin(backlog, self.rule.servers, self.rule.copies)
 
     def advance(self, state: Pending | Calendar, rngs: Streams, customers: int) -> tuple[Outcomes, Pending | Calendar]:
         """`customers` events of every lane."""

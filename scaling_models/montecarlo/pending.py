@@ -37,13 +37,14 @@ class Pending:
     tokens: Array  # (lanes,)
 
     @classmethod
-    def begin(cls, lanes: int, rule: Rule, backlog: float) -> Pending:
+    def begin(cls, backlog: Array, rule: Rule) -> Pending:
         """Idle servers, or a first job of `backlog` seconds at each; an arrival at once."""
+        lanes = len(backlog)
         departures = np.full((lanes, rule.servers, PLACES), -np.inf)
-        departures[..., -1] = backlog
+        departures[..., -1] = backlog[:, None]
         return cls(
             coming=np.zeros(lanes),
-            free=np.full((lanes, rule.servers), backlog),
+            free=np.repeat(backlog[:, None], rule.servers, axis=1),
             departures=departures,
             place=np.zeros((lanes, rule.servers), dtype=np.intp),
             due=np.full((lanes, PLACES), np.inf),

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo import settling
+from scaling_models.montecarlo.arrivals import Renewal
+from scaling_models.montecarlo.central import Central, busy_slots
 from scaling_models.montecarlo.estimates import NotSettled
-from scaling_models.montecarlo.pools import Traffic, _backlog
 from scaling_models.montecarlo.queues import central_waits
-from scaling_models.montecarlo.runs import Outcomes, Streams
 from scaling_models.montecarlo.splitting import CUSTOMERS, EFFORT, REPLICATIONS, SplitTail, split
+from scaling_models.montecarlo.streams import Streams
+from scaling_models.montecarlo.systems import Outcomes
 
 Array = NDArray[np.float64]
 
@@ -38,9 +40,9 @@ class CentralSlots:
     service: Distribution
     slots: int
 
-    def start(self, lanes: int, backlog: float, rngs: Streams) -> Slots:
+    def start(self, backlog: Array, rngs: Streams) -> Slots:
         """All slots free, or busy for about the backlog."""
-        return Slots(settling.overfull(self.slots, lanes, backlog), np.zeros(lanes), np.zeros(lanes))
+        return Slots(busy_slots(self.slots, backlog), np.zeros(len(backlog)), np.zeros(len(backlog)))
 
     def advance(self, state: Slots, rngs: Streams, customers: int) -> tuple[Outcomes, Slots]:
         """Waits and latencies of the next customers."""
@@ -104,14 +106,13 @@ def split_waits(
     load = service.mean() / gap.mean() / slots
     if not load < 1.0:
         raise NotSettled(f"the load is {load:.4g}, at or over capacity: there is no steady state to simulate")
-    flow = Traffic(gap, service, seed)
-    start = settling.measure(lambda block, shape: flow.draw((block,), shape), slots, _backlog(load, slots, flow))
+    start = settling.settle(Central(Renewal(gap, service), slots), seed)
     system = CentralSlots(gap, service, slots)
     return split(
         system,
         system.importance,
         last_wait,
-        start.customers,
+        start.steps,
         seed,
         smallest,
         renew=system.renew,

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.excursions import Importance, Renew, Run, Score, System, Visits
-from scaling_models.montecarlo.runs import Streams
-from scaling_models.montecarlo.streams import stream
+from scaling_models.montecarlo.streams import Streams, stream
 from scaling_models.montecarlo.tails import Behind, RareTail
 
 Array = NDArray[np.float64]

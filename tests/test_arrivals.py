@@ -108,6 +108,52 @@ def test_modulated_counts_have_their_exact_moments(flow, time):
     assert first > 1.05 * poisson  # an arrival tells of a busy state, which the start must know
 
 
+def test_sojourns_are_exponential_and_jump_as_the_rates_say():
+    flow, wanted = FLOWS[3], np.full(2500, 120.0)
+    first = flow.start(2500, streams(0, 0))[0]
+    visited, lengths, sums = flow._sojourns(first, wanted, stream(0, 6))
+    assert (visited[0] == first).all()
+    assert (sums[-1] > wanted).all()
+    rates = np.array(SWITCH)
+    for state in range(3):
+        leaving = rates[state].sum()
+        mine = lengths[:30][visited[:30] == state] * leaving
+        close(mine, 1.0, least=0.06)
+        assert stats.kstest(mine, "expon").pvalue > 1e-7
+        to = visited[1:31][visited[:30] == state]
+        assert (to != state).all()
+        for other in {0, 1, 2} - {state}:
+            close((to == other).astype(float), rates[state, other] / leaving, least=0.16)
+
+
+@pytest.mark.parametrize("flow", FLOWS[2:4])
+def test_modulated_arrivals_fall_where_the_sojourns_say(flow, monkeypatch):
+    laid = []
+    sojourns = Modulated._sojourns
+
+    def seen(self, *given):
+        laid.append(sojourns(self, *given))
+        return laid[-1]
+
+    monkeypatch.setattr(Modulated, "_sojourns", seen)
+    _, gaps, (last,) = flow.draw(flow.start(6, streams(0, 0)), streams(0, 1), 60)
+    visited, lengths, _ = laid[0]
+    counts = stream(0, 1, 1).standard_exponential((60, 6))
+    for lane in range(6):
+        sojourn, left = 0, lengths[0, lane]
+        for n in range(60):
+            wanted, gap = counts[n, lane], 0.0
+            while wanted > flow.rates[visited[sojourn, lane]] * left:
+                wanted -= flow.rates[visited[sojourn, lane]] * left
+                gap += left
+                sojourn += 1
+                left = lengths[sojourn, lane]
+            step = wanted / flow.rates[visited[sojourn, lane]]
+            left -= step
+            assert gaps[n, lane] == pytest.approx(gap + step, abs=1e-9)
+        assert last[lane] == visited[sojourn, lane]
+
+
 def test_modulated_dispersion_tends_to_its_limit():
     flow = FLOWS[2]
     (high, low), (out, back) = flow.rates, flow.switch

@@ -144,10 +144,8 @@ def _one_of(weights: Sequence[float], parts: Sequence[Twist]) -> Twist:
 @twist.register
 def _(law: Sum, theta: float) -> Twist:
     parts = [twist(part, theta) for part in law.distributions]
-    return Twist(
-        math.fsum(part.log_mgf for part in parts),
-        lambda size, rng: np.asarray(sum(part.draw(size, rng) for part in parts)),
-    )
+    total = math.fsum(part.log_mgf for part in parts)
+    return Twist(total, lambda size, rng: np.asarray(sum(part.draw(size, rng) for part in parts)))
 
 
 @twist.register
@@ -215,8 +213,7 @@ class _Table:
         edges = np.concatenate([edges[:1], *fine, edges[-1:]])
         ccdf = self.law._ccdf(edges)
         ccdf[0] = 1.0
-        top = edges[1:] if self.theta > 0 else edges[:-1]
-        masses = -np.diff(ccdf) * np.exp(self.theta * (top - edges[0]))
+        masses = -np.diff(ccdf) * np.exp(self.theta * ((edges[1:] if self.theta > 0 else edges[:-1]) - edges[0]))
         return edges, ccdf, np.cumsum(np.append(np.maximum(masses, 0.0), self._beyond))
 
     def draw(self, size: tuple[int, ...], rng: np.random.Generator) -> Array:
@@ -244,8 +241,7 @@ class _Table:
 @functools.lru_cache(maxsize=64)
 def _edges(law: Distribution) -> Array:
     """Ascending times from the start of the support to its end, or down to a ccdf of 10^-FARTHEST."""
-    heavy = math.isfinite(law.tail_index)
-    levels = 10.0 ** -np.arange(0.5, 30.0 if heavy else FARTHEST + 0.25, 0.5)
+    levels = 10.0 ** -np.arange(0.5, 30.0 if math.isfinite(law.tail_index) else FARTHEST + 0.25, 0.5)
     above = [law.support[1]] if math.isfinite(law.support[1]) else law._iccdf(levels)
     points = np.concatenate([[law.support[0]], law.cuts, above])
     edges = np.unique(points[np.isfinite(points) & (points >= law.support[0])])

@@ -126,8 +126,11 @@ class Model(Declared):
             raise ValueError(f"{type(self).__name__} has no answer {metric!r}; it has {', '.join(known)}")
         return known[metric]
 
-    def simulate(self, requests: int = 200_000, seed: int = 0) -> Simulation:
-        """The same answers by Monte Carlo, each with its confidence interval; the same seed repeats them exactly."""
+    def simulate(self, requests: int = 200_000, seed: int = 0, *, violating: str | None = None) -> Simulation:
+        """The same answers by Monte Carlo, each with its confidence interval; the same seed repeats them exactly.
+
+        `violating` is one of `violations`: an assumption that is broken in the simulation.
+        """
         raise NotImplementedError
 
     def timeline(self, seed: int = 0) -> Timeline:
@@ -138,8 +141,9 @@ class Model(Declared):
 class Simulation:
     """A simulation's answers under the model's names: estimates, or simulated latencies."""
 
-    def __init__(self, model: Model, requests: int, seed: int, **answers: Any) -> None:
+    def __init__(self, model: Model, requests: int, seed: int, *, cut: Any = None, **answers: Any) -> None:
         self.model, self.requests, self.seed, self.answers = model, requests, seed, answers
+        self.cut = cut  # how the work was cut into lanes and steps, where it was
 
     def __getattr__(self, name: str) -> Any:
         answers = self.__dict__.get("answers", {})  # asked by copy and pickle before there are any

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +17,9 @@ from scaling_models import units
 from scaling_models.answers import Model, NoClosedForm
 from scaling_models.inputs import Input, find, inputs, replaced
 from scaling_models.latency import Distribution
+from scaling_models.montecarlo.comparison import compared
+from scaling_models.montecarlo.estimates import NotSettled, Sampled
+from scaling_models.montecarlo.workers import in_order
 from scaling_models.parameters import Integer, Real
 
 if TYPE_CHECKING:
@@ -62,6 +67,8 @@ def closed(model: Model, answer: str) -> Any:
 
 def unstable(found: Any) -> bool:
     """Whether an answer says that there is no steady state: all mass at infinity, or an infinite number."""
+    if found is None:
+        return False
     return bool(found.lost >= 1.0 if isinstance(found, Distribution) else np.isinf(found).all())
 
 
@@ -98,34 +105,99 @@ def _quantiles(kind: Any, latencies: Sequence[Any], q: Array) -> Array:
 
 
 def sweep(
-    model: Model, parameter: str, values: Iterable[Any], *, answer: str | None = None, levels: Sequence[float] = LEVELS
+    model: Model,
+    parameter: str | Mapping[str, Iterable[Any]],
+    values: Iterable[Any] | None = None,
+    *,
+    answer: str | None = None,
+    levels: Sequence[float] = LEVELS,
+    requests: int | None = None,
+    seed: int = 0,
+    executor: Executor | None = None,
 ) -> pd.DataFrame:
-    """One row for each value of one parameter; the path may be nested (`service.mean`, `follower_rtts[0].value`).
+    """One row for each value of one parameter, or for each point of a grid `{parameter: values, ...}`.
 
-    Columns: the parameter; then mean, p50, p95, p99 (or other `levels`, in per cent) of a distribution, or the answer's
-    own name. The answer is the model's headline unless named. Without a steady state it is `inf`, without a closed form
-    NaN; an illegal value raises ValueError.
+    A parameter's path may be nested (`service.mean`, `follower_rtts[0].value`). Columns: the parameters; then mean,
+    p50, p95, p99 (or other `levels`, in per cent) of a distribution, or the answer's own name. The answer is the
+    model's headline unless named. Without a steady state it is `inf`, without a closed form NaN; an illegal value
+    raises ValueError. With `requests` every point is simulated, by the workers of any `executor` of
+    concurrent.futures: each column comes with its 95% interval (`p99_low`, `p99_high`), and `NotSettled` makes a row
+    NaN.
     """
     import pandas as pd
 
-    if not isinstance(model, Model) or isinstance(values, str) or not hasattr(values, "__iter__"):
-        raise ValueError(f"sweep must be given a model and a list of values; got {model!r} and {values!r}")
-    swept = list(values)
-    if not swept:
-        raise ValueError(f"sweep must be given one value of {parameter} at least; got none")
-    models = [replaced(model, parameter, value) for value in swept]
-    return pd.DataFrame({parameter: swept, **columns(models, answer or model.headline, levels)})
+    if not isinstance(model, Model):
+        raise ValueError(f"sweep must be given a model; got {model!r}")
+    grid = _grid(model, {parameter: values} if isinstance(parameter, str) else parameter)
+    points = list(itertools.product(*grid.values()))
+    models = [_at(model, dict(zip(grid, point, strict=True))) for point in points]
+    placed = {name: [point[at] for point in points] for at, name in enumerate(grid)}
+    name = answer or model.headline
+    if requests is None:
+        return pd.DataFrame({**placed, **columns(models, name, levels)})
+    known_answer(type(model), name)
+    jobs = [(each, name, tuple(levels), requests, seed) for each in models]
+    return pd.DataFrame(
+        [
+            {**{key: column[at] for key, column in placed.items()}, **row}
+            for at, row in enumerate(in_order(executor, simulated_row, jobs))
+        ]
+    )
 
 
-def compare(models: Iterable[Model], *, levels: Sequence[float] = LEVELS) -> pd.DataFrame:
+def _grid(model: Model, given: Mapping[str, Iterable[Any] | None]) -> dict[str, list[Any]]:
+    grid = {}
+    for name, values in given.items():
+        if values is None or isinstance(values, str) or not hasattr(values, "__iter__"):
+            raise ValueError(f"sweep must be given a list of values for {name}; got {values!r}")
+        grid[name] = list(values)
+        if not grid[name]:
+            raise ValueError(f"sweep must be given one value of {name} at least; got none")
+    return grid
+
+
+def _at(model: Model, point: Mapping[str, Any]) -> Model:
+    for name, value in point.items():
+        model = replaced(model, name, value)
+    return model
+
+
+def simulated_row(model: Model, answer: str, levels: tuple[float, ...], requests: int, seed: int) -> dict[str, float]:
+    """An answer as simulated, with its 95% interval; `inf` without a steady state, NaN where it did not settle."""
+    names = ["mean", *(f"p{level:g}" for level in levels)] if is_distribution(type(model), answer) else [answer]
+    if unstable(closed(model, answer)):
+        return {f"{name}{end}": math.inf for name in names for end in ("", "_low", "_high")}
+    try:
+        found = getattr(model.simulate(requests, seed), answer)
+    except NotSettled:
+        return {f"{name}{end}": math.nan for name in names for end in ("", "_low", "_high")}
+    if not isinstance(found, Sampled):
+        return _with_ends(answer, float(found), found.interval())
+    row = _with_ends("mean", found.mean(), found.mean_interval())
+    for level, name in zip(levels, names[1:], strict=True):
+        row |= _with_ends(name, float(found.icdf(level / 100.0)), found.interval(level / 100.0))
+    return row
+
+
+def _with_ends(name: str, value: float, ends: tuple[float, float]) -> dict[str, float]:
+    return {name: value, f"{name}_low": ends[0], f"{name}_high": ends[1]}
+
+
+def compare(
+    models: Iterable[Model], requests: int | None = None, seed: int = 0, *, levels: Sequence[float] = LEVELS
+) -> pd.DataFrame:
     """One row a model: its repr, its headline answer and that answer's unit, mean and percentiles.
 
-    A headline that is a plain number stands in the column `mean`, and its percentiles are NaN.
+    A headline that is a plain number stands in the column `mean`, and its percentiles are NaN. With `requests` the
+    models are simulated instead, on the same requests, and there is a row for each quantity with its interval, and the
+    interval of its difference from the first model's: see `montecarlo.comparison.compared`.
     """
     import pandas as pd
 
     if isinstance(models, Model | type):
         raise ValueError(f"compare must be given a list of models; got {models!r}")
+    if requests is not None:
+        return compared(list(models), requests, seed, levels)
     return pd.DataFrame([_compared(model, levels) for model in models])
 
 

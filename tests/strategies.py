@@ -3,6 +3,7 @@
 from hypothesis import strategies as st
 
 import scaling_models as sm
+from scaling_models import sweeps
 
 MEANS = st.floats(1e-4, 10.0)
 
@@ -29,3 +30,6 @@ POINTWISE = st.one_of(
     st.builds(lambda a, b: sm.fastest(a, b), KINDS, KINDS),
     st.builds(sm.hedge, SMOOTH, st.floats(0.0, 1.0)),
 )
+
+# The kinds whose headline has a closed form at the example's parameters; of the others there is only a simulation.
+CLOSED = tuple(kind for kind in sm.MODELS if sweeps.closed(kind.example(), kind.headline) is not None)

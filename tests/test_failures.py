@@ -92,7 +92,7 @@ def lane_by_events(state, numbers, fate, lane, until):
 def test_a_lane_equals_the_heap_of_events(fate, servers, overfull):
     model = pool(servers, 0.6 * servers, 6.0, 2.0, fate, sm.LogNormal(0.8, 2.0))
     lanes, steps = 4, 200
-    state = model.start(lanes, 6.0 if overfull else 0.0, streams(servers))
+    state = model.start(np.full(lanes, 6.0 if overfull else 0.0), streams(servers))
     rng = np.random.default_rng(servers)
     laws = (model.service, model.gap, model.up, model.down)
     numbers = [law.sample((2 * steps, lanes), rng=rng) for law in laws]
@@ -125,7 +125,7 @@ def test_a_lane_equals_the_heap_of_events(fate, servers, overfull):
 @pytest.mark.parametrize("fate", FATES)
 def test_servers_that_do_not_fail_are_a_central_queue_in_any_blocks(fate):
     model = pool(4, 3.2, 1e12, 1.0, fate, sm.LogNormal(1.0, 4.0))
-    state = model.start(6, 0.0, streams(1))
+    state = model.start(np.full(6, 0.0), streams(1))
     first_gap, first_service = state.next[:, 0].copy(), state.next[:, 3].copy()
     services, gaps, latencies = [first_service], [first_gap], []
     waits = []
@@ -209,7 +209,7 @@ def test_the_sheet_of_formulas_was_right():
 
 def simulated(model, lanes, warm, steps, backlog=0.0, seed=0):
     """By lane: mean latency of what was told, and the tallies, after `warm` steps."""
-    state = model.start(lanes, backlog, streams(seed))
+    state = model.start(np.full(lanes, backlog), streams(seed))
     _, state = model.advance(state, streams(seed, 1), warm)
     sums, count, tallies = np.zeros(lanes), np.zeros(lanes), collections.Counter()
     for block in range(steps // 500):
@@ -263,17 +263,17 @@ def test_moving_beats_waiting_and_starting_again():
 def test_a_deterministic_job_longer_than_the_up_time_is_lost_or_never_ends():
     laws = (sm.Deterministic(50.0), sm.Deterministic(2.0), 1, sm.Deterministic(1.0), sm.Deterministic(0.25))
     outcome, _ = FailingServers(*laws, "resumes").advance(
-        FailingServers(*laws, "resumes").start(2, 0.0, streams(0)), streams(0, 1), 400
+        FailingServers(*laws, "resumes").start(np.full(2, 0.0), streams(0)), streams(0, 1), 400
     )
     # up 0-1, down to 1.25, ...: 50 is the end of the 40th cycle, where the server has just come back
     assert np.nanmin(outcome.times["latency"]) == pytest.approx(2.25)
     assert np.nanmax(outcome.times["wait"]) == pytest.approx(0.0)
     lost = FailingServers(*laws, "lost")
-    outcome, _ = lost.advance(lost.start(2, 0.0, streams(0)), streams(0, 1), 400)
+    outcome, _ = lost.advance(lost.start(np.full(2, 0.0), streams(0)), streams(0, 1), 400)
     assert np.isnan(outcome.times["latency"]).all()
     assert (outcome.tallies["lost"] == outcome.tallies["requests"]).all()
     never = FailingServers(*laws, "restarts")
-    outcome, _ = never.advance(never.start(2, 0.0, streams(0)), streams(0, 1), 400)
+    outcome, _ = never.advance(never.start(np.full(2, 0.0), streams(0)), streams(0, 1), 400)
     assert (outcome.tallies["requests"] == 1).all()
 
 
@@ -282,7 +282,7 @@ def test_a_pool_is_a_record_and_its_state_can_be_picked():
     assert pickle.loads(pickle.dumps(model)) == model
     assert hash(pickle.loads(pickle.dumps(model))) == hash(model)
     assert model.availability == pytest.approx(0.9)
-    _, state = model.advance(model.start(4, 5.0, streams(0)), streams(0, 1), 50)
+    _, state = model.advance(model.start(np.full(4, 5.0), streams(0)), streams(0, 1), 50)
     chosen = np.array([2, 2, 0])
     picked = model.pick(state, chosen)
     numbers = [law.sample((80, 4), rng=i) for i, law in enumerate((model.service, model.gap, model.up, model.down))]

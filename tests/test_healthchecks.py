@@ -75,7 +75,7 @@ def lane_by_lane(arrivals, services, choices, change, up, lasts, notice):
 def test_a_lane_equals_the_plain_loop(notice, up, down):
     laws = (sm.Exponential(0.4), sm.LogNormal(0.8, 2.0), 4, sm.Deterministic(up), sm.Deterministic(down))
     model = CheckedServers(*laws, notice)
-    state = model.start(3, 0.0, streams(1))
+    state = model.start(np.full(3, 0.0), streams(1))
     state.change[:] = stream(5).uniform(0.0, up, state.change.shape)
     begun, end, found, gaps, services, choices = state, state, [], [], [], []
     for block, customers in enumerate((1, 70, 130)):
@@ -102,7 +102,7 @@ def test_a_lane_equals_the_plain_loop(notice, up, down):
 
 def test_a_server_that_does_not_fail_is_a_fifo_queue():
     model = pool(1, 0.8, 1e12, 1.0, 0.0)
-    outcome, _ = model.advance(model.start(3, 0.0, streams(0)), streams(0, 1), 300)
+    outcome, _ = model.advance(model.start(np.full(3, 0.0), streams(0)), streams(0, 1), 300)
     services, gaps = (law._draw((300, 3), streams(0, 1)(i)) for i, law in enumerate((ONE, model.gap)))
     waits, _ = fifo_waits(services.T, np.roll(gaps, -1, axis=0).T)
     np.testing.assert_allclose(outcome.times["wait"], waits.T, atol=1e-9)
@@ -150,7 +150,7 @@ def exact(load, up, down, knows, most=60):
 def test_two_exponential_servers_lose_what_the_exact_chain_says(notice, backlog):
     load, up, down = 1.0, 12.0, 4.0
     model = pool(2, load, up, down, notice)
-    _, state = model.advance(model.start(1500, backlog, streams(4)), streams(4, 1), 150)
+    _, state = model.advance(model.start(np.full(1500, backlog), streams(4)), streams(4, 1), 150)
     outcome, _ = model.advance(state, streams(4, 2), 500)
     refused, lost = exact(load, up, down, knows=notice == 0.0)
     assert refused == pytest.approx(1 / 16 if notice == 0.0 else 1 / 4, rel=1e-9)
@@ -166,7 +166,7 @@ def test_the_later_it_is_noticed_the_more_are_refused():
     shares = []
     for notice in (0.0, 1.0, 4.0, math.inf):
         model = pool(5, 3.0, 95.0, 5.0, notice)
-        outcome, _ = model.advance(model.start(600, 0.0, streams(2)), streams(2, 1), 1200)
+        outcome, _ = model.advance(model.start(np.full(600, 0.0), streams(2)), streams(2, 1), 1200)
         shares.append(outcome.tallies["refused"] / outcome.tallies["requests"])
     means = [share.mean() for share in shares]
     errors = [share.std(ddof=1) / math.sqrt(600) for share in shares]
@@ -183,7 +183,7 @@ def test_a_pool_is_a_record_and_its_state_can_be_picked():
     model = pool(3, 2.0, 9.0, 1.0, 0.5)
     assert pickle.loads(pickle.dumps(model)) == model
     assert hash(pickle.loads(pickle.dumps(model))) == hash(model)
-    state = model.start(4, np.array([0.0, 5.0, 0.0, 7.0]), streams(0))
+    state = model.start(np.array([0.0, 5.0, 0.0, 7.0]), streams(0))
     assert state.up[:, [0, 2]].all()
     picked = model.pick(state, np.array([3, 3, 0]))
     assert (picked.free[:, 0] == state.free[:, 3]).all()

@@ -20,7 +20,7 @@ from scaling_models.montecarlo.bins import BinnedLatency, Counts, codes, edges
 from scaling_models.montecarlo.central import Central
 from scaling_models.montecarlo.estimates import NotSettled, Sampled, SimulatedLatency, from_batches, proportion, ratio
 from scaling_models.montecarlo.queues import central_waits, fifo_waits
-from scaling_models.montecarlo.streams import stream
+from scaling_models.montecarlo.streams import stream, streams_of
 
 
 def loop_waits(services, gaps, slots):
@@ -90,11 +90,8 @@ def test_a_seed_repeats_a_simulation(kind):
     for name, found in one.answers.items():
         if isinstance(found, Sampled):
             assert same(found, again.answers[name])
-    headline = kind.headline
-    assert one.answers[headline].size == other.answers[headline].size
-    random = [name for name, found in one.answers.items() if isinstance(found, Sampled) and found.variance() > 0]
-    assert random
-    assert all(one.answers[name].mean() != other.answers[name].mean() for name in random)
+    random = [name for name, found in one.answers.items() if isinstance(found, Sampled) and found.off_the_atom()]
+    assert all(one.answers[name].variance() != other.answers[name].variance() for name in random)
 
 
 @pytest.mark.parametrize("kept", [2**22, 2**10], ids=["samples", "bins"])
@@ -102,29 +99,31 @@ def test_a_seed_repeats_a_simulation(kind):
 def test_workers_do_not_change_the_answer(monkeypatch, kept, workers):
     monkeypatch.setattr(runs, "KEPT", kept)
     pool = sm.PowerOfChoices(700.0, 10)
-    alone = pool.simulate(600_000, seed=3)
-    assert alone.latency.size >= 600_000
+    alone = pool.simulate(2_000_000, seed=3)
+    assert alone.latency.size >= 2_000_000
     with ThreadPoolExecutor(workers) as executor:
-        shared = pool.simulate(600_000, seed=3, executor=executor)
-    assert runs.plan(pool._system(pool.flow()), 600_000, settling.settle(pool._system(pool.flow()), 3)).units > 2
+        shared = pool.simulate(2_000_000, seed=3, executor=executor)
+    assert alone.cut == shared.cut
+    assert alone.cut.units > 2
     for name in ("wait", "latency"):
         assert same(getattr(alone, name), getattr(shared, name))
     assert alone.utilization == shared.utilization
 
 
-def test_processes_share_the_work_and_a_dead_one_loses_nothing(monkeypatch):
+def test_processes_share_the_work_and_a_dead_one_loses_nothing():
     pool = sm.CentralQueue(700.0, 10)
-    alone = pool.simulate(600_000, seed=3)
+    alone = pool.simulate(2_000_000, seed=3)
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(2, mp_context=spawn) as executor:
-        assert same(alone.latency, pool.simulate(600_000, seed=3, executor=executor).latency)
+        assert same(alone.latency, pool.simulate(2_000_000, seed=3, executor=executor).latency)
         executor.submit(os._exit, 1)  # the pool of workers breaks
-        assert same(alone.latency, pool.simulate(600_000, seed=3, executor=executor).latency)
+        assert same(alone.latency, pool.simulate(2_000_000, seed=3, executor=executor).latency)
 
 
 def test_an_interrupt_leaves_what_was_computed(monkeypatch):
     pool = sm.CentralQueue(700.0, 10)
-    whole = pool.simulate(600_000, seed=3)
+    whole = pool.simulate(2_000_000, seed=3)
+    assert whole.cut.units > 2
     original = runs.unit_of_work
 
     def interrupted(system, state, cut, seed, keep, unit):
@@ -135,13 +134,13 @@ def test_an_interrupt_leaves_what_was_computed(monkeypatch):
     monkeypatch.setattr(runs, "unit_of_work", interrupted)
     stop = 2
     with pytest.warns(UserWarning, match="interrupted: 2 of"):
-        part = pool.simulate(600_000, seed=3)
+        part = pool.simulate(2_000_000, seed=3)
     assert 0 < part.requests < whole.requests
     assert part.latency.size == part.requests
     assert np.array_equal(part.latency.batches, whole.latency.batches[:, : part.latency.batches.shape[1]])
     stop = 0
     with pytest.raises(KeyboardInterrupt):
-        pool.simulate(600_000, seed=3)
+        pool.simulate(2_000_000, seed=3)
 
 
 @pytest.mark.parametrize("load", [0.3, 0.9, 0.97])
@@ -153,14 +152,14 @@ def test_the_measured_warm_up_forgets_the_start(load):
     """
     system = poisson(load, 10)
     start = settling.settle(system, seed=11)
-    lanes = 1000
-    services, gaps, _ = system.flow.draw((np.zeros(lanes),), lambda purpose: stream(12, purpose), start.steps)
-    rows = []
+    lanes, ends = 1000, []
     for backlog in (0.0, start.backlog):
-        free, _ = system.start(np.full(lanes, backlog), lambda purpose: stream(12, purpose))
-        rows.append(central_waits(services, gaps, free)[0][-1])
+        state = system.start(np.full(lanes, backlog), streams_of(12, 0))
+        for block in range(start.steps // 64):
+            told, state = system.advance(state, streams_of(12, 1, block), 64)
+        ends.append(told.times["wait"][-1])
     assert start.gap < settling.APART
-    assert (rows[0] != rows[1]).mean() <= 0.003
+    assert (ends[0] != ends[1]).mean() <= 0.003
 
 
 def test_start_up_bias_is_seen_where_there_is_no_warm_up():
@@ -265,10 +264,11 @@ def test_a_step_without_a_sample_is_not_counted():
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_a_hundred_million_customers_stay_within_a_gibibyte():
     """Measured in a process of its own: the largest resident set, imports included."""
     code = (
-        "import resource, scaling_models as sm\n"
+        "import scaling_models as sm\n"
         "pool = sm.CentralQueue(8.0, 10, sm.Exponential(1.0))\n"
         "found = pool.simulate(100_000_000, seed=1)\n"
         "assert found.requests >= 100_000_000\n"
@@ -276,10 +276,10 @@ def test_a_hundred_million_customers_stay_within_a_gibibyte():
         "slack = 1 + found.latency.resolution\n"
         "assert low / slack <= pool.latency.icdf(0.999) <= high * slack\n"
         "assert high / low < 1.02\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)\n"
+        "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))\n"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=600)
-    assert int(told.stdout) < 2**30
+    assert int(told.stdout) * 1024 < 2**30
 
 
 def test_estimates_are_students():

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from strategies import KINDS
@@ -60,6 +60,7 @@ def test_somebody_completes_the_quorum(expression):
 
 
 @given(st.lists(KINDS, min_size=2, max_size=5))
+@example([sm.Deterministic(10.0), sm.Deterministic(9.999999999999998)])
 @settings(max_examples=40, deadline=None)
 def test_who_completes_sums_to_one(laws):
     names = [str(i) for i in range(len(laws))]

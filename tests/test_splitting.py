@@ -12,9 +12,9 @@ from scaling_models.montecarlo.estimates import Estimate, NotSettled, from_batch
 from scaling_models.montecarlo.excursions import Lanes, Run, merged_states
 from scaling_models.montecarlo.queues import central_waits
 from scaling_models.montecarlo.rare import rare_latencies, rare_waits
-from scaling_models.montecarlo.runs import Outcomes
 from scaling_models.montecarlo.slots import CentralSlots, Slots, last_wait, split_waits
 from scaling_models.montecarlo.splitting import _next, split, streams
+from scaling_models.montecarlo.systems import Outcomes
 from scaling_models.montecarlo.tails import gain
 from scaling_models.pools.erlang import erlang_c
 
@@ -33,8 +33,8 @@ class Walk:
 
     up: float
 
-    def start(self, lanes, backlog, rngs):
-        return np.zeros(lanes)
+    def start(self, backlog, rngs):
+        return np.zeros(len(backlog))
 
     def advance(self, state, rngs, customers):
         places = np.empty((customers, len(state)))
@@ -218,7 +218,7 @@ def test_the_stage_is_the_plain_chain_path_by_path():
 
 def test_the_system_is_the_central_queue():
     system = CentralSlots(Exponential(0.6), Erlang(1.0, 2), 2)
-    outcomes, _ = system.advance(system.start(5, 0.0, streams(1)), streams(1), 50)
+    outcomes, _ = system.advance(system.start(np.zeros(5), streams(1)), streams(1), 50)
     services, gaps = system.service._draw((50, 5), streams(1)(0)), system.gap._draw((50, 5), streams(1)(1))
     waits, _ = central_waits(services, gaps, np.zeros((2, 5)))
     np.testing.assert_array_equal(outcomes.times["wait"], waits)

@@ -12,6 +12,7 @@ from scaling_models.montecarlo.queues import Array, central_waits
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
 
+START = 8  # purpose of a stream; 0 and 1 are the flow's
 CentralState = tuple[Array, FlowState]
 
 
@@ -28,8 +29,9 @@ class Central:
         return 8 if self.slots <= 250 else 4
 
     def start(self, backlog: Array, rngs: Streams) -> CentralState:
-        """Lanes from empty, or from slots that come free evenly from the backlog on."""
-        return busy_slots(self.slots, backlog), self.flow.start(len(backlog), rngs)
+        """Lanes from empty, or from slots all busy for a time that is exponential with the backlog as its mean."""
+        first = backlog * rngs(START).standard_exponential(len(backlog))
+        return busy_slots(self.slots, first), self.flow.start(len(backlog), rngs)
 
     def pick(self, state: CentralState, lanes: NDArray[np.intp]) -> CentralState:
         """The named lanes, copied."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.progress import progress
@@ -30,11 +31,15 @@ def simulate_commits(
     requests: int,
     seed: int,
     batches: int,
+    together: float = 0.0,
 ) -> Commits:
-    """Independent commands, a batch a stream; the leader is the first of the latencies."""
+    """Independent commands, a batch a stream; the leader is the first of the latencies.
+
+    The normal scores of a command's replies are correlated by `together`, in [0, 1).
+    """
     size = -(-requests // batches)
     each = [
-        _batch(latencies, acknowledgements, leader_write, size, stream(seed, 1, i))
+        _batch(latencies, acknowledgements, leader_write, size, stream(seed, 1, i), together)
         for i in progress(range(batches), "commits")
     ]
     times, last = zip(*each, strict=True)
@@ -42,9 +47,17 @@ def simulate_commits(
 
 
 def _batch(
-    latencies: Mapping[str, Distribution], acknowledgements: int, leader_write: str, size: int, rng: np.random.Generator
+    latencies: Mapping[str, Distribution],
+    acknowledgements: int,
+    leader_write: str,
+    size: int,
+    rng: np.random.Generator,
+    together: float,
 ) -> tuple[Array, NDArray[np.intp]]:
-    drawn = np.stack([law.sample(size, rng=rng) for law in latencies.values()], axis=1)
+    laws = list(latencies.values())
+    drawn = (
+        _correlated(laws, size, rng, together) if together else np.stack([_drawn(law, size, rng) for law in laws], 1)
+    )
     times = commit_times(drawn[:, 0], drawn[:, 1:], acknowledgements, leader_write)
     order = np.lexsort((rng.random(drawn.shape), drawn), axis=1)  # equal replies in an order drawn at random
     voters = order if leader_write == "counted" else _without_leader(order)
@@ -55,6 +68,17 @@ def _batch(
         leader_later = rank[:, 0] > np.take_along_axis(rank, last[:, None], axis=1)[:, 0]
         last = np.where(leader_later, 0, last)
     return times, last
+
+
+def _drawn(law: Distribution, size: int, rng: np.random.Generator) -> Array:
+    return np.asarray(law.sample(size, rng=rng))
+
+
+def _correlated(laws: list[Distribution], size: int, rng: np.random.Generator, together: float) -> Array:
+    """Replies (commands, replicas), each of its own law, whose normal scores share a part (a Gaussian copula)."""
+    common = np.sqrt(together) * rng.standard_normal((size, 1))
+    scores = common + np.sqrt(1.0 - together) * rng.standard_normal((size, len(laws)))
+    return np.stack([law.icdf(special.ndtr(score)) for law, score in zip(laws, scores.T, strict=True)], axis=1)
 
 
 def _without_leader(order: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -16,7 +16,7 @@ from scaling_models.montecarlo.sharing import SharingServers
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
 
-RULE, DISPATCHER = 2, 3  # purposes of streams; 0 and 1 are the flow's
+RULE, DISPATCHER, START = 2, 3, 8  # purposes of streams; 0 and 1 are the flow's
 
 
 class Dispatched(NamedTuple):
@@ -50,7 +50,7 @@ def dispatch(
     if dispatcher is not None:
         offsets = base * dispatchers + dispatcher.astype(np.intp) * pool.servers
     drawn = rule.draw(rng, offsets, pool.servers, pool.turn)
-    waits: list[Array] = []
+    waits = np.empty_like(work)
     latencies: list[Array] = []
     work = work if scale is None else work.copy()
     for n, gap in enumerate(gaps):
@@ -60,11 +60,11 @@ def dispatch(
         if scale is not None and fixed is not None:
             server = rows % pool.servers
             work[n] = work[n] * scale.take(server) + fixed.take(server)
-        served = pool.admit(rows, counters, words, work[n])
-        waits.append(served.wait)
-        latencies.append(served.latency)
+        told = pool.admit(rows, counters, words, work[n], waits[n])
+        if told is not None:
+            latencies.append(told)
     pool.turn += len(gaps)
-    return Dispatched(np.vstack(waits), np.vstack(latencies), work)
+    return Dispatched(waits, np.vstack(latencies) if latencies else waits + work, work)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,12 +90,13 @@ class Dispatch:
         return 8 if self.servers * self.workers <= 16 else 4 if self.servers * self.workers <= 400 else 2
 
     def start(self, backlog: Array, rngs: Streams) -> tuple[Servers, FlowState]:
-        """Lanes from empty, or from all workers busy for the backlog."""
+        """Lanes from empty, or from work at every server that is exponential with the backlog as its mean."""
         pool: Servers
+        each = backlog[:, None] * rngs(START).standard_exponential((len(backlog), self.servers))
         if self.sharing:
-            pool = SharingServers.begin(backlog, self.servers, self.workers)
+            pool = SharingServers.begin(each, self.workers)
         else:
-            pool = FifoServers.begin(backlog, self.servers, self.workers, self.dispatchers if self.rule.counts else 1)
+            pool = FifoServers.begin(each, self.workers, self.dispatchers if self.rule.counts else 1)
         return pool, self.flow.start(len(backlog), rngs)
 
     def pick(self, state: tuple[Servers, FlowState], lanes: Rows) -> tuple[Servers, FlowState]:

@@ -31,7 +31,7 @@ class System(Protocol):
     A state is an array or a tuple of arrays, each with one axis of lanes.
     """
 
-    def start(self, lanes: int, backlog: float, rngs: Streams) -> Any:
+    def start(self, backlog: Array, rngs: Streams) -> Any:
         """A state of so many lanes."""
 
     def advance(self, state: Any, rngs: Streams, customers: int) -> tuple[Outcomes, Any]:
@@ -95,7 +95,7 @@ class Run:
         """
         lanes_each = max(1, self.effort // PLAIN)
         owner = np.repeat(np.arange(self.replications), lanes_each)
-        state = self._last if again else self.system.start(len(owner), 0.0, self.rngs)
+        state = self._last if again else self.system.start(np.zeros(len(owner)), self.rngs)
         for _ in range(-(-warm_up // WARMING)):
             _, state = self.system.advance(state, self.rngs, WARMING)
         lanes = self._step(state, owner)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,7 @@ class FailingServers:
     up: Distribution
     down: Distribution
     fate: str = "moves"
+    copies: ClassVar[int] = 4
 
     def __post_init__(self) -> None:
         if self.fate not in FATES:
@@ -68,16 +69,17 @@ class FailingServers:
         """The share of time that a server is up: E up / (E up + E down)."""
         return self.up.mean() / (self.up.mean() + self.down.mean())
 
-    def start(self, lanes: int, backlog: float | Array, rngs: Streams) -> Pool:
+    def start(self, backlog: Array, rngs: Streams) -> Pool:
         """Empty with all servers up; or with a queue since `backlog` seconds ago, and some of the servers down.
 
-        `backlog` is one for all lanes or one for each. Up and down times begin anew, which is stationary where they are
+        Up and down times begin anew, which is stationary where they are
         exponential.
         """
-        shape, behind = (self.servers, lanes), np.broadcast_to(np.asarray(backlog, dtype=float), lanes)
-        up = (rngs(7).random(shape) < self.availability) | (behind == 0)
+        lanes = len(backlog)
+        shape = (self.servers, lanes)
+        up = (rngs(7).random(shape) < self.availability) | (backlog == 0)
         change = np.where(up, self.up._draw(shape, rngs(2)), self.down._draw(shape, rngs(3)))
-        came = np.where(behind > 0, -behind, self.gap._draw((lanes,), rngs(1)))
+        came = np.where(backlog > 0, -backlog, self.gap._draw((lanes,), rngs(1)))
         head = _fresh(came, self.service._draw((lanes,), rngs(0)))
         jobs, stack = np.full((*shape, 5), math.nan), np.full((self.servers + 1, lanes, 5), math.nan)
         opens = np.where(up, 0.0, math.inf)

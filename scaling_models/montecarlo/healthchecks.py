@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,7 @@ class CheckedServers:
     up: Distribution
     down: Distribution
     notice: float = 0.0
+    copies: ClassVar[int] = 4
 
     def __post_init__(self) -> None:
         if self.servers < 1:
@@ -62,16 +63,14 @@ class CheckedServers:
         """The share of time that a server is up: E up / (E up + E down)."""
         return self.up.mean() / (self.up.mean() + self.down.mean())
 
-    def start(self, lanes: int, backlog: float | Array, rngs: Streams) -> Servers:
-        """Empty and all servers up; or with `backlog` seconds of work at each, and some just down; all are trusted.
-
-        `backlog` is one for all lanes or one for each.
-        """
-        shape, behind = (self.servers, lanes), np.broadcast_to(np.asarray(backlog, dtype=float), lanes)
-        up = (rngs(7).random(shape) < self.availability) | (behind == 0)
+    def start(self, backlog: Array, rngs: Streams) -> Servers:
+        """Empty and all servers up; or with `backlog` seconds of work at each, and some just down; all are trusted."""
+        lanes = len(backlog)
+        shape = (self.servers, lanes)
+        up = (rngs(7).random(shape) < self.availability) | (backlog == 0)
         change = np.where(up, self.up._draw(shape, rngs(2)), self.down._draw(shape, rngs(3)))
         since = np.where(up, -math.inf, 0.0)
-        return Servers(np.where(up, behind, 0.0), change, since, up, np.ones(shape, dtype=bool))
+        return Servers(np.where(up, backlog, 0.0), change, since, up, np.ones(shape, dtype=bool))
 
     def pick(self, state: Servers, lanes: NDArray[np.intp]) -> Servers:
         """The state of the named lanes (with repeats), copied."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import warnings
-from collections.abc import Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future
+from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.settling import BLOCK, LANES, Start
 from scaling_models.montecarlo.streams import streams_of
 from scaling_models.montecarlo.systems import Array, System
+from scaling_models.montecarlo.workers import in_order
 
 MAIN = 1
 BATCHES = 64  # families of lanes that stem from the same two settled lanes: independent of each other
@@ -42,11 +43,16 @@ class Plan:
 
 
 def plan(system: System, requests: int, start: Start) -> Plan:
-    """As many copies as still run for an eighth of the time that the starts took to meet, for copies begin alike."""
-    each = -(-requests // LANES)
-    most = system.copies
-    lanes = int(np.clip(each // max(BLOCK, start.met // 2), 1, most * MOST_UNITS))
-    copies = min(lanes, most)
+    """Lanes that run for half the time at least that the starts took to meet, and no more of them than help.
+
+    A lane that hardly moves tells one state of the system, of which 128 say too little of what is rare: so few
+    requests become as many as that takes. And C copies of a settled lane begin alike: what they share for a time tau
+    of their n steps adds (tau / n)^2 to a variance of 2 tau / (n C), so that n should grow as C does.
+    """
+    least = max(BLOCK, start.met // 2)
+    each = max(least, -(-requests // LANES))
+    lanes = min(math.isqrt(each // least), system.copies * MOST_UNITS)
+    copies = min(lanes, system.copies)
     units = lanes // copies
     return Plan(copies, units, -(-each // (copies * units)))
 
@@ -81,6 +87,7 @@ class Run:
     times: dict[str, Sampled]
     tallies: dict[str, Array]
     start: Start
+    cut: Plan
     requests: int
 
     def ratio(self, above: str, below: str, scale: float = 1.0) -> Estimate:
@@ -107,10 +114,11 @@ def run(
     start = settling.settle(system, seed) if start is None else start
     cut = plan(system, requests, start) if cut is None else cut
     keep = cut.requests <= KEPT
+    jobs = [(system, start.state, cut, seed, keep, unit) for unit in range(cut.units)]
     whole: Part | None = None
     done = 0
     try:
-        for part in _parts(system, start, cut, seed, keep, executor):
+        for part in in_order(executor, unit_of_work, jobs):
             whole = part if whole is None else whole.plus(part)
             done += 1
     except KeyboardInterrupt:
@@ -120,30 +128,11 @@ def run(
     assert whole is not None
     times = {name: _latency(found) for name, found in whole.times.items()}
     settling.check(times["latency"])
-    return Run(times, whole.tallies, start, done * LANES * cut.copies * cut.steps)
+    return Run(times, whole.tallies, start, cut, done * LANES * cut.copies * cut.steps)
 
 
 def _latency(found: Array | Counts) -> Sampled:
     return BinnedLatency(found) if isinstance(found, Counts) else SimulatedLatency(found)
-
-
-def _parts(system: System, start: Start, cut: Plan, seed: int, keep: bool, executor: Executor | None) -> Iterator[Part]:
-    """The units' parts in their order."""
-    jobs = [(system, start.state, cut, seed, keep, unit) for unit in range(cut.units)]
-    if executor is None:
-        for job in jobs:
-            yield unit_of_work(*job)
-        return
-    futures: list[Future[Part]] = [executor.submit(unit_of_work, *job) for job in jobs]
-    try:
-        for at in progress(range(len(jobs)), "units"):
-            try:
-                yield futures[at].result()
-            except BrokenExecutor:  # a worker died, and with it the pool: what it left is done here
-                yield unit_of_work(*jobs[at])
-    finally:
-        for future in futures:
-            future.cancel()
 
 
 def unit_of_work(system: System, state: Any, cut: Plan, seed: int, keep: bool, unit: int) -> Part:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,6 @@ Rows = NDArray[np.intp]
 Words = NDArray[np.uint64]
 
 WORD = 8  # places that one word of 64 bits tells of, a byte each
-
-
-class Served(NamedTuple):
-    """What became known at one arrival: a row of waits and one or more rows of latencies (.., lanes), NaN for none."""
-
-    wait: Array
-    latency: Array
 
 
 class Servers(Protocol):
@@ -43,8 +36,12 @@ class Servers(Protocol):
     def work(self) -> Array:
         """What the least-work rule compares, of each server (lanes, servers), in seconds."""
 
-    def admit(self, rows: Rows, counters: Rows, words: Words | None, work: Array) -> Served:
-        """A request of each lane comes to the server of its row, and is counted in the row of `counters`."""
+    def admit(self, rows: Rows, counters: Rows, words: Words | None, work: Array, waits: Array) -> Array | None:
+        """A request of each lane comes to the server of its row, and is counted in the row of `counters`.
+
+        `waits` (lanes,) is filled in; answers the latencies (some, lanes) that became known, NaN for none, or None
+        where they are the waits and the work.
+        """
 
     def pick(self, lanes: Rows) -> Self:
         """A copy of the named lanes."""
@@ -112,10 +109,10 @@ class FifoServers:
     log: list[Array] | None = None  # departure times (s), where somebody wants them
 
     @classmethod
-    def begin(cls, backlog: Array, servers: int, workers: int, dispatchers: int) -> FifoServers:
-        """A lane for each backlog (s): idle servers for 0, else all workers busy for about that long, with a few
-        requests for the dispatchers to count."""
-        each = np.repeat(backlog, servers)
+    def begin(cls, backlog: Array, workers: int, dispatchers: int) -> FifoServers:
+        """Servers (lanes, servers) that are idle where the backlog (s) is 0, else have all workers busy for about that
+        long, with a few requests for the dispatchers to count."""
+        each, servers = backlog.ravel(), backlog.shape[1]
         free = each[:, None] * (np.linspace(1.0, 1.5, workers) if workers > 1 else np.ones(1))
         ring = np.full((len(each) * dispatchers, WORD), -np.inf)
         counted = WORD // 2
@@ -133,7 +130,9 @@ class FifoServers:
 
     def open_places(self, rows: Rows) -> Words:
         """Which places of the rings are open at the rows (lanes, some): words (lanes, some, places / 8)."""
-        return open_words(self.ring.take(rows, axis=0, mode="clip") <= self.now[:, None, None])
+        lanes, some = rows.shape
+        seen = self.ring.take(rows, axis=0, mode="clip").reshape(lanes, -1)  # one row a lane compares fastest
+        return open_words(seen <= self.now[:, None]).reshape(lanes, some, -1)
 
     def all_open_places(self, offsets: Rows) -> Words:
         """The same for every server, as the dispatcher at `offsets` sees it: (lanes, servers, places / 8)."""
@@ -149,14 +148,14 @@ class FifoServers:
         """When each server (lanes, servers) could begin a request: what the least-work rule compares."""
         return self.free[:, 0].reshape(-1, self.servers)
 
-    def admit(self, rows: Rows, counters: Rows, words: Words | None, work: Array) -> Served:
+    def admit(self, rows: Rows, counters: Rows, words: Words | None, work: Array, waits: Array) -> None:
         """Begin the `work` (s) at the servers `rows` after what is there; note it where it is counted."""
         begin, end = self._serve(rows, work)
+        np.subtract(begin, self.now, out=waits)
         if self.log is not None:
             self.log.append(end)
         if words is not None:
             self._note(counters, words, end)
-        return Served(begin - self.now, end - self.now)
 
     def stall(self, length: float) -> None:
         """From now on nobody is served for `length` seconds: all that is there comes that much later."""
@@ -169,7 +168,8 @@ class FifoServers:
     def _serve(self, rows: Rows, work: Array) -> tuple[Array, Array]:
         if self.free.shape[1] == 1:
             free = self.free.reshape(-1)
-            begin = np.maximum(free.take(rows, mode="clip"), self.now)
+            begin = free.take(rows, mode="clip")
+            np.maximum(begin, self.now, out=begin)
             end = begin + work
             free[rows] = end
             return begin, end

@@ -20,9 +20,9 @@ LANES = 2 * SIDE
 BLOCK = 64  # steps between two looks at the clock
 LONGEST = 4_000_000  # steps of a lane
 MARGIN = 1.5  # on the steps after which the starts had met
-SHARP = 0.04  # standard error of the difference, relative to the level, that counts as having looked
-APART = 0.12  # relative difference at which the starts are taken to have met: three such errors
-FULL, FULLER = 1.5, 2.5  # mean latencies that an overfull backlog must be, and is begun again with
+SHARP = 0.033  # standard error of the difference, relative to the level, that counts as having looked
+APART = 0.10  # relative difference at which the starts are taken to have met: three such errors
+FULL, FULLER = 1.5, 2.0  # mean latencies that an overfull backlog must be on average, and is begun again with
 FALSE_ALARM = 1e-6  # of the check that the two halves agree
 PILOT = 0
 
@@ -43,14 +43,13 @@ class Start:
 
 
 def settle(system: System, seed: int, backlog: float = 0.0) -> Start:
-    """Run lanes from empty and from overfull until they have met, and as long again.
+    """Run lanes from empty and from overfull until they have met, and half as long again.
 
-    At growing times t the mean latencies since t/2 of either side are compared. They have met when they differ by
-    less than three standard errors, these being 5% of the level at most; the run then goes on to 2t, and they must
-    still agree over its second half. What hid behind the errors over [t/2, t] was at most 15% of the level: it had
-    decayed to that within t, and at no slower a rate is a thousandth of that at 2t where it began as ten times the
-    level. How much is overfull is learnt on the way: a backlog that is not well above the mean latency is begun again
-    with a longer one. Raises `NotSettled`.
+    At growing times t the mean latencies since t/2 of either side are compared. They have met when they differ by at
+    most 10% of the level, known to 3.3%; the run goes on to 1.5 t, where the same must hold of its second half. A
+    difference that began as about twice the level and has fallen to a tenth in t is, at no slower a rate, a thousandth
+    at 2t, and of opposite signs on the two sides, which are used in equal parts. How much is overfull is learnt on the
+    way: a backlog that is not well above the mean latency is begun again with a longer one. Raises `NotSettled`.
     """
     pilot = _Pilot(system, seed, backlog)
     look, met = 2 * BLOCK, 0
@@ -65,7 +64,7 @@ def settle(system: System, seed: int, backlog: float = 0.0) -> Start:
         if met and gap is not None:
             return Start(pilot.state, steps, met, gap, backlog)
         met = steps if gap is not None else 0
-        look = int(steps * (MARGIN if met else 1.4)) // BLOCK * BLOCK
+        look = int(steps * (MARGIN if met else 1.25)) // BLOCK * BLOCK
     raise NotSettled(f"empty and overfull starts had not met after {LONGEST} steps: the load is too near capacity")
 
 

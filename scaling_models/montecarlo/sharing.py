@@ -11,7 +11,6 @@ from scaling_models.montecarlo.servers import (
     WORD,
     Array,
     Rows,
-    Served,
     Words,
     count,
     first_open,
@@ -42,9 +41,10 @@ class SharingServers:
     log: list[Array] | None = None  # departure times (s) as they become known, where somebody wants them
 
     @classmethod
-    def begin(cls, backlog: Array, servers: int, workers: int) -> SharingServers:
-        """A lane for each backlog (s): idle servers for 0, else each with a few requests that take about that long."""
-        each = np.repeat(backlog, servers)[:, None]
+    def begin(cls, backlog: Array, workers: int) -> SharingServers:
+        """Servers (lanes, servers) that are idle where the backlog (s) is 0, else have a few requests that take that
+        long."""
+        each, servers = backlog.reshape(-1, 1), backlog.shape[1]
         leave = np.full((len(each), WORD), -np.inf)
         leave[:, : WORD // 2] = np.where(each > 0.0, each * workers / (WORD // 2), -np.inf)
         zero = np.zeros(len(each))
@@ -125,7 +125,7 @@ class SharingServers:
         self.since[rows] = np.maximum(self.since.take(rows), self.now[rows // self.servers])
         return np.asarray(ages.T)
 
-    def admit(self, rows: Rows, counters: Rows, words: Words | None, work: Array) -> Served:
+    def admit(self, rows: Rows, counters: Rows, words: Words | None, work: Array, waits: Array) -> Array:
         """Let the requests in; answers the latencies (places, lanes) of those that left since the server's last one."""
         ages = self._brought_up(rows)
         shows = self.shown.take(rows)
@@ -136,7 +136,8 @@ class SharingServers:
         at = rows * self.leave.shape[1] + place
         self.leave.reshape(-1)[at] = shows + work
         self.born.reshape(-1)[at] = self.now
-        return Served(np.full((1, len(rows)), np.nan), ages)
+        waits[:] = np.nan  # nobody waits, and nobody is served alone
+        return ages
 
     def stall(self, length: float) -> None:
         """From now on nobody is served for `length` seconds."""

@@ -32,7 +32,10 @@ class System(Protocol):
         """How many copies of the settled lanes are best advanced together."""
 
     def start(self, backlog: Array, rngs: Streams) -> Any:
-        """A lane for each backlog: empty where it is 0, else so full that the first request waits about that long."""
+        """A lane for each backlog: empty where it is 0, else so full that a request waits about that long on average.
+
+        The wait may be random (exponential with that mean, say, which has a tail as the steady state's).
+        """
 
     def advance(self, state: Any, rngs: Streams, customers: int) -> tuple[Outcomes, Any]:
         """Let `customers` steps happen in every lane; the times have one called `latency`."""

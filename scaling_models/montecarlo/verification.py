@@ -30,6 +30,7 @@ def verify(
     *,
     levels: Sequence[float] = LEVELS,
     false_alarm: float = FALSE_ALARM,
+    violating: str | None = None,
 ) -> pd.DataFrame:
     """Every answer of the model by its closed form and by simulation, a row each.
 
@@ -39,6 +40,8 @@ def verify(
     (fractions), are tested by the share of samples beyond the closed form's quantile. A formula that is right disagrees
     in any row with probability `false_alarm` at most (Student's t, shared evenly among the rows); an approximation is
     allowed the error that its accuracy states. `requests` is the model's own choice (`verified_with`) unless given.
+    With `violating`, one of `model.violations`, the simulation breaks that assumption: the verdict "missed" and the
+    column `miss` (closed form over simulated, less 1: negative is optimistic) say what the formula does not see.
     Raises what `simulate` raises.
     """
     import pandas as pd
@@ -47,7 +50,7 @@ def verify(
         raise ValueError(f"verify must be given a model, such as CentralQueue(); got {model!r}")
     if not 0 < false_alarm < 1:
         raise ValueError(f"verify: false_alarm must lie in (0, 1); got {false_alarm!r}")
-    simulation = model.simulate(requests=model.verified_with if requests is None else requests, seed=seed)
+    simulation = model.simulate(model.verified_with if requests is None else requests, seed, violating=violating)
     pairs = list(_pairs(model, simulation))
     each = false_alarm / max(1, sum(_rows_of(answer, levels) for _, _, answer, _ in pairs))
     rows = [
@@ -55,6 +58,10 @@ def verify(
     ]
     table = pd.DataFrame(rows)
     table.attrs["model"] = repr(model)
+    if violating is not None:
+        table.attrs["violating"] = violating
+        table["miss"] = table.closed_form / table.simulated - 1.0
+        table["verdict"] = table.verdict.replace({"disagrees": "missed"})
     return table
 
 

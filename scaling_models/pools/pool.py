@@ -15,7 +15,7 @@ from scaling_models.latency import LATENCY, Distribution, Exponential, Never
 from scaling_models.montecarlo.arrivals import Batches, Correlated, Renewal
 from scaling_models.montecarlo.estimates import Estimate, NotSettled, Sampled, at_least_binomial
 from scaling_models.montecarlo.flows import Flow
-from scaling_models.montecarlo.runs import Run, run
+from scaling_models.montecarlo.runs import Plan, Run, run
 from scaling_models.montecarlo.stalls import in_flight
 from scaling_models.montecarlo.streams import checked_requests, streams_of
 from scaling_models.montecarlo.systems import System
@@ -156,17 +156,18 @@ class Pool(Model):
         gaps: Distribution | None = None,
         violating: str | None = None,
         executor: Executor | None = None,
+        cut: Plan | None = None,
     ) -> Simulation:
         """Independent lanes, half of them from empty and half from overfull, once these have met.
 
-        `requests` are rounded up; settling comes on top. `gaps` gives arrivals another shape than Poisson (its scale
-        does not count); `violating` names one of `violations`, an assumption that is then broken. Any `executor` of
-        concurrent.futures shares the work; the answer is the same. Raises `NotSettled` at overload. Exact but for
-        chance; where more than four million latencies are asked for, percentiles to within 0.1%.
+        `requests` are rounded up, to what a busy pool takes to tell anything at least; settling comes on top. `gaps`
+        gives arrivals another shape than Poisson (its scale does not count); `violating` names one of `violations`, an
+        assumption that is then broken. Any `executor` of concurrent.futures shares the work; the answer is the same.
+        `cut` is another simulation's, so that both see the same requests. Raises `NotSettled` at overload. Exact but
+        for chance; where more than four million latencies are asked for, percentiles to within 0.1%.
         """
-        return self._simulation(
-            run(self._checked(requests, self.flow(violating, gaps)), requests, seed, executor=executor), seed
-        )
+        system = self._checked(requests, self.flow(violating, gaps))
+        return self._simulation(run(system, requests, seed, executor=executor, cut=cut), seed)
 
     def _checked(self, requests: int, flow: Flow) -> System:
         """The system, unless it cannot be simulated."""
@@ -194,7 +195,7 @@ class Pool(Model):
         if "wait" in found.times:
             answers["probability_of_wait"] = at_least_binomial(found.ratio("waited", "requests"), found.requests)
             answers["wait"] = found.times["wait"]
-        return Simulation(self, found.requests, seed, **answers)
+        return Simulation(self, found.requests, seed, cut=found.cut, **answers)
 
     def _stalled(self, arrivals: Array, services: Array, at: float, length: float, seed: int) -> Array:
         """Departures of the given requests where every slot stands still for `length` from `at` on."""

@@ -13,6 +13,7 @@ from scaling_models.latency.counting import at_least
 from scaling_models.latency.quadrature import gauss, panels
 
 Array = NDArray[np.float64]
+TIE = 1e-12  # relative distance of two times that are the same
 
 
 class Expression:
@@ -120,8 +121,9 @@ def _deciding(expression: Expression, name: str, latencies: Mapping[str, Distrib
     if own.atoms:
         places, masses = np.array(own.atoms).T
         u, w = gauss(len(latencies) // 2 + 1)
+        before, after = places * (1.0 - TIE), places * (1.0 + TIE)  # atoms that only rounding tells apart are one
         others = {
-            other: (law.cdf(places) - law.atom_mass(places))[:, None] + law.atom_mass(places)[:, None] * u
+            other: law.cdf(before)[:, None] + (law.cdf(after) - law.cdf(before))[:, None] * u
             for other, law in latencies.items()
         }
         total += float(masses @ _influence(expression, name, others) @ w)

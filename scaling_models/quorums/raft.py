@@ -23,6 +23,9 @@ WAYS_MEAN = "how the leader's own disk write counts: as one vote, needed besides
 BATCHES = 64
 KEPT = 100_000_000  # replies of a simulation: 160 MB of commit times at five replicas
 
+SLOW, ZONES = "replicas slow together", "zones fail as one"
+TOGETHER = 0.7  # correlation of the normal scores of replies that are slow together
+
 
 class Raft(Model):
     """A leader replicates a command to its followers and commits once a majority has it.
@@ -63,6 +66,8 @@ class Raft(Model):
         Assumption("a stable leader", "optimistic around elections"),
         Assumption("replicas fail independently", "optimistic if zones fail as one"),
     )
+
+    violations: ClassVar[tuple[str, ...]] = (SLOW, ZONES)
 
     @classmethod
     def example(cls) -> Self:
@@ -137,12 +142,26 @@ class Raft(Model):
             return self.availability
         return float(self.majority.evaluate(dict.fromkeys(self.majority.names(), self.availability)))
 
-    def simulate(self, requests: int = 200_000, seed: int = 0) -> Simulation:
-        """Every reply of every command drawn, the quorum counted: exact but for chance."""
+    def simulate(self, requests: int = 200_000, seed: int = 0, *, violating: str | None = None) -> Simulation:
+        """Every reply of every command drawn, the quorum counted: exact but for chance.
+
+        `violating` "replicas slow together" correlates their normal scores by 0.7, "zones fail as one" lets the
+        replicas, two to a zone, be up or down with their zone.
+        """
+        broken = self.known_violation(violating)
         checked_requests(self, requests, most=KEPT // self.replicas)
-        runs = simulate_commits(self._latencies, self.acknowledgements, self.leader_write, requests, seed, BATCHES)
+        runs = simulate_commits(
+            self._latencies,
+            self.acknowledgements,
+            self.leader_write,
+            requests,
+            seed,
+            BATCHES,
+            TOGETHER if broken == SLOW else 0.0,
+        )
         shape = (runs.times.shape[1], self.replicas)
-        up = [(stream(seed, 2, i).random(shape) < self.availability).sum(axis=1) for i in range(BATCHES)]
+        zone = np.arange(self.replicas) // (2 if broken == ZONES else 1)
+        up = [(stream(seed, 2, i).random(shape)[:, zone] < self.availability).sum(axis=1) for i in range(BATCHES)]
         return Simulation(
             self,
             requests,

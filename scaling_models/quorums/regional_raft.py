@@ -11,7 +11,7 @@ from scaling_models.latency import LATENCY, Deterministic, Distribution
 from scaling_models.montecarlo.estimates import SimulatedLatency
 from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.parameters import Choice, Real, Rows, Slider, parameter
-from scaling_models.quorums.raft import BATCHES, KEPT, WAYS, WAYS_MEAN, Raft
+from scaling_models.quorums.raft import BATCHES, KEPT, SLOW, WAYS, WAYS_MEAN, Raft
 from scaling_models.quorums.regions import mean_round_trip, regional_raft, round_trip
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class RegionalRaft(Model):
     )
 
     headline: ClassVar[str] = "write_latency"
+    violations: ClassVar[tuple[str, ...]] = (SLOW,)
     _assumptions: ClassVar[tuple[Assumption, ...]] = (
         *Raft._assumptions,
         Assumption("round trips as they were measured once, on average", "optimistic at a busy hour"),
@@ -115,10 +116,10 @@ class RegionalRaft(Model):
         """As `Raft` tells it."""
         return self.raft.completes
 
-    def simulate(self, requests: int = 200_000, seed: int = 0) -> Simulation:
-        """The commits of `Raft.simulate`, and a round trip drawn for each."""
+    def simulate(self, requests: int = 200_000, seed: int = 0, *, violating: str | None = None) -> Simulation:
+        """The commits of `Raft.simulate`, and a round trip drawn for each; `violating` as there."""
         checked_requests(self, requests, most=KEPT // self.raft.replicas)
-        commits = self.raft.simulate(requests, seed)
+        commits = self.raft.simulate(requests, seed, violating=self.known_violation(violating))
         times = commits.commit_latency.batches
         journeys = self._journey.sample(times.shape, rng=stream(seed, 4, BATCHES))
         return Simulation(

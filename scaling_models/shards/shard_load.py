@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scaling_models.answers import EXACT, Accuracy, Assumption, Model, Simulation, Timeline, answer
 from scaling_models.latency import Distribution
@@ -27,6 +28,7 @@ FEW = 1000
 FEW_MEAN = Accuracy("within 15%", 0.04, f"fewer than {FEW:,} keys")
 FEW_QUANTILE = Accuracy("simulated", None, f"fewer than {FEW:,} keys: a quantile may be off by a whole key; simulate")
 BATCHES = 40
+TOGETHER = 10  # neighbours, where keys are not placed independently
 KEPT = 50_000_000  # shard loads of a simulation: 400 MB
 
 
@@ -58,6 +60,7 @@ class ShardLoad(Model):
     )
 
     headline: ClassVar[str] = "hottest_share"
+    violations: ClassVar[tuple[str, ...]] = ("neighbours together",)
     verified_with: ClassVar[int] = 1000
     _assumptions: ClassVar[tuple[Assumption, ...]] = (
         Assumption(
@@ -110,10 +113,14 @@ class ShardLoad(Model):
             return MEAN_ERROR
         return MEETING if abs((1.0 - level) * self.shards - 1.0) < 0.25 else QUANTILE_ERROR
 
-    def simulate(self, requests: int = 400, seed: int = 0) -> Simulation:
-        """`requests` placements (40 at least), each of all the keys: exact but for chance."""
+    def simulate(self, requests: int = 400, seed: int = 0, *, violating: str | None = None) -> Simulation:
+        """`requests` placements (40 at least), each of all the keys: exact but for chance.
+
+        `violating` "neighbours together" puts ten keys that follow each other in popularity on a shard as one.
+        """
+        place = self.placement.place if self.known_violation(violating) is None else self._neighbours
         count = checked_requests(self, requests, BATCHES, max(BATCHES, KEPT // self.shards)) // BATCHES * BATCHES
-        loads = shard_loads(self.popularity.shares(), self.shards, self.placement.place, count, seed)
+        loads = shard_loads(self.popularity.shares(), self.shards, place, count, seed)
         hottest = loads.max(axis=1).reshape(BATCHES, -1)
         mean = from_batches(hottest.mean(axis=1))
         effective = Estimate(1.0 / mean.value, mean.error / mean.value**2, mean.freedom)
@@ -128,6 +135,10 @@ class ShardLoad(Model):
             effective_shards=effective,
             saturation_throughput=saturation,
         )
+
+    def _neighbours(self, keys: int, shards: int, rng: np.random.Generator) -> NDArray[Any]:
+        """The shards of keys that are placed ten at a time."""
+        return np.repeat(self.placement.place(-(-keys // TOGETHER), shards, rng), TOGETHER)[:keys]
 
     def timeline(self, seed: int = 0) -> Timeline:
         """Throughput grows steadily for a minute, to all that the shards could serve together: who is full first?"""

@@ -1,0 +1,92 @@
+"""Models beside each other on common random numbers: differences known far better than either side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scaling_models.answers import Model, Simulation
+from scaling_models.montecarlo.estimates import Array, Estimate, Sampled, from_batches
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NEAR = 0.2  # of the share beyond a quantile, within which its density is read off
+
+
+def together(models: Sequence[Model], requests: int, seed: int) -> list[Simulation]:
+    """The models simulated with the same seed and the same plan, so that the same requests come at the same times."""
+    found = [model.simulate(requests=requests, seed=seed) for model in models]
+    cuts = {each.cut for each in found if each.cut is not None}
+    if len(cuts) < 2:
+        return found
+    longest = max(cuts, key=lambda cut: cut.steps)  # the fewest lanes, each run for the longest
+    return [
+        each if each.cut in (None, longest) else model.simulate(requests=requests, seed=seed, cut=longest)  # type: ignore[call-arg]  # who has a cut takes one
+        for model, each in zip(models, found, strict=True)
+    ]
+
+
+def compared(models: Sequence[Model], requests: int, seed: int, levels: Sequence[float]) -> pd.DataFrame:
+    """A row for each quantity of each model's headline: what it is, and how it differs from the first model's.
+
+    Columns: model, answer, unit, quantity (mean, p50, ...), simulated, low, high (95% interval), difference, and its
+    own difference_low, difference_high, all but the last three as each model alone would have them. With common random
+    numbers the difference is known better than its sides: `narrower` says how many times.
+    """
+    import pandas as pd
+
+    found = together(models, requests, seed)
+    rows = [
+        row
+        for model, simulation in zip(models, found, strict=True)
+        for row in _rows(model, simulation, found[0], levels)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _rows(model: Model, simulation: Simulation, first: Simulation, levels: Sequence[float]) -> Iterator[dict[str, Any]]:
+    name, reference = model.headline, getattr(first, first.model.headline)
+    sampled = getattr(simulation, name)
+    for quantity, level in (("mean", None), *((f"p{level:g}", level / 100.0) for level in levels)):
+        mine, its = _pseudo_values(sampled, level), _pseudo_values(reference, level)
+        low, high = sampled.mean_interval() if level is None else sampled.interval(level)
+        value = float(sampled.mean() if level is None else sampled.icdf(level))
+        between = difference(mine, its)
+        apart = math.hypot(from_batches(mine).error, from_batches(its).error)
+        yield {
+            "model": repr(model),
+            "answer": name,
+            "unit": model.answers()[name].unit,
+            "quantity": quantity,
+            "simulated": value,
+            "low": low,
+            "high": high,
+            "difference": between.value,
+            "difference_low": between.interval()[0],
+            "difference_high": between.interval()[1],
+            "narrower": apart / between.error if between.error > 0 else math.nan,
+        }
+
+
+def difference(mine: Array, its: Array) -> Estimate:
+    """The mean difference of paired batches."""
+    return from_batches(mine - its)
+
+
+def _pseudo_values(sampled: Sampled, level: float | None) -> Array:
+    """Batch values whose mean is the estimate and whose spread is its error: of a quantile, by its influence function.
+
+    A batch with a share s of samples beyond the quantile t of level q moves it by (s - (1 - q)) / f(t), the density f
+    being read off the quantiles nearby.
+    """
+    if level is None:
+        return sampled.means
+    beyond = 1.0 - level
+    t, near, far = (float(sampled.icdf(1.0 - share)) for share in (beyond, beyond * (1 + NEAR), beyond * (1 - NEAR)))
+    slope = (far - near) / (2.0 * NEAR * beyond)
+    shares = sampled.beyond(t) / sampled.sizes
+    return np.asarray(t + (shares - shares.mean()) * slope)

@@ -1,0 +1,42 @@
+"""Work handed to the workers of an executor, and taken back in its order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future
+from typing import Any, TypeVar
+
+from scaling_models.montecarlo.progress import progress
+
+T = TypeVar("T")
+
+
+def in_order(executor: Executor | None, work: Callable[..., T], jobs: Sequence[tuple[Any, ...]]) -> Iterator[T]:
+    """`work(*job)` for each of the jobs, in their order; by the executor's workers where there is one.
+
+    Where a worker dies, and the executor with it, what is left is done here: nothing is lost but time.
+    """
+    if executor is None:
+        for job in jobs:
+            yield work(*job)
+        return
+    futures = [_submitted(executor, work, job) for job in jobs]
+    try:
+        for at in progress(range(len(jobs)), "units"):
+            try:
+                yield futures[at].result()
+            except BrokenExecutor:
+                yield work(*jobs[at])
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def _submitted(executor: Executor, work: Callable[..., T], job: tuple[Any, ...]) -> Future[T]:
+    """The job as the executor has it; one that is broken already gives a future that says so."""
+    try:
+        return executor.submit(work, *job)
+    except BrokenExecutor as broken:
+        refused: Future[T] = Future()
+        refused.set_exception(broken)
+        return refused

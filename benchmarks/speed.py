@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 import scaling_models as sm
-from scaling_models.montecarlo.queues import central_waits, fifo_waits
+from scaling_models.montecarlo.kernels.queues import central_waits, fifo_waits
 
 REPEATS = 5
 

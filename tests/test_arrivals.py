@@ -10,9 +10,17 @@ import pytest
 from scipy import integrate, linalg, optimize, special, stats
 
 import scaling_models as sm
-from scaling_models.montecarlo.arrivals import Batches, Correlated, Modulated, Renewal, TimeVarying, cut, sinusoid
-from scaling_models.montecarlo.queues import central_waits
+from scaling_models.montecarlo.kernels.queues import central_waits
 from scaling_models.montecarlo.streams import stream
+from scaling_models.montecarlo.traffic.arrivals import (
+    Batches,
+    Correlated,
+    Modulated,
+    Renewal,
+    TimeVarying,
+    cut,
+    sinusoid,
+)
 
 SERVICE = sm.Exponential(1.0)
 SWITCH = ((0.0, 0.2, 0.1), (1.0, 0.0, 0.5), (0.05, 0.4, 0.0))

@@ -10,9 +10,9 @@ from scipy import integrate, sparse, special
 from scipy.sparse import linalg
 
 import scaling_models as sm
-from scaling_models.montecarlo.arrivals import Renewal, TimeVarying, sinusoid
-from scaling_models.montecarlo.autoscaling import ChangingPool, Rule, counts_at, drawn_until
-from scaling_models.montecarlo.queues import central_waits
+from scaling_models.montecarlo.kernels.autoscaling import ChangingPool, Rule, counts_at, drawn_until
+from scaling_models.montecarlo.kernels.queues import central_waits
+from scaling_models.montecarlo.traffic.arrivals import Renewal, TimeVarying, sinusoid
 
 REACH = special.ndtri(1.0 - 0.5e-8)  # normal deviates: a false alarm in 1e8 comparisons
 ONE = sm.Exponential(1.0)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import scaling_models as sm
-from scaling_models.montecarlo.arrivals import Renewal, sinusoid
-from scaling_models.montecarlo.autoscaling import ChangingPool, drawn_until
-from scaling_models.montecarlo.deploys import CHOICES, RollingDeploy, area_at, deploy_waits
-from scaling_models.montecarlo.queues import central_waits
+from scaling_models.montecarlo.kernels.autoscaling import ChangingPool, drawn_until
+from scaling_models.montecarlo.kernels.deploys import CHOICES, RollingDeploy, area_at, deploy_waits
+from scaling_models.montecarlo.kernels.queues import central_waits
 from scaling_models.montecarlo.streams import stream
+from scaling_models.montecarlo.traffic.arrivals import Renewal, sinusoid
 
 ONE = sm.Exponential(1.0)
 POISSON = Renewal(sm.Exponential(1 / 7.0), ONE)

@@ -6,10 +6,10 @@ import itertools
 import numpy as np
 import pytest
 
-from scaling_models.montecarlo import rules
-from scaling_models.montecarlo.dispatch import dispatch
-from scaling_models.montecarlo.servers import FifoServers, count, first_open, open_words
-from scaling_models.montecarlo.sharing import SharingServers
+from scaling_models.montecarlo.kernels import rules
+from scaling_models.montecarlo.kernels.dispatch import dispatch
+from scaling_models.montecarlo.kernels.servers import FifoServers, count, first_open, open_words
+from scaling_models.montecarlo.kernels.sharing import SharingServers
 
 SERVERS, LANES, CUSTOMERS, SEED = 5, 3, 400, 11
 

@@ -12,7 +12,7 @@ from scipy import stats
 
 import scaling_models as sm
 from scaling_models.montecarlo.estimates import from_batches, student
-from scaling_models.montecarlo.forks import ForkJoin, distinct, fork_responses, kth_fastest, share_done
+from scaling_models.montecarlo.kernels.forks import ForkJoin, distinct, fork_responses, kth_fastest, share_done
 from scaling_models.montecarlo.streams import stream
 from scaling_models.pools.erlang import erlang_c
 

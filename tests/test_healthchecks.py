@@ -9,8 +9,8 @@ from scipy import sparse, special
 from scipy.sparse import linalg
 
 import scaling_models as sm
-from scaling_models.montecarlo.healthchecks import CheckedServers
-from scaling_models.montecarlo.queues import fifo_waits
+from scaling_models.montecarlo.kernels.healthchecks import CheckedServers
+from scaling_models.montecarlo.kernels.queues import fifo_waits
 from scaling_models.montecarlo.streams import stream
 
 REACH = special.ndtri(1.0 - 0.5e-8)  # normal deviates: a false alarm in 1e8 comparisons

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from scipy import optimize
 
 import scaling_models as sm
-from scaling_models.montecarlo.calendar import Calendar
-from scaling_models.montecarlo.cancelling import cancelled_responses
-from scaling_models.montecarlo.copies import Rule
 from scaling_models.montecarlo.estimates import from_batches, student
-from scaling_models.montecarlo.forks import distinct
-from scaling_models.montecarlo.hedging import Hedging
-from scaling_models.montecarlo.pending import Pending, hedged_responses
+from scaling_models.montecarlo.kernels.calendar import Calendar
+from scaling_models.montecarlo.kernels.cancelling import cancelled_responses
+from scaling_models.montecarlo.kernels.copies import Rule
+from scaling_models.montecarlo.kernels.forks import distinct
+from scaling_models.montecarlo.kernels.hedging import Hedging
+from scaling_models.montecarlo.kernels.pending import Pending, hedged_responses
 from scaling_models.montecarlo.streams import stream
 
 FALSE_ALARM = 1e-7  # of each comparison, two-sided

@@ -11,7 +11,7 @@ from lanes import assert_agrees, mean, ratio, run, streams
 from scipy import special
 
 import scaling_models as sm
-from scaling_models.montecarlo.loops import Circle, Loop, closed_waits
+from scaling_models.montecarlo.kernels.loops import Circle, Loop, closed_waits
 
 
 def by_events(services, thinks, slots, ready):

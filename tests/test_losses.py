@@ -11,8 +11,8 @@ from lanes import assert_agrees, mean, ratio, run, streams
 from scipy import special
 
 import scaling_models as sm
-from scaling_models.montecarlo.losses import Loss, lossy_waits, start_line
-from scaling_models.montecarlo.queues import central_waits
+from scaling_models.montecarlo.kernels.losses import Loss, lossy_waits, start_line
+from scaling_models.montecarlo.kernels.queues import central_waits
 from scaling_models.pools.erlang import erlang_b
 
 

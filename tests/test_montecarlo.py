@@ -15,12 +15,12 @@ from scipy import stats
 
 import scaling_models as sm
 from scaling_models.montecarlo import runs, settling
-from scaling_models.montecarlo.arrivals import Renewal
 from scaling_models.montecarlo.bins import BinnedLatency, Counts, codes, edges
-from scaling_models.montecarlo.central import Central
 from scaling_models.montecarlo.estimates import NotSettled, Sampled, SimulatedLatency, from_batches, proportion, ratio
-from scaling_models.montecarlo.queues import central_waits, fifo_waits
+from scaling_models.montecarlo.kernels.central import Central
+from scaling_models.montecarlo.kernels.queues import central_waits, fifo_waits
 from scaling_models.montecarlo.streams import stream, streams_of
+from scaling_models.montecarlo.traffic.arrivals import Renewal
 
 
 def loop_waits(services, gaps, slots):
@@ -94,37 +94,46 @@ def test_a_seed_repeats_a_simulation(kind):
     assert all(one.answers[name].variance() != other.answers[name].variance() for name in random)
 
 
+@pytest.fixture
+def many_units(monkeypatch):
+    """Runs cut into as many units as there are lanes to copy."""
+    monkeypatch.setattr(Central, "copies", 1)
+
+
+@pytest.mark.usefixtures("many_units")
 @pytest.mark.parametrize("kept", [2**22, 2**10], ids=["samples", "bins"])
 @pytest.mark.parametrize("workers", [1, 2, 7])
 def test_workers_do_not_change_the_answer(monkeypatch, kept, workers):
     monkeypatch.setattr(runs, "KEPT", kept)
-    pool = sm.PowerOfChoices(700.0, 10)
-    alone = pool.simulate(2_000_000, seed=3)
-    assert alone.latency.size >= 2_000_000
+    pool = sm.CentralQueue(700.0, 10)
+    alone = pool.simulate(1_000_000, seed=3)
     with ThreadPoolExecutor(workers) as executor:
-        shared = pool.simulate(2_000_000, seed=3, executor=executor)
+        shared = pool.simulate(1_000_000, seed=3, executor=executor)
     assert alone.cut == shared.cut
-    assert alone.cut.units > 2
+    assert alone.cut.units > 4
+    assert isinstance(alone.latency, BinnedLatency) == (kept < 1_000_000)
     for name in ("wait", "latency"):
         assert same(getattr(alone, name), getattr(shared, name))
     assert alone.utilization == shared.utilization
 
 
+@pytest.mark.usefixtures("many_units")
 def test_processes_share_the_work_and_a_dead_one_loses_nothing():
     pool = sm.CentralQueue(700.0, 10)
-    alone = pool.simulate(2_000_000, seed=3)
+    alone = pool.simulate(1_000_000, seed=3)
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(2, mp_context=spawn) as executor:
-        assert same(alone.latency, pool.simulate(2_000_000, seed=3, executor=executor).latency)
-        executor.submit(os._exit, 1)  # the pool of workers breaks
-        assert same(alone.latency, pool.simulate(2_000_000, seed=3, executor=executor).latency)
+        assert same(alone.latency, pool.simulate(1_000_000, seed=3, executor=executor).latency)
+        executor.submit(os._exit, 1)  # the pool of workers breaks, now or under way
+        assert same(alone.latency, pool.simulate(1_000_000, seed=3, executor=executor).latency)
 
 
+@pytest.mark.usefixtures("many_units")
 def test_an_interrupt_leaves_what_was_computed(monkeypatch):
     pool = sm.CentralQueue(700.0, 10)
-    whole = pool.simulate(2_000_000, seed=3)
-    assert whole.cut.units > 2
+    whole = pool.simulate(1_000_000, seed=3)
     original = runs.unit_of_work
+    stop = 2
 
     def interrupted(system, state, cut, seed, keep, unit):
         if unit == stop:
@@ -132,15 +141,14 @@ def test_an_interrupt_leaves_what_was_computed(monkeypatch):
         return original(system, state, cut, seed, keep, unit)
 
     monkeypatch.setattr(runs, "unit_of_work", interrupted)
-    stop = 2
     with pytest.warns(UserWarning, match="interrupted: 2 of"):
-        part = pool.simulate(2_000_000, seed=3)
+        part = pool.simulate(1_000_000, seed=3)
     assert 0 < part.requests < whole.requests
     assert part.latency.size == part.requests
     assert np.array_equal(part.latency.batches, whole.latency.batches[:, : part.latency.batches.shape[1]])
     stop = 0
     with pytest.raises(KeyboardInterrupt):
-        pool.simulate(2_000_000, seed=3)
+        pool.simulate(1_000_000, seed=3)
 
 
 @pytest.mark.parametrize("load", [0.3, 0.9, 0.97])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lanes import assert_agrees, mean, ratio, run, streams
 
 import scaling_models as sm
-from scaling_models.montecarlo.priorities import (
+from scaling_models.montecarlo.kernels.priorities import (
     Interrupted,
     Preemption,
     Priorities,
@@ -19,7 +19,7 @@ from scaling_models.montecarlo.priorities import (
     preemptive_latencies,
     priority_waits,
 )
-from scaling_models.montecarlo.queues import central_waits
+from scaling_models.montecarlo.kernels.queues import central_waits
 from scaling_models.pools.erlang import erlang_c
 
 

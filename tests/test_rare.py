@@ -24,10 +24,10 @@ from scaling_models.latency import (
     mixture,
 )
 from scaling_models.montecarlo.estimates import Estimate, NotSettled
-from scaling_models.montecarlo.queues import fifo_waits
-from scaling_models.montecarlo.rare import _brackets, _records, decay, rare_latencies, rare_waits
-from scaling_models.montecarlo.tails import gain
-from scaling_models.montecarlo.twists import _Table, twist
+from scaling_models.montecarlo.far_tails.tails import gain
+from scaling_models.montecarlo.far_tails.twisting import _brackets, _records, decay, rare_latencies, rare_waits
+from scaling_models.montecarlo.far_tails.twists import _Table, twist
+from scaling_models.montecarlo.kernels.queues import fifo_waits
 
 Z = 5.5
 CLOSED = [

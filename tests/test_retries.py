@@ -13,7 +13,7 @@ from lanes import assert_agrees, mean, ratio, run, streams
 from scipy import optimize
 
 import scaling_models as sm
-from scaling_models.montecarlo.retries import Retries, attempts, timeline
+from scaling_models.montecarlo.kernels.retries import Retries, attempts, timeline
 
 
 def by_events(rules, services, gaps, uniform, first, horizon):

@@ -9,13 +9,13 @@ from scipy import stats
 
 from scaling_models.latency import Deterministic, Erlang, Exponential, LogNormal, Pareto
 from scaling_models.montecarlo.estimates import Estimate, NotSettled, from_batches
-from scaling_models.montecarlo.excursions import Lanes, Run, merged_states
-from scaling_models.montecarlo.queues import central_waits
-from scaling_models.montecarlo.rare import rare_latencies, rare_waits
-from scaling_models.montecarlo.slots import CentralSlots, Slots, last_wait, split_waits
-from scaling_models.montecarlo.splitting import _next, split, streams
+from scaling_models.montecarlo.far_tails.excursions import Lanes, Run, merged_states
+from scaling_models.montecarlo.far_tails.slots import CentralSlots, Slots, last_wait, split_waits
+from scaling_models.montecarlo.far_tails.splitting import _next, split, streams
+from scaling_models.montecarlo.far_tails.tails import gain
+from scaling_models.montecarlo.far_tails.twisting import rare_latencies, rare_waits
+from scaling_models.montecarlo.kernels.queues import central_waits
 from scaling_models.montecarlo.systems import Outcomes
-from scaling_models.montecarlo.tails import gain
 from scaling_models.pools.erlang import erlang_c
 
 Z = 5.5

@@ -52,8 +52,8 @@ def plan(system: System, requests: int, start: Start) -> Plan:
     least = max(BLOCK, start.met // 2)
     each = max(least, -(-requests // LANES))
     lanes = min(math.isqrt(each // least), system.copies * MOST_UNITS)
-    copies = min(lanes, system.copies)
-    units = lanes // copies
+    units = -(-lanes // system.copies)
+    copies = lanes // units
     return Plan(copies, units, -(-each // (copies * units)))
 
 

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from scaling_models.montecarlo.central import Central, replay_central
-from scaling_models.montecarlo.flows import Flow
-from scaling_models.montecarlo.stalls import stalled_waits
+from scaling_models.montecarlo.kernels.central import Central, replay_central
+from scaling_models.montecarlo.kernels.stalls import stalled_waits
+from scaling_models.montecarlo.traffic.flows import Flow
 from scaling_models.pools.erlang_pool import ErlangPool
 from scaling_models.pools.pool import Array
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scaling_models.montecarlo import rules
+from scaling_models.montecarlo.kernels import rules
 from scaling_models.parameters import Choice, parameter
 from scaling_models.pools.dispatched import Counting
 

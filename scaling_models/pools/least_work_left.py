@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from scaling_models.montecarlo.dispatch import Dispatch
-from scaling_models.montecarlo.flows import Flow
-from scaling_models.montecarlo.rules import LeastWork
-from scaling_models.montecarlo.stalls import stalled_departures
+from scaling_models.montecarlo.kernels.dispatch import Dispatch
+from scaling_models.montecarlo.kernels.rules import LeastWork
+from scaling_models.montecarlo.kernels.stalls import stalled_departures
+from scaling_models.montecarlo.traffic.flows import Flow
 from scaling_models.pools.erlang_pool import ErlangPool
 from scaling_models.pools.pool import Array
 

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from scaling_models.answers import Accuracy, Assumption, Model, NoClosedForm, Simulation, Timeline, answer
 from scaling_models.latency import LATENCY, Distribution, Exponential, Never
-from scaling_models.montecarlo.arrivals import Batches, Correlated, Renewal
 from scaling_models.montecarlo.estimates import Estimate, NotSettled, Sampled, at_least_binomial
-from scaling_models.montecarlo.flows import Flow
+from scaling_models.montecarlo.kernels.stalls import in_flight
 from scaling_models.montecarlo.runs import Plan, Run, run
-from scaling_models.montecarlo.stalls import in_flight
 from scaling_models.montecarlo.streams import checked_requests, streams_of
 from scaling_models.montecarlo.systems import System
+from scaling_models.montecarlo.traffic.arrivals import Batches, Correlated, Renewal
+from scaling_models.montecarlo.traffic.flows import Flow
 from scaling_models.parameters import Integer, Real, Slider, parameter
 
 Array = NDArray[np.float64]

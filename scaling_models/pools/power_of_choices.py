@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scaling_models.montecarlo.rules import PowerOf
+from scaling_models.montecarlo.kernels.rules import PowerOf
 from scaling_models.parameters import Choice, Integer, Slider, parameter
 from scaling_models.pools.dispatched import Counting
 

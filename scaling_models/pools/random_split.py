@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from scaling_models.montecarlo.dispatch import Dispatch
-from scaling_models.montecarlo.flows import Flow
-from scaling_models.montecarlo.rules import Random
-from scaling_models.montecarlo.stalls import stalled_departures
+from scaling_models.montecarlo.kernels.dispatch import Dispatch
+from scaling_models.montecarlo.kernels.rules import Random
+from scaling_models.montecarlo.kernels.stalls import stalled_departures
+from scaling_models.montecarlo.traffic.flows import Flow
 from scaling_models.pools.erlang_pool import ErlangPool
 from scaling_models.pools.pool import Array
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scaling_models.montecarlo.rules import RoundRobin as Rule
+from scaling_models.montecarlo.kernels.rules import RoundRobin as Rule
 from scaling_models.pools.dispatched import Dispatched
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from scaling_models.answers import Assumption, Model, Simulation, Timeline, answer
 from scaling_models.latency import LATENCY, Deterministic, Distribution, Exponential
-from scaling_models.montecarlo.commits import commit_times, simulate_commits
 from scaling_models.montecarlo.estimates import SimulatedLatency, proportion
+from scaling_models.montecarlo.kernels.commits import commit_times, simulate_commits
 from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.parameters import Choice, Real, Rows, Slider, parameter
 from scaling_models.quorums.expressions import Choose, Leaf, choose, completion

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scaling_models.answers import EXACT, Accuracy, Assumption, Model, Simulation, Timeline, answer
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.estimates import Estimate, SimulatedLatency, from_batches
-from scaling_models.montecarlo.placements import shard_loads
+from scaling_models.montecarlo.kernels.placements import shard_loads
 from scaling_models.montecarlo.streams import checked_requests
 from scaling_models.parameters import Integer, Real, Slider, parameter
 from scaling_models.shards.hotspot import HottestShare, ShareOfOne

@@ -12,9 +12,9 @@ from scipy import optimize
 
 from scaling_models.latency import Deterministic, Distribution
 from scaling_models.montecarlo.estimates import NotSettled
+from scaling_models.montecarlo.far_tails.tails import RareTail
+from scaling_models.montecarlo.far_tails.twists import twist
 from scaling_models.montecarlo.streams import stream
-from scaling_models.montecarlo.tails import RareTail
-from scaling_models.montecarlo.twists import twist
 
 Array = NDArray[np.float64]
 

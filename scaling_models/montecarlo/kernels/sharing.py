@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling_models.montecarlo.servers import (
+from scaling_models.montecarlo.kernels.servers import (
     WORD,
     Array,
     Rows,

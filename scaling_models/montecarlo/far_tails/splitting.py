@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
-from scaling_models.montecarlo.excursions import Importance, Renew, Run, Score, System, Visits
+from scaling_models.montecarlo.far_tails.excursions import Importance, Renew, Run, Score, System, Visits
+from scaling_models.montecarlo.far_tails.tails import Behind, RareTail
 from scaling_models.montecarlo.streams import Streams, stream
-from scaling_models.montecarlo.tails import Behind, RareTail
 
 Array = NDArray[np.float64]
 

@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling_models.montecarlo.flows import Flow, FlowState
-from scaling_models.montecarlo.queues import Array, central_waits
+from scaling_models.montecarlo.kernels.queues import Array, central_waits
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
+from scaling_models.montecarlo.traffic.flows import Flow, FlowState
 
 START = 8  # purpose of a stream; 0 and 1 are the flow's
 CentralState = tuple[Array, FlowState]

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
-from scaling_models.montecarlo.flows import Array, Drawn, FlowState, Lanes
 from scaling_models.montecarlo.streams import Streams
+from scaling_models.montecarlo.traffic.flows import Array, Drawn, FlowState, Lanes
 
 
 @dataclasses.dataclass(frozen=True)

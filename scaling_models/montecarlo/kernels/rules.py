@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling_models.montecarlo.servers import Rows, Servers, Words, count
+from scaling_models.montecarlo.kernels.servers import Rows, Servers, Words, count
 
 Generator = np.random.Generator
 Choice = tuple[Rows, Words | None]  # rows of the chosen servers; who is there, where the rule counts

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo import settling
-from scaling_models.montecarlo.arrivals import Renewal
-from scaling_models.montecarlo.central import Central, busy_slots
 from scaling_models.montecarlo.estimates import NotSettled
-from scaling_models.montecarlo.queues import central_waits
-from scaling_models.montecarlo.splitting import CUSTOMERS, EFFORT, REPLICATIONS, SplitTail, split
+from scaling_models.montecarlo.far_tails.splitting import CUSTOMERS, EFFORT, REPLICATIONS, SplitTail, split
+from scaling_models.montecarlo.kernels.central import Central, busy_slots
+from scaling_models.montecarlo.kernels.queues import central_waits
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
+from scaling_models.montecarlo.traffic.arrivals import Renewal
 
 Array = NDArray[np.float64]
 

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling_models.montecarlo.central import tallied
-from scaling_models.montecarlo.flows import Flow, FlowState
-from scaling_models.montecarlo.rules import Rule
-from scaling_models.montecarlo.servers import Array, FifoServers, Rows, Servers
-from scaling_models.montecarlo.sharing import SharingServers
+from scaling_models.montecarlo.kernels.central import tallied
+from scaling_models.montecarlo.kernels.rules import Rule
+from scaling_models.montecarlo.kernels.servers import Array, FifoServers, Rows, Servers
+from scaling_models.montecarlo.kernels.sharing import SharingServers
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
+from scaling_models.montecarlo.traffic.flows import Flow, FlowState
 
 RULE, DISPATCHER, START = 2, 3, 8  # purposes of streams; 0 and 1 are the flow's
 

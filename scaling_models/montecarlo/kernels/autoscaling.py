@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling_models.montecarlo.arrivals import Flow
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import stream
+from scaling_models.montecarlo.traffic.arrivals import Flow
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
-from scaling_models.montecarlo.losses import Line, check_limit, insert, start_line, take_place
+from scaling_models.montecarlo.kernels.losses import Line, check_limit, insert, start_line, take_place
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
 

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
-from scaling_models.montecarlo.calendar import Calendar
-from scaling_models.montecarlo.cancelling import cancelled_responses
-from scaling_models.montecarlo.copies import Rule
-from scaling_models.montecarlo.forks import distinct
-from scaling_models.montecarlo.pending import Pending, hedged_responses
+from scaling_models.montecarlo.kernels.calendar import Calendar
+from scaling_models.montecarlo.kernels.cancelling import cancelled_responses
+from scaling_models.montecarlo.kernels.copies import Rule
+from scaling_models.montecarlo.kernels.forks import distinct
+from scaling_models.montecarlo.kernels.pending import Pending, hedged_responses
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
 

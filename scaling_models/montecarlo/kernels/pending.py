@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling_models.montecarlo.copies import Rule, shortest, shortest_other
+from scaling_models.montecarlo.kernels.copies import Rule, shortest, shortest_other
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.intp]

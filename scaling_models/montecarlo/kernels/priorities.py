@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
-from scaling_models.montecarlo.central import busy_slots
-from scaling_models.montecarlo.losses import insert
+from scaling_models.montecarlo.kernels.central import busy_slots
+from scaling_models.montecarlo.kernels.losses import insert
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
 

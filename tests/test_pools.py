@@ -194,3 +194,59 @@ def test_a_replayed_trace_is_the_queue_by_hand():
     arrivals, demands = np.array([0.0, 1.0, 2.0, 3.0]), np.array([5.0, 5.0, 1.0, 1.0])
     np.testing.assert_allclose(pool.replay(arrivals, demands), [5.0, 5.0, 4.0, 4.0])
     np.testing.assert_allclose(pool.replay(arrivals, demands, oversleep=1.0, overhead=0.5), [6.5, 6.5, 6.5, 6.5])
+
+
+@pytest.mark.parametrize(
+    ("pool", "smallest"),
+    [(RandomSplit(300.0, 10), 1e-9), (CentralQueue(50.0, 1), 1e-9), (CentralQueue(100.0, 3), 1e-6)],
+    ids=["random split", "one server", "three"],
+)
+def test_far_tails_agree_with_the_closed_form(pool, smallest):
+    """At one in ten thousand of false alarms each; what would be seen is stated by the error."""
+    tail = pool.far_tail(seed=1, smallest=smallest)
+    for p in (1e-4, smallest * 10):
+        t = float(pool.latency.iccdf(p))
+        found = tail.ccdf_estimate(t)
+        assert found.error < 0.2 * p
+        low, high = found.interval(1 - 1e-4)
+        assert low < p < high
+
+
+def test_far_tails_refuse_what_they_cannot_do():
+    with pytest.raises(ValueError, match="splitting"):
+        CentralQueue(50.0, 1, sm.LogNormal(0.01, 4.0)).far_tail()
+    with pytest.raises(sm.NotSettled):
+        CentralQueue(1200.0, 10).far_tail()
+
+
+def test_least_work_left_is_the_central_queue_path_by_path():
+    one, other = (kind(800.0, 5, sm.LogNormal(0.01, 4.0), 2) for kind in (CentralQueue, sm.LeastWorkLeft))
+    shares = [each.simulate(50_000, seed=2).latency for each in (one, other)]
+    np.testing.assert_allclose(shares[0].icdf([0.5, 0.99]), shares[1].icdf([0.5, 0.99]), rtol=1e-9)
+
+
+@pytest.mark.parametrize("discipline", ["fifo", "sharing"])
+@pytest.mark.parametrize("kind", [sm.RoundRobin, sm.PowerOfChoices, sm.LeastConnections, sm.JoinIdleQueue])
+def test_one_server_is_one_queue_whatever_the_policy(kind, discipline):
+    """M/M/1, whose mean is the same under sharing; one in a million of false alarms each."""
+    found = kind(50.0, 1, discipline=discipline).simulate(400_000, seed=3)
+    low, high = found.latency.mean_interval(1 - 1e-6)
+    assert low < 0.02 < high
+    assert high - low < 0.004
+    low, high = found.utilization.interval(1 - 1e-6)
+    assert low < 0.5 < high
+
+
+@pytest.mark.parametrize("kind", [sm.RoundRobin, sm.PowerOfChoices, sm.LeastConnections, sm.JoinIdleQueue])
+def test_policies_without_a_formula_say_so_and_can_be_watched(kind):
+    pool = kind(800.0, 10)
+    assert pool.accuracy("latency").label == "simulated"
+    assert pool.accuracy("utilization").label == "exact"
+    with pytest.raises(sm.NoClosedForm, match="simulate it"):
+        pool.latency  # noqa: B018
+    assert kind(1000.0, 10).latency == sm.Never()
+    for discipline in ("fifo", "sharing"):
+        told = pool.replace(discipline=discipline).timeline(seed=1)
+        line = told.lines["requests in the pool"]
+        assert line.max() > 500
+        assert line[-1] < 100

@@ -22,7 +22,7 @@ LONGEST = 4_000_000  # steps of a lane
 MARGIN = 1.5  # on the steps after which the starts had met
 SHARP = 0.033  # standard error of the difference, relative to the level, that counts as having looked
 APART = 0.10  # relative difference at which the starts are taken to have met: three such errors
-FULL, FULLER = 1.5, 2.0  # mean latencies that an overfull backlog must be on average, and is begun again with
+FULL, FULLER = 1.2, 1.5  # mean latencies that an overfull backlog must be on average, and is begun again with
 FALSE_ALARM = 1e-6  # of the check that the two halves agree
 PILOT = 0
 

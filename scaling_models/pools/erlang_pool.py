@@ -9,6 +9,9 @@ import numpy as np
 
 from scaling_models.answers import Accuracy, NoClosedForm, answer
 from scaling_models.latency import Deterministic, Distribution, Exponential, Never, mixture
+from scaling_models.montecarlo.far_tails.slots import split_waits
+from scaling_models.montecarlo.far_tails.tails import RareTail
+from scaling_models.montecarlo.far_tails.twisting import rare_latencies
 from scaling_models.pools.erlang import erlang_c
 from scaling_models.pools.pool import Pool
 from scaling_models.pools.responses import ErlangResponse
@@ -79,3 +82,15 @@ class ErlangPool(Pool):
         if self._overloaded:
             return Never()
         return ErlangResponse(self._exponential_rate, self._drain, self.probability_of_wait)
+
+    def far_tail(self, seed: int = 0, smallest: float = 1e-9) -> RareTail:
+        """Latencies as rare as `smallest`, which plain simulation hardly sees, with intervals.
+
+        Of one of the queues, fed by its share of the Poisson arrivals. Before a single slot by exponential twisting
+        (services with exponential moments only: others raise `ValueError`), before several by splitting; both unbiased
+        for any service that they take. Raises `NotSettled` at overload.
+        """
+        gap, slots = Exponential(self._queues / self.arrival_rate), self._slots // self._queues
+        if slots == 1:
+            return rare_latencies(gap, self.service, seed, smallest)
+        return split_waits(gap, self.service, slots, seed, smallest).before(self.service)

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import stream
 from scaling_models.montecarlo.traffic.arrivals import Flow
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.intp]
 BLOCK = 256  # customers drawn together
 CHANGE, TICK, READY, LOOK = range(4)  # what happens at one and the same time, in this order
 

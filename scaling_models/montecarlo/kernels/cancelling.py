@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.kernels.calendar import NOBODY, Calendar
 from scaling_models.montecarlo.kernels.copies import Rule, shortest, shortest_other
-
-Array = NDArray[np.float64]
-Indices = NDArray[np.intp]
 
 
 def cancelled_responses(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from numpy.typing import NDArray
 
-from scaling_models.montecarlo.kernels.queues import Array, central_waits
+from scaling_models.montecarlo.arrays import Array, Indices
+from scaling_models.montecarlo.kernels.queues import central_waits
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
 from scaling_models.montecarlo.traffic.flows import Flow, FlowState
@@ -33,7 +33,7 @@ class Central:
         first = backlog * rngs(START).standard_exponential(len(backlog))
         return busy_slots(self.slots, first), self.flow.start(len(backlog), rngs)
 
-    def pick(self, state: CentralState, lanes: NDArray[np.intp]) -> CentralState:
+    def pick(self, state: CentralState, lanes: Indices) -> CentralState:
         """The named lanes, copied."""
         return np.ascontiguousarray(state[0][:, lanes]), self.flow.pick(state[1], lanes)
 

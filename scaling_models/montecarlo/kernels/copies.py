@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.intp]
-Flags = NDArray[np.bool_]
+from scaling_models.montecarlo.arrays import Array, Flags, Indices
 
 FARTHEST = np.int64(2**62)  # longer than any queue; of a wide type, so that short ones of `lengths` do not wrap it
 

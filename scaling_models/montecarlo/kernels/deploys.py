@@ -6,13 +6,12 @@ import dataclasses
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from scaling_models.montecarlo.arrays import Array
 from scaling_models.montecarlo.kernels.autoscaling import Timelines, counts_at, drawn_until
 from scaling_models.montecarlo.streams import stream
 from scaling_models.montecarlo.traffic.arrivals import Flow
 
-Array = NDArray[np.float64]
 CHOICES = 10**9  # the key of the stream that chooses idle slots, apart from the blocks of the flow
 
 

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.kernels.central import tallied
 from scaling_models.montecarlo.kernels.rules import Rule
-from scaling_models.montecarlo.kernels.servers import Array, FifoServers, Rows, Servers
+from scaling_models.montecarlo.kernels.servers import FifoServers, Servers
 from scaling_models.montecarlo.kernels.sharing import SharingServers
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
@@ -99,7 +100,7 @@ class Dispatch:
             pool = FifoServers.begin(each, self.workers, self.dispatchers if self.rule.counts else 1)
         return pool, self.flow.start(len(backlog), rngs)
 
-    def pick(self, state: tuple[Servers, FlowState], lanes: Rows) -> tuple[Servers, FlowState]:
+    def pick(self, state: tuple[Servers, FlowState], lanes: Indices) -> tuple[Servers, FlowState]:
         """The named lanes, copied."""
         return state[0].pick(lanes), self.flow.pick(state[1], lanes)
 

@@ -7,15 +7,12 @@ import math
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
+from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.kernels.central import busy_slots
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
-
-Array = NDArray[np.float64]
-Indices = NDArray[np.intp]
 
 
 def distinct(count: int, among: int, shape: tuple[int, int], rng: np.random.Generator) -> Indices:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from scaling_models.latency import Distribution
+from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.kernels.calendar import Calendar
 from scaling_models.montecarlo.kernels.cancelling import cancelled_responses
 from scaling_models.montecarlo.kernels.copies import Rule
@@ -18,8 +16,6 @@ from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
 
 CANCELLATIONS = ("never", "waiting", "anywhere")
-
-Array = NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +57,6 @@ class Hedging:
             responses, tallies, new = cancelled_responses(services, gaps, candidates, state, self.rule, anywhere)
         return Outcomes({"latency": responses}, tallies), new
 
-    def pick(self, state: Pending | Calendar, lanes: NDArray[np.intp]) -> Pending | Calendar:
+    def pick(self, state: Pending | Calendar, lanes: Indices) -> Pending | Calendar:
         """The state of the named lanes."""
         return state.pick(lanes)

@@ -6,14 +6,12 @@ import dataclasses
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
+from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.kernels.losses import insert
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
-
-Array = NDArray[np.float64]
 
 
 class Circle(NamedTuple):
@@ -77,6 +75,6 @@ class Loop:
         tallies |= {"busy": services.sum(axis=0), "time": time}
         return Outcomes({"latency": waits + services, "wait": waits}, tallies), state
 
-    def pick(self, state: Circle, lanes: NDArray[np.intp]) -> Circle:
+    def pick(self, state: Circle, lanes: Indices) -> Circle:
         """The state of the named lanes, copied."""
         return Circle(state.free[:, lanes], state.ready[lanes])

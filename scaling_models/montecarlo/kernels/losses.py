@@ -7,15 +7,12 @@ import math
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
+from scaling_models.montecarlo.arrays import Array, Flags, Indices
 from scaling_models.montecarlo.kernels.central import busy_slots
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
-
-Array = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 
 class Line(NamedTuple):
@@ -28,9 +25,9 @@ class Line(NamedTuple):
 
     free: Array
     places: Array
-    oldest: NDArray[np.intp]
+    oldest: Indices
 
-    def pick(self, lanes: NDArray[np.intp]) -> Line:
+    def pick(self, lanes: Indices) -> Line:
         """The state of the named lanes, copied."""
         return Line(self.free[:, lanes], self.places[:, lanes], self.oldest[lanes])
 
@@ -53,7 +50,7 @@ def insert(rows: Array, value: Array, spare: Array) -> tuple[Array, Array]:
     return spare, rows
 
 
-def take_place(line: Line, lane: NDArray[np.intp], now: Array, leave: Array, comes: Flags | bool = True) -> Flags:
+def take_place(line: Line, lane: Indices, now: Array, leave: Array, comes: Flags | bool = True) -> Flags:
     """Whether the queue is full at `now` (lanes,); where not, who comes takes a place until `leave`. Changes the line.
 
     For places that empty in the order in which they were taken: the one taken longest ago tells whether all are taken.
@@ -157,7 +154,7 @@ class Loss:
         tallies["time"] = gaps.sum(axis=0)
         return Outcomes(times, tallies), state
 
-    def pick(self, state: Line, lanes: NDArray[np.intp]) -> Line:
+    def pick(self, state: Line, lanes: Indices) -> Line:
         """The state of the named lanes, copied."""
         return state.pick(lanes)
 

@@ -9,11 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling_models.montecarlo.arrays import Array, Flags, Indices
 from scaling_models.montecarlo.kernels.copies import Rule, shortest, shortest_other
-
-Array = NDArray[np.float64]
-Indices = NDArray[np.intp]
-Flags = NDArray[np.bool_]
 
 PLACES = 8  # in a row at first; rows double before they would overflow
 BORN, BEST, SIZE, USED = 0, 1, 2, 3  # what is kept of a request: arrival, first end so far, first size, servers so far

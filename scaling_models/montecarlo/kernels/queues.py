@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from scaling_models.montecarlo.arrays import Array
 
 
 def fifo_waits(services: Array, gaps: Array, first: Any = 0.0) -> tuple[Array, Any]:

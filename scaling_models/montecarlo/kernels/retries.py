@@ -8,16 +8,13 @@ from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
+from scaling_models.montecarlo.arrays import Array, Flags, Indices
 from scaling_models.montecarlo.kernels.losses import Line, check_limit, insert, start_line, take_place
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
 
-Array = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-Whole = NDArray[np.intp]
 Draws = tuple[Array, Array, Array | None]  # services, gaps, uniform numbers: all (steps, lanes)
 A_TOKEN = 1.0 - 1e-9  # ten additions of 0.1 fall short of one
 
@@ -30,10 +27,10 @@ class Pending(NamedTuple):
 
     due: Array
     first: Array
-    tried: Whole
-    used: Whole
+    tried: Indices
+    used: Indices
 
-    def pick(self, lanes: Whole | slice) -> Pending:
+    def pick(self, lanes: Indices | slice) -> Pending:
         """The state of the named lanes, copied."""
         due, first, tried, used = self
         return Pending(due[lanes].copy(), first[lanes].copy(), tried[lanes].copy(), used[lanes].copy())
@@ -52,7 +49,7 @@ class Clients(NamedTuple):
     tokens: Array
     clock: Array
 
-    def pick(self, lanes: Whole) -> Clients:
+    def pick(self, lanes: Indices) -> Clients:
         """The state of the named lanes, copied."""
         line, pending = self.line.pick(lanes), self.pending.pick(lanes)
         return Clients(line, pending, self.fresh[lanes], self.tokens[lanes], self.clock[lanes])
@@ -139,7 +136,7 @@ class Retries:
         uniform = rngs(2).random(shape) if self.jitter else None
         return self.service._draw(shape, rngs(0)), self.gap._draw(shape, rngs(1)), uniform
 
-    def pick(self, state: Clients, lanes: Whole) -> Clients:
+    def pick(self, state: Clients, lanes: Indices) -> Clients:
         """The state of the named lanes, copied."""
         return state.pick(lanes)
 
@@ -210,7 +207,9 @@ def _with_room(pending: Pending) -> Pending:
     return Pending(np.hstack([due, due + np.inf]), np.hstack([first, first]), np.hstack([tried, tried]), used)
 
 
-def _settle(pending: Pending, lane: Whole, row: Whole, due: Array, first: Array, tried: Whole, again: Flags) -> None:
+def _settle(
+    pending: Pending, lane: Indices, row: Indices, due: Array, first: Array, tried: Indices, again: Flags
+) -> None:
     """Write the next retry (`due` inf: none) to its row; where a row is left empty, the last pending takes it."""
     pending.due[lane, row], pending.first[lane, row], pending.tried[lane, row] = due, first, tried
     comes = due < np.inf

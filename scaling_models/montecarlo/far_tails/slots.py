@@ -12,8 +12,8 @@ from scaling_models.montecarlo import settling
 from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.estimates import NotSettled
 from scaling_models.montecarlo.far_tails.splitting import CUSTOMERS, EFFORT, REPLICATIONS, SplitTail, split
-from scaling_models.montecarlo.kernels.central import Central, busy_slots
-from scaling_models.montecarlo.kernels.queues import central_waits
+from scaling_models.montecarlo.kernels.central import Central
+from scaling_models.montecarlo.kernels.queues import busy_slots, central_waits
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
 from scaling_models.montecarlo.traffic.arrivals import Renewal

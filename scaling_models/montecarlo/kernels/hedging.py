@@ -9,7 +9,7 @@ from scaling_models.latency import Distribution
 from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.kernels.calendar import Calendar
 from scaling_models.montecarlo.kernels.cancelling import cancelled_responses
-from scaling_models.montecarlo.kernels.copies import Rule
+from scaling_models.montecarlo.kernels.copies import HedgingRule
 from scaling_models.montecarlo.kernels.forks import distinct
 from scaling_models.montecarlo.kernels.pending import Pending, hedged_responses
 from scaling_models.montecarlo.streams import Streams
@@ -30,7 +30,7 @@ class Hedging:
 
     gap: Distribution
     service: Distribution
-    rule: Rule
+    rule: HedgingRule
     cancel: str = "never"
     copies: ClassVar[int] = 4
 

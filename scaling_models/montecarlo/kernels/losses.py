@@ -10,7 +10,8 @@ import numpy as np
 
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.arrays import Array, Flags, Indices
-from scaling_models.montecarlo.kernels.central import busy_slots
+from scaling_models.montecarlo.kernels.queues import busy_slots, insert
+from scaling_models.montecarlo.kernels.tallies import counts
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
 
@@ -38,16 +39,6 @@ def start_line(slots: int, queue_limit: float, backlog: Array) -> Line:
     leaving = np.linspace(0.0, 1.0, places + 1)[1:, None] * backlog
     oldest = np.zeros(len(backlog), dtype=np.intp)
     return Line(busy_slots(slots, backlog), np.where(backlog > 0.0, leaving, -np.inf), oldest)
-
-
-def insert(rows: Array, value: Array, spare: Array) -> tuple[Array, Array]:
-    """Ascending rows (rows, lanes) with the first replaced by `value`, and the array to be the next `spare`.
-
-    new_i = min(max(old_i, x), old_{i+1}); a value not above the first row changes nothing.
-    """
-    np.maximum(rows, value, out=spare)
-    np.minimum(spare[:-1], rows[1:], out=spare[:-1])
-    return spare, rows
 
 
 def take_place(line: Line, lane: Indices, now: Array, leave: Array, comes: Flags | bool = True) -> Flags:
@@ -147,8 +138,7 @@ class Loss:
             "latency": np.where(served, waits + services, np.nan),
             "wait": np.where(rejected, np.nan, np.minimum(waits, patience)),
         }
-        counted = {"rejected": rejected, "abandoned": abandoned, "dropped": dropped, "waited": ~rejected & (waits > 0)}
-        tallies = {name: flags.sum(axis=0).astype(float) for name, flags in counted.items()}
+        tallies = counts(rejected=rejected, abandoned=abandoned, dropped=dropped, waited=~rejected & (waits > 0))
         tallies["requests"] = np.full(shape[1], float(customers))
         tallies["busy"] = (services * served).sum(axis=0)
         tallies["time"] = gaps.sum(axis=0)

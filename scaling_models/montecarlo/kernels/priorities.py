@@ -9,8 +9,8 @@ import numpy as np
 
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.arrays import Array, Indices
-from scaling_models.montecarlo.kernels.central import busy_slots
-from scaling_models.montecarlo.kernels.losses import insert
+from scaling_models.montecarlo.kernels.queues import busy_slots, insert
+from scaling_models.montecarlo.kernels.tallies import counts
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
 
@@ -117,10 +117,10 @@ def _drawn(classes: tuple[PriorityClass, ...], rngs: Streams, steps: int, lanes:
 def _outcomes(latencies: Array, waits: Array, classes: Indices, count: int, busy: Array, time: Array) -> Outcomes:
     """All requests, and each class by itself: "latency_1" is the highest's."""
     times, finished = {"latency": latencies, "wait": waits}, np.isfinite(latencies)
-    tallies = {"requests": finished.sum(axis=0).astype(float), "busy": busy, "time": time}
+    tallies = {**counts(requests=finished), "busy": busy, "time": time}
     for k in range(count):
         mine = finished & (classes == k)
-        tallies[f"requests_{k + 1}"] = mine.sum(axis=0).astype(float)
+        tallies |= counts(**{f"requests_{k + 1}": mine})
         times[f"latency_{k + 1}"] = np.where(mine, latencies, np.nan)
         times[f"wait_{k + 1}"] = np.where(mine, waits, np.nan)
     return Outcomes(times, tallies)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.montecarlo.arrays import Array, Flags, Indices
+from scaling_models.montecarlo.kernels.queues import busy_slots
 
 Words = NDArray[np.uint64]
 
@@ -79,9 +80,9 @@ def lanes_of(rows: NDArray[Any], lanes: Indices, among: int, clock: Array | None
     return each.reshape(-1, *rows.shape[1:])
 
 
-def widened(places: Array, fill: float) -> Array:
+def widened(places: NDArray[Any], fill: float) -> NDArray[Any]:
     """Twice as many places."""
-    return np.hstack([places, np.full_like(places, fill)])
+    return np.concatenate([places, np.full_like(places, fill)], axis=-1)
 
 
 def narrowed(ring: Array, now: Array, occupied: int) -> Array:
@@ -113,7 +114,7 @@ class FifoServers:
         """Servers (lanes, servers) that are idle where the backlog (s) is 0, else have all workers busy for about that
         long, with a few requests for the dispatchers to count."""
         each, servers = backlog.ravel(), backlog.shape[1]
-        free = each[:, None] * (np.linspace(1.0, 1.5, workers) if workers > 1 else np.ones(1))
+        free = np.ascontiguousarray(busy_slots(workers, each).T)
         ring = np.full((len(each) * dispatchers, WORD), -np.inf)
         counted = WORD // 2
         full = np.repeat(each, dispatchers)[:, None] * (np.arange(1, counted + 1) / counted)

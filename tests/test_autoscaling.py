@@ -10,16 +10,17 @@ from scipy import integrate, sparse, special
 from scipy.sparse import linalg
 
 import scaling_models as sm
-from scaling_models.montecarlo.kernels.autoscaling import ChangingPool, Rule, counts_at, drawn_until
+from scaling_models.montecarlo.kernels.autoscaling import ChangingPool, ScalingRule
 from scaling_models.montecarlo.kernels.queues import central_waits
+from scaling_models.montecarlo.kernels.timelines import counts_at, drawn_until
 from scaling_models.montecarlo.traffic.arrivals import Renewal, TimeVarying, sinusoid
 
 REACH = special.ndtri(1.0 - 0.5e-8)  # normal deviates: a false alarm in 1e8 comparisons
 ONE = sm.Exponential(1.0)
 WAVE = sinusoid(14.0, 0.3, 10.0, ONE)
-RULE = Rule(0.7, 2.0, 4.0, 3.0, 7.0, 2, 30)
-PROMPT = Rule(0.5, 1.0, 1.0, 0.0, 0.0, 1, 40, 0.0)
-LATE = Rule(0.8, 1.0, 5.0, 6.5, 12.0, 3, 25)
+RULE = ScalingRule(0.7, 2.0, 4.0, 3.0, 7.0, 2, 30)
+PROMPT = ScalingRule(0.5, 1.0, 1.0, 0.0, 0.0, 1, 40, 0.0)
+LATE = ScalingRule(0.8, 1.0, 5.0, 6.5, 12.0, 3, 25)
 
 
 class Scaler:
@@ -230,7 +231,7 @@ def test_a_step_of_load_met_late_is_the_exact_chain_and_nearly_the_fluid():
 
 
 def test_a_rule_settles_where_its_target_is():
-    rule = Rule(0.5, 1.0, 20.0, 2.0, 20.0, 1, 80)
+    rule = ScalingRule(0.5, 1.0, 20.0, 2.0, 20.0, 1, 80)
     run = ChangingPool(Renewal(sm.Exponential(1 / 14.0), ONE), 28, rule).follow(
         np.arange(10.0, 200.0, 10.0), 150, seed=1
     )
@@ -243,7 +244,7 @@ def test_a_rule_settles_where_its_target_is():
 
 
 def test_a_rule_keeps_within_its_bounds_and_its_pace():
-    rule = Rule(0.5, 1.0, 1.0, 4.0, 6.0, 3, 12)
+    rule = ScalingRule(0.5, 1.0, 1.0, 4.0, 6.0, 3, 12)
     step = TimeVarying((0.0, 10.0, 10.0, 40.0, 40.0), (1.0, 1.0, 30.0, 30.0, 0.5), math.inf, ONE)
     run = ChangingPool(step, 3, rule).follow(np.arange(0.5, 140.0), 50, seed=1)
     assert (run.slots >= 3).all()
@@ -262,7 +263,7 @@ def test_a_rule_keeps_within_its_bounds_and_its_pace():
 
 
 def test_an_idle_pool_and_counts():
-    quiet = ChangingPool(TimeVarying((0.0, 50.0, 50.0), (0.0, 0.0, 1.0), math.inf, ONE), 4, Rule(least=2))
+    quiet = ChangingPool(TimeVarying((0.0, 50.0, 50.0), (0.0, 0.0, 1.0), math.inf, ONE), 4, ScalingRule(least=2))
     run = quiet.follow(np.array([10.0, 40.0]), 3, seed=0)
     assert np.isnan(run.waits).all()
     assert (run.in_flight == 0).all()
@@ -274,16 +275,16 @@ def test_an_idle_pool_and_counts():
 @pytest.mark.parametrize(
     "wrong",
     [
-        lambda: Rule(target=0.0),
-        lambda: Rule(interval=0.0),
-        lambda: Rule(window=20.0),
-        lambda: Rule(provisioning=-1.0),
-        lambda: Rule(least=5, most=4),
-        lambda: Rule(tolerance=-0.1),
+        lambda: ScalingRule(target=0.0),
+        lambda: ScalingRule(interval=0.0),
+        lambda: ScalingRule(window=20.0),
+        lambda: ScalingRule(provisioning=-1.0),
+        lambda: ScalingRule(least=5, most=4),
+        lambda: ScalingRule(tolerance=-0.1),
         lambda: ChangingPool(WAVE, 0),
         lambda: ChangingPool(WAVE, 3, None, ((2.0, 4), (1.0, 3))),
         lambda: ChangingPool(WAVE, 3, None, ((2.0, 0),)),
-        lambda: ChangingPool(WAVE, 3, Rule(), ((2.0, 4),)),
+        lambda: ChangingPool(WAVE, 3, ScalingRule(), ((2.0, 4),)),
     ],
 )
 def test_illegal_pools_are_refused(wrong):

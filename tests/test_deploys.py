@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import scaling_models as sm
-from scaling_models.montecarlo.kernels.autoscaling import ChangingPool, drawn_until
-from scaling_models.montecarlo.kernels.deploys import CHOICES, RollingDeploy, area_at, deploy_waits
+from scaling_models.montecarlo.kernels.autoscaling import ChangingPool
+from scaling_models.montecarlo.kernels.deploys import CHOICES, RollingDeploy, deploy_waits
 from scaling_models.montecarlo.kernels.queues import central_waits
+from scaling_models.montecarlo.kernels.timelines import area_at, drawn_until
 from scaling_models.montecarlo.streams import stream
 from scaling_models.montecarlo.traffic.arrivals import Renewal, sinusoid
 

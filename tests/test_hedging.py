@@ -16,7 +16,7 @@ import scaling_models as sm
 from scaling_models.montecarlo.estimates import from_batches, student
 from scaling_models.montecarlo.kernels.calendar import Calendar
 from scaling_models.montecarlo.kernels.cancelling import cancelled_responses
-from scaling_models.montecarlo.kernels.copies import Rule
+from scaling_models.montecarlo.kernels.copies import HedgingRule
 from scaling_models.montecarlo.kernels.forks import distinct
 from scaling_models.montecarlo.kernels.hedging import Hedging
 from scaling_models.montecarlo.kernels.pending import Pending, hedged_responses
@@ -116,7 +116,7 @@ class Reference:
 
 
 rules = st.builds(
-    lambda servers, choices, copies, **more: Rule(
+    lambda servers, choices, copies, **more: HedgingRule(
         servers, choices=min(choices, servers), copies=min(copies, servers), **more
     ),
     servers=st.integers(2, 5),
@@ -183,7 +183,7 @@ def test_with_cancellation_responses_equal_an_event_calendar(cancel, seed, rule,
 @settings(max_examples=20, deadline=None)
 @pytest.mark.parametrize("cancel", ["never", "waiting", "anywhere"])
 def test_blocks_go_on_where_the_last_one_stopped(cancel, seed, rule, load):
-    rule = Rule(rule.servers, rule.delay, rule.choices, rule.copies, rule.redraw)
+    rule = HedgingRule(rule.servers, rule.delay, rule.choices, rule.copies, rule.redraw)
     drawn = numbers(seed, rule, load, 120, 3)
 
     def run(state, steps, used):
@@ -247,21 +247,21 @@ def test_redundancy_has_the_exact_mean_and_utilization(servers, copies, load):
         1.0 / (servers * (math.comb(servers - 1, copies - 1) / math.comb(i - 1, copies - 1) - load))
         for i in range(copies, servers + 1)
     )
-    means = lane_means(poisson(load, Rule(servers, 0.0, copies=copies), "anywhere"), 3000, 500)
+    means = lane_means(poisson(load, HedgingRule(servers, 0.0, copies=copies), "anywhere"), 3000, 500)
     assert_mean(means.latency, exact, seen=0.06)
     assert_mean(means.utilization, load, seen=0.06)
 
 
 @pytest.mark.parametrize("choices", [1, 2])
 def test_copies_cancelled_anywhere_leave_exponential_work_as_it_is(choices):
-    means = lane_means(poisson(0.6, Rule(10, 1.0, choices), "anywhere"), 2000, 500)
+    means = lane_means(poisson(0.6, HedgingRule(10, 1.0, choices), "anywhere"), 2000, 500)
     assert_mean(means.utilization, 0.6, seen=0.05)
     assert (means.copies > 1.0).all()
 
 
 @pytest.mark.parametrize(("load", "delay"), [(0.4, 4.0)])
 def test_without_cancellation_utilization_and_latency_are_near_the_fixed_point(load, delay):
-    rule = Rule(20, delay)
+    rule = HedgingRule(20, delay)
     u = optimize.brentq(lambda u: u - load * (1.0 + math.exp(-(1.0 - u) * delay)), load, 0.7)
     means = lane_means(poisson(load, rule, "never"), 10_000, 2000)
     assert_mean(means.utilization, u, seen=0.02, low=-0.006, high=0.006)
@@ -273,18 +273,19 @@ def test_without_cancellation_utilization_and_latency_are_near_the_fixed_point(l
 @pytest.mark.parametrize("cancel", ["never", "waiting", "anywhere"])
 def test_limits_no_load_and_no_copies(cancel):
     delay = 0.7
-    alone = lane_means(poisson(1e-9, Rule(3, delay), cancel), 1000, 0)
+    alone = lane_means(poisson(1e-9, HedgingRule(3, delay), cancel), 1000, 0)
     assert_mean(alone.latency, 1.0 - math.exp(-delay) / 2.0, seen=0.04)
-    same = lane_means(poisson(1e-9, Rule(3, delay, redraw=False), cancel), 1000, 0)
+    same = lane_means(poisson(1e-9, HedgingRule(3, delay, redraw=False), cancel), 1000, 0)
     assert_mean(same.latency, 1.0, seen=0.04)
-    single = lane_means(poisson(0.3, Rule(3, math.inf), cancel), 2500, 500)
+    single = lane_means(poisson(0.3, HedgingRule(3, math.inf), cancel), 2500, 500)
     assert_mean(single.latency, 1.0 / 0.7, seen=0.05)
     assert_mean(single.utilization, 0.3, seen=0.05)
     assert (single.copies == 1.0).all()
 
 
 def test_cancelling_less_costs_more_work():
-    found = [lane_means(poisson(0.4, Rule(5, 1.0), cancel), 1500, 500) for cancel in ("anywhere", "waiting", "never")]
+    rule = HedgingRule(5, 1.0)
+    found = [lane_means(poisson(0.4, rule, cancel), 1500, 500) for cancel in ("anywhere", "waiting", "never")]
     loads = [from_batches(each.utilization).value for each in found]
     assert loads[0] < loads[1] < loads[2]
     assert loads[2] - loads[1] > 10.0 * from_batches(found[2].utilization).error
@@ -292,7 +293,7 @@ def test_cancelling_less_costs_more_work():
 
 @pytest.mark.parametrize("cancel", ["never", "waiting", "anywhere"])
 def test_a_budget_bounds_the_copies(cancel):
-    rule = Rule(4, 0.2, budget=0.1, burst=5.0)
+    rule = HedgingRule(4, 0.2, budget=0.1, burst=5.0)
     means = lane_means(poisson(0.6, rule, cancel), 1000, 1000)
     further = means.tallies["copies"] - means.tallies["requests"]
     assert (further <= 0.1 * means.tallies["requests"] + 5.0).all()
@@ -301,7 +302,7 @@ def test_a_budget_bounds_the_copies(cancel):
 
 @pytest.mark.parametrize("cancel", ["never", "waiting", "anywhere"])
 def test_empty_and_overfull_starts_agree(cancel):
-    system = poisson(0.35, Rule(4, 1.0, 2), cancel, sm.Erlang(1.0, 2))
+    system = poisson(0.35, HedgingRule(4, 1.0, 2), cancel, sm.Erlang(1.0, 2))
     low = lane_means(system, 2000, 500)
     high = lane_means(system, 2000, 1000, backlog=20.0, seed=2)
     for name in ("latency", "utilization", "copies"):
@@ -314,15 +315,15 @@ def test_empty_and_overfull_starts_agree(cancel):
 
 
 def test_illegal_rules_are_refused():
-    with pytest.raises(ValueError, match=r"Rule.copies must lie in \[1, 2\]"):
-        Rule(2, 1.0, copies=3)
-    with pytest.raises(ValueError, match=r"Rule.choices must lie in \[1, 2\]"):
-        Rule(2, 1.0, choices=3)
-    with pytest.raises(ValueError, match=r"Rule.delay must lie in \[0, inf\]"):
-        Rule(2, math.nan)
-    with pytest.raises(ValueError, match=r"Rule.budget must lie in \[0, inf\]"):
-        Rule(2, 1.0, budget=-0.1)
-    with pytest.raises(ValueError, match=r"Rule.burst must lie in \[1, inf\]"):
-        Rule(2, 1.0, burst=0.5)
+    with pytest.raises(ValueError, match=r"HedgingRule.copies must lie in \[1, 2\]"):
+        HedgingRule(2, 1.0, copies=3)
+    with pytest.raises(ValueError, match=r"HedgingRule.choices must lie in \[1, 2\]"):
+        HedgingRule(2, 1.0, choices=3)
+    with pytest.raises(ValueError, match=r"HedgingRule.delay must lie in \[0, inf\]"):
+        HedgingRule(2, math.nan)
+    with pytest.raises(ValueError, match=r"HedgingRule.budget must lie in \[0, inf\]"):
+        HedgingRule(2, 1.0, budget=-0.1)
+    with pytest.raises(ValueError, match=r"HedgingRule.burst must lie in \[1, inf\]"):
+        HedgingRule(2, 1.0, burst=0.5)
     with pytest.raises(ValueError, match=r"Hedging.cancel must be one of never, waiting, anywhere; got 'later'"):
-        poisson(0.5, Rule(2, 1.0), "later")
+        poisson(0.5, HedgingRule(2, 1.0), "later")

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scaling_models.montecarlo.estimates import Array, Sampled, checked_levels
+from scaling_models.montecarlo.arrays import Array, Indices
+from scaling_models.montecarlo.estimates import Sampled, checked_levels
 
 MANTISSA = 9  # bits of the mantissa that name a bin: 512 bins an octave, each at most 1/512 wide
 SHIFT = 20 - MANTISSA  # of the upper half of a double (little-endian), which has 20 bits of mantissa
@@ -49,7 +50,7 @@ class Counts:
     squares: Array  # (batches,) s^2
 
     @classmethod
-    def of(cls, times: Array, batch: NDArray[np.intp], batches: int) -> Counts:
+    def of(cls, times: Array, batch: Indices, batches: int) -> Counts:
         """Of samples (rows, lanes), a lane belonging to the batch named; NaN is no sample."""
         sums = times.sum(axis=0)
         whole = bool(np.isfinite(sums).all())
@@ -105,7 +106,7 @@ class BinnedLatency(Sampled):
         """The samples' variance (s^2)."""
         return float(self.counts.squares.sum() / self.size - self.mean() ** 2)
 
-    def _within(self, t: ArrayLike) -> tuple[NDArray[np.intp], Array]:
+    def _within(self, t: ArrayLike) -> tuple[Indices, Array]:
         """The column of the bin of t, and which part of it lies below: all of a bin of zeros."""
         times = np.asarray(t, dtype=float)
         at = np.clip(np.searchsorted(self._edges, times, side="right") - 1, 0, len(self._total) - 1)

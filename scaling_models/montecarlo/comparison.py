@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scaling_models.answers import Model, Simulation
-from scaling_models.montecarlo.estimates import Array, Estimate, Sampled, from_batches
+from scaling_models.montecarlo.arrays import Array
+from scaling_models.montecarlo.estimates import Estimate, Sampled, from_batches
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,10 +8,11 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import special
 
-Array = NDArray[np.float64]
+from scaling_models.montecarlo.arrays import Array
+
 FEW_CLUSTERS = 20  # of exceedances: of fewer the batches' own spread says too little
 
 

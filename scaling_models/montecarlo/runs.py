@@ -9,15 +9,15 @@ from concurrent.futures import Executor
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scaling_models.montecarlo import settling
+from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.bins import BinnedLatency, Counts
 from scaling_models.montecarlo.estimates import Estimate, Sampled, SimulatedLatency, ratio
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.settling import BLOCK, LANES, Start
 from scaling_models.montecarlo.streams import streams_of
-from scaling_models.montecarlo.systems import Array, System
+from scaling_models.montecarlo.systems import System
 from scaling_models.montecarlo.workers import in_order
 
 MAIN = 1
@@ -156,7 +156,7 @@ def unit_of_work(system: System, state: Any, cut: Plan, seed: int, keep: bool, u
 class _Folder:
     """Samples of many blocks: all kept, or counted a few blocks at a time."""
 
-    def __init__(self, batch: NDArray[np.intp], keep: bool) -> None:
+    def __init__(self, batch: Indices, keep: bool) -> None:
         self.batch, self.keep = batch, keep
         self.waiting: dict[str, list[Array]] = {}
         self.counts: dict[str, Counts] = {}

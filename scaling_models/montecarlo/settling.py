@@ -6,14 +6,12 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from scaling_models.montecarlo.arrays import Array
 from scaling_models.montecarlo.estimates import NotSettled, Sampled, ratio, student
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import Streams, streams_of
 from scaling_models.montecarlo.systems import System
-
-Array = NDArray[np.float64]
 
 SIDE = 64  # lanes from either start
 LANES = 2 * SIDE

@@ -5,12 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.streams import Streams
-
-Array = NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -40,5 +36,5 @@ class System(Protocol):
     def advance(self, state: Any, rngs: Streams, customers: int) -> tuple[Outcomes, Any]:
         """Let `customers` steps happen in every lane; the times have one called `latency`."""
 
-    def pick(self, state: Any, lanes: NDArray[np.intp]) -> Any:
+    def pick(self, state: Any, lanes: Indices) -> Any:
         """The state of the named lanes, with repeats."""

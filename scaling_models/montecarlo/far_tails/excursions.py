@@ -8,13 +8,11 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from scaling_models.montecarlo.arrays import Array, Flags, Indices
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
 
-Array = NDArray[np.float64]
-Whole = NDArray[np.intp]
 Importance = Callable[[Any], Array]  # of a state, by lane
 Score = Callable[[Outcomes], Array]  # (s) of the last customer, by lane
 Renew = Callable[[Any, float, np.random.Generator], Any]
@@ -37,7 +35,7 @@ class System(Protocol):
     def advance(self, state: Any, rngs: Streams, customers: int) -> tuple[Outcomes, Any]:
         """The next customers of every lane."""
 
-    def pick(self, state: Any, lanes: Whole) -> Any:
+    def pick(self, state: Any, lanes: Indices) -> Any:
         """The state of the named lanes, copied."""
 
 
@@ -46,7 +44,7 @@ class Visits:
     """Positive scores (s), each of a replication `owner` and with a weight, whose sum is a probability."""
 
     scores: Array
-    owner: Whole
+    owner: Indices
     weights: Array
 
 
@@ -55,11 +53,11 @@ class Lanes:
     """Lanes on their way: their state, replication, importance and score."""
 
     state: Any
-    owner: Whole
+    owner: Indices
     importance: Array
     score: Array
 
-    def at(self, system: System, lanes: Whole) -> Lanes:
+    def at(self, system: System, lanes: Indices) -> Lanes:
         """The named ones."""
         return Lanes(system.pick(self.state, lanes), self.owner[lanes], self.importance[lanes], self.score[lanes])
 
@@ -84,7 +82,7 @@ class Run:
         self.highest = np.zeros(0)
         self._last: Any = None
 
-    def _step(self, state: Any, owner: Whole) -> Lanes:
+    def _step(self, state: Any, owner: Indices) -> Lanes:
         outcomes, state = self.system.advance(state, self.rngs, 1)
         return Lanes(state, owner, self.importance(state), self.score(outcomes))
 
@@ -138,7 +136,7 @@ class Run:
         self.flux = self.flux * self._entered() / self.effort
         return _visits(visits, weights)
 
-    def _enter(self, lanes: Lanes, new: NDArray[np.bool_]) -> None:
+    def _enter(self, lanes: Lanes, new: Flags) -> None:
         if new.any():
             self.entrances.append(lanes.at(self.system, np.flatnonzero(new)))
 
@@ -169,12 +167,12 @@ class Run:
         return dataclasses.replace(lanes, state=state, importance=self.importance(state))
 
 
-def _positive(lanes: Lanes, counted: NDArray[np.bool_]) -> tuple[Array, Whole]:
+def _positive(lanes: Lanes, counted: Flags) -> tuple[Array, Indices]:
     over = np.flatnonzero(counted & (lanes.score > 0.0))
     return lanes.score[over], lanes.owner[over]
 
 
-def _visits(parts: list[tuple[Array, Whole]], weights: Array) -> Visits:
+def _visits(parts: list[tuple[Array, Indices]], weights: Array) -> Visits:
     scores, owners = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Visits(scores, owners, weights[owners])
 

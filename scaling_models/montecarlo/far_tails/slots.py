@@ -6,19 +6,17 @@ import dataclasses
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo import settling
+from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.estimates import NotSettled
 from scaling_models.montecarlo.far_tails.splitting import CUSTOMERS, EFFORT, REPLICATIONS, SplitTail, split
-from scaling_models.montecarlo.kernels.central import Central, busy_slots
-from scaling_models.montecarlo.kernels.queues import central_waits
+from scaling_models.montecarlo.kernels.central import Central
+from scaling_models.montecarlo.kernels.queues import busy_slots, central_waits
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
 from scaling_models.montecarlo.traffic.arrivals import Renewal
-
-Array = NDArray[np.float64]
 
 COUNTED = 3.0  # mean services above the least free time, up to which work counts
 HALVINGS = 40
@@ -52,7 +50,7 @@ class CentralSlots:
         times = {"wait": waits, "latency": waits + services}
         return Outcomes(times, {}), Slots(free, waits[-1].copy(), waits[-1] + services[-1])
 
-    def pick(self, state: Slots, lanes: NDArray[np.intp]) -> Slots:
+    def pick(self, state: Slots, lanes: Indices) -> Slots:
         """The named lanes."""
         return Slots(state.free[:, lanes], state.wait[lanes], state.end[lanes])
 

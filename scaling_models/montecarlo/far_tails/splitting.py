@@ -9,14 +9,12 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
+from scaling_models.montecarlo.arrays import Array
 from scaling_models.montecarlo.far_tails.excursions import Importance, Renew, Run, Score, System, Visits
 from scaling_models.montecarlo.far_tails.tails import Behind, RareTail
 from scaling_models.montecarlo.streams import Streams, stream
-
-Array = NDArray[np.float64]
 
 REPLICATIONS, EFFORT = 40, 512
 CUSTOMERS = 400  # a lane of plain simulation

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import optimize
 
 from scaling_models.latency import Distribution
+from scaling_models.montecarlo.arrays import Array
 from scaling_models.montecarlo.estimates import Estimate, from_batches, student
 
-Array = NDArray[np.float64]
 PRECISION = 1e-9  # of a quantile, as a share of the reach
 
 

@@ -7,16 +7,14 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import optimize
 
 from scaling_models.latency import Deterministic, Distribution
+from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.estimates import NotSettled
 from scaling_models.montecarlo.far_tails.tails import RareTail
 from scaling_models.montecarlo.far_tails.twists import twist
 from scaling_models.montecarlo.streams import stream
-
-Array = NDArray[np.float64]
 
 LANES = 2**13
 BLOCK = 32  # customers between two looks
@@ -75,7 +73,7 @@ class TwistedTail(RareTail):
     scale: float
     reach: float
     heights: Array
-    starts: NDArray[np.intp]
+    starts: Indices
 
     def contributions(self, t: float) -> Array:
         """One value a walk: scale x e^{-theta H(t)}."""
@@ -129,7 +127,7 @@ def _walked(
     return TwistedTail(rate, math.exp(begin.log_mgf), reach, heights, starts)
 
 
-def _records(start: Array, steps: Callable[[int, int], Array], reach: float) -> tuple[Array, NDArray[np.intp]]:
+def _records(start: Array, steps: Callable[[int, int], Array], reach: float) -> tuple[Array, Indices]:
     """Ascending record heights of every walk from `start` (> 0: itself a record) to the first over `reach`."""
     lanes, heights = [np.flatnonzero(start > 0)], [start[start > 0]]
     alive = np.flatnonzero(start <= reach)

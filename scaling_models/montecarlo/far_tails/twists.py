@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
 from scaling_models.latency import (
@@ -25,8 +24,8 @@ from scaling_models.latency import (
 )
 from scaling_models.latency.affine import Affine
 from scaling_models.latency.quadrature import panels
+from scaling_models.montecarlo.arrays import Array
 
-Array = NDArray[np.float64]
 Draw = Callable[[tuple[int, ...], np.random.Generator], Array]
 
 FARTHEST = 290.0  # decades of the ccdf that a table reaches; beyond, the tail goes on at its last rate

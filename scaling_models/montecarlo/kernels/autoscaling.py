@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling_models.montecarlo.arrays import Array, Indices
+from scaling_models.montecarlo.kernels.queues import insert
+from scaling_models.montecarlo.kernels.timelines import Timelines, counts_at, drawn_until
 from scaling_models.montecarlo.progress import progress
-from scaling_models.montecarlo.streams import stream
-from scaling_models.montecarlo.traffic.arrivals import Flow
+from scaling_models.montecarlo.traffic.flows import Flow
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.intp]
-BLOCK = 256  # customers drawn together
 CHANGE, TICK, READY, LOOK = range(4)  # what happens at one and the same time, in this order
 
 
 @dataclasses.dataclass(frozen=True)
-class Rule:
+class ScalingRule:
     """How many slots are wanted: those in use over the target, as Kubernetes' horizontal pod autoscaler reckons.
 
     Every `interval` seconds, wanted = ceil(ordered x utilization / target) = ceil(busy / target), where busy is the
@@ -52,7 +50,7 @@ class Rule:
         }
         for sentence, holds in legal.items():
             if not holds:
-                raise ValueError(f"Rule.{sentence}; got {self!r}")
+                raise ValueError(f"ScalingRule.{sentence}; got {self!r}")
 
     @property
     def intervals(self) -> int:
@@ -66,25 +64,6 @@ class Rule:
         return np.where(steady, ordered, enough.astype(np.intp))
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Timelines:
-    """What happened: at each of the `times` (s) by lane (times, lanes), and to each request (requests, lanes).
-
-    `slots` begin new requests, `ordered` are wanted by the rule, `in_flight` are the requests waiting or served, and
-    `utilization` is busy over slot time since the time before (over 1 while slots drain). `arrivals`, `waits` and
-    `latencies` (s) are NaN for requests that had not started by the last of the times.
-    """
-
-    times: Array
-    slots: Array
-    ordered: Array
-    in_flight: Array
-    utilization: Array
-    arrivals: Array
-    waits: Array
-    latencies: Array
-
-
 @dataclasses.dataclass(frozen=True)
 class ChangingPool:
     """One FIFO queue before slots that change: `slots` at the start, then by the `rule`, or as `changes` says.
@@ -95,7 +74,7 @@ class ChangingPool:
 
     flow: Flow
     slots: int
-    rule: Rule | None = None
+    rule: ScalingRule | None = None
     changes: tuple[tuple[float, int], ...] = ()
 
     def __post_init__(self) -> None:
@@ -114,30 +93,6 @@ class ChangingPool:
         """The pool from empty at time 0, looked at at the given times (s, ascending)."""
         services, arrivals = drawn_until(self.flow, float(times[-1]), lanes, seed)
         return _Run(self, services, arrivals).follow(np.asarray(times, dtype=float))
-
-
-def drawn_until(flow: Flow, until: float, lanes: int, seed: int) -> tuple[Array, Array]:
-    """Services (s) and arrival times (s), both (customers, lanes), with every arrival of every lane up to `until`."""
-    state = flow.start(lanes, _streams(seed, 0))
-    blocks, last = list[tuple[Array, Array]](), np.zeros(lanes)
-    while last.min() <= until:
-        services, gaps, state = flow.draw(state, _streams(seed, len(blocks) + 1), BLOCK)
-        blocks.append((services, last + np.cumsum(gaps, axis=0)))
-        last = blocks[-1][1][-1]
-    services, arrivals = (np.concatenate(column) for column in zip(*blocks, strict=True))
-    return services, arrivals
-
-
-def _streams(seed: int, block: int) -> Callable[[int], np.random.Generator]:
-    return lambda purpose: stream(seed, block, purpose)
-
-
-def counts_at(arrivals: Array, times: Array) -> Indices:
-    """How many of each lane's arrivals (customers, lanes) there have been by each of the times, (times, lanes)."""
-    lanes, bins = arrivals.shape[1], len(times) + 1
-    first = np.searchsorted(times, arrivals)  # the first of the times not before it
-    counts = np.bincount((first * lanes + np.arange(lanes)).ravel(), minlength=bins * lanes)
-    return np.asarray(np.cumsum(counts.reshape(bins, lanes), axis=0)[:-1], dtype=np.intp)
 
 
 class _Run:
@@ -167,8 +122,8 @@ class _Run:
             self._serve(time)
             if kind == CHANGE:
                 self.slots[:] = self.ordered[:] = self.pool.changes[which][1]
-            elif kind == TICK:
-                self._decide()
+            elif kind == TICK and self.pool.rule is not None:
+                self._decide(self.pool.rule)
             elif kind == READY:
                 self.slots = np.maximum(self.slots, np.min(self.orders[which:], axis=0))
             else:
@@ -204,9 +159,7 @@ class _Run:
                 break
             service = self.services[self.customer, lanes]
             new = np.where(going, start + service, -math.inf)  # which leaves the ends as they are
-            np.maximum(self.ends, new, out=self.spare)
-            np.minimum(self.spare[:-1], self.ends[1:], out=self.spare[:-1])
-            self.ends, self.spare = self.spare, self.ends
+            self.ends, self.spare = insert(self.ends, new, self.spare)
             gone = lanes[going]
             self.waits[self.customer[gone], gone] = (start - self.arrivals[self.customer, lanes])[gone]
             self.begun += np.where(going, service, 0.0)
@@ -218,9 +171,7 @@ class _Run:
         """Slot-seconds of work done since the start."""
         return np.asarray(self.begun - np.maximum(self.ends - self.now, 0.0).sum(axis=0))
 
-    def _decide(self) -> None:
-        rule = self.pool.rule
-        assert rule is not None
+    def _decide(self, rule: ScalingRule) -> None:
         self.used.append(self._busy())
         span = min(rule.intervals, len(self.used) - 1)
         busy = (self.used[-1] - self.used[-1 - span]) / (span * rule.interval)

@@ -5,11 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.intp]
-Flags = NDArray[np.bool_]
+from scaling_models.montecarlo.arrays import Array, Flags, Indices
 
 PLACES = 8  # for requests of a lane at first; doubled when they run out
 NOBODY = -1

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.kernels.calendar import NOBODY, Calendar
-from scaling_models.montecarlo.kernels.copies import Rule, shortest, shortest_other
-
-Array = NDArray[np.float64]
-Indices = NDArray[np.intp]
+from scaling_models.montecarlo.kernels.copies import HedgingRule
 
 
 def cancelled_responses(
-    services: Array, gaps: Array, candidates: Indices, state: Calendar, rule: Rule, anywhere: bool
+    services: Array, gaps: Array, candidates: Indices, state: Calendar, rule: HedgingRule, anywhere: bool
 ) -> tuple[Array, dict[str, Array], Calendar]:
     """Responses (steps, lanes) of requests whose copies are cancelled, tallies by lane, and the new state.
 
@@ -38,7 +35,7 @@ class _Block:
     """A block of events: what each kind of event does to the `lanes` (indices) in which it is the next."""
 
     def __init__(
-        self, state: Calendar, rule: Rule, anywhere: bool, services: Array, gaps: Array, candidates: Indices
+        self, state: Calendar, rule: HedgingRule, anywhere: bool, services: Array, gaps: Array, candidates: Indices
     ) -> None:
         self.state, self.rule, self.anywhere = state, rule, anywhere
         self.services, self.gaps, self.candidates = services.reshape(-1), gaps.reshape(-1), candidates.reshape(-1)
@@ -184,13 +181,7 @@ class _Block:
         rows = self.row[lanes] * rule.drawn + np.arange(rule.drawn)[:, None]
         drawn = self.candidates[rows * state.lanes + lanes]
         lengths = state.length[drawn + lanes * state.servers] if rule.choices > 1 else None
-        servers = shortest(drawn[: rule.choices], lengths if lengths is None else lengths[: rule.choices])
         late = nth.nonzero()[0]
-        if late.size:
-            before = np.arange(1, state.copies)[:, None]
-            earlier = state.server[np.maximum(place[late] - before, 0)]
-            used = np.where(before <= nth[late], earlier, NOBODY)
-            ahead = None if lengths is None else lengths[:, late]
-            servers = servers.copy()
-            servers[late] = shortest_other(drawn[:, late], ahead, used, rule.choices)
-        return servers
+        before = np.arange(1, state.copies)[:, None]
+        earlier = state.server[np.maximum(place[late] - before, 0)]
+        return rule.choose(drawn, lengths, late, np.where(before <= nth[late], earlier, NOBODY))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from numpy.typing import NDArray
 
-from scaling_models.montecarlo.kernels.queues import Array, central_waits
+from scaling_models.montecarlo.arrays import Array, Indices
+from scaling_models.montecarlo.kernels.queues import busy_slots, central_waits
+from scaling_models.montecarlo.kernels.tallies import tallied
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
 from scaling_models.montecarlo.traffic.flows import Flow, FlowState
@@ -33,7 +34,7 @@ class Central:
         first = backlog * rngs(START).standard_exponential(len(backlog))
         return busy_slots(self.slots, first), self.flow.start(len(backlog), rngs)
 
-    def pick(self, state: CentralState, lanes: NDArray[np.intp]) -> CentralState:
+    def pick(self, state: CentralState, lanes: Indices) -> CentralState:
         """The named lanes, copied."""
         return np.ascontiguousarray(state[0][:, lanes]), self.flow.pick(state[1], lanes)
 
@@ -41,23 +42,8 @@ class Central:
         """The next customers of every lane."""
         services, gaps, after = self.flow.draw(state[1], rngs, customers)
         waits, free = central_waits(services, gaps, state[0])
-        return Outcomes({"wait": waits, "latency": waits + services}, tallied(waits, services, gaps)), (free, after)
-
-
-def busy_slots(slots: int, backlog: Array) -> Array:
-    """Free times (slots, lanes), evenly from the backlog (lanes,) on: the first customer of a lane waits about it."""
-    spread = np.linspace(1.0, 1.5, slots) if slots > 1 else np.ones(1)
-    return spread[:, None] * backlog
-
-
-def tallied(waits: Array, services: Array, gaps: Array) -> dict[str, Array]:
-    """What every pool counts, by lane: requests, those that waited, busy time and time (s)."""
-    return {
-        "requests": np.full(gaps.shape[1], float(len(gaps))),
-        "waited": np.count_nonzero(waits > 0.0, axis=0).astype(float),
-        "busy": services.sum(axis=0),
-        "time": gaps.sum(axis=0),
-    }
+        times = {"wait": waits, "latency": waits + services}
+        return Outcomes(times, tallied(waits, services, gaps.sum(axis=0))), (free, after)
 
 
 def replay_central(arrivals: Array, services: Array, slots: int) -> Array:

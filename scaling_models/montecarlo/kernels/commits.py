@@ -6,14 +6,12 @@ import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
 from scaling_models.latency import Distribution
+from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import stream
-
-Array = NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -21,7 +19,7 @@ class Commits:
     """Commit times (batches, commands) in seconds, and which replica's write was the last needed (0 the leader)."""
 
     times: Array
-    last: NDArray[np.intp]
+    last: Indices
 
 
 def simulate_commits(
@@ -53,7 +51,7 @@ def _batch(
     size: int,
     rng: np.random.Generator,
     together: float,
-) -> tuple[Array, NDArray[np.intp]]:
+) -> tuple[Array, Indices]:
     laws = list(latencies.values())
     drawn = (
         _correlated(laws, size, rng, together) if together else np.stack([_drawn(law, size, rng) for law in laws], 1)
@@ -81,7 +79,7 @@ def _correlated(laws: list[Distribution], size: int, rng: np.random.Generator, t
     return np.stack([law.icdf(special.ndtr(score)) for law, score in zip(laws, scores.T, strict=True)], axis=1)
 
 
-def _without_leader(order: NDArray[np.intp]) -> NDArray[np.intp]:
+def _without_leader(order: Indices) -> Indices:
     return np.asarray(order[order != 0].reshape(len(order), -1))
 
 

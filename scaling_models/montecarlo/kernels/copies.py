@@ -9,15 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.intp]
-Flags = NDArray[np.bool_]
+from scaling_models.montecarlo.arrays import Array, Flags, Indices
 
 FARTHEST = np.int64(2**62)  # longer than any queue; of a wide type, so that short ones of `lengths` do not wrap it
 
 
 @dataclasses.dataclass(frozen=True)
-class Rule:
+class HedgingRule:
     """How copies are sent: when, at most how many, and to which servers.
 
     A request goes to the server with the fewest requests among `choices` different ones drawn at random (ties: the one
@@ -38,18 +36,30 @@ class Rule:
     def __post_init__(self) -> None:
         for name, most in (("choices", self.servers), ("copies", self.servers)):
             if not 1 <= getattr(self, name) <= most:
-                raise ValueError(f"Rule.{name} must lie in [1, {most}], the servers; got {getattr(self, name)}")
+                raise ValueError(f"HedgingRule.{name} must lie in [1, {most}], the servers; got {getattr(self, name)}")
         if not self.delay >= 0.0:
-            raise ValueError(f"Rule.delay must lie in [0, inf] seconds; got {self.delay}")
+            raise ValueError(f"HedgingRule.delay must lie in [0, inf] seconds; got {self.delay}")
         if not self.budget >= 0.0:
-            raise ValueError(f"Rule.budget must lie in [0, inf] copies a request; got {self.budget}")
+            raise ValueError(f"HedgingRule.budget must lie in [0, inf] copies a request; got {self.budget}")
         if not self.burst >= 1.0:
-            raise ValueError(f"Rule.burst must lie in [1, inf] copies; got {self.burst}")
+            raise ValueError(f"HedgingRule.burst must lie in [1, inf] copies; got {self.burst}")
 
     @property
     def drawn(self) -> int:
         """How many candidates a copy needs, so that `choices` are left besides the servers that have had one."""
         return min(self.choices + self.copies - 1, self.servers)
+
+    def choose(self, drawn: Indices, lengths: NDArray[Any] | None, late: Indices, used: NDArray[Any]) -> Indices:
+        """The servers to send to, of those `drawn` (candidates, lanes) with their `lengths`, where told.
+
+        In the lanes `late` a further copy is sent, to none of the servers `used` (servers, late lanes) before.
+        """
+        servers = _shortest(drawn[: self.choices], lengths if lengths is None else lengths[: self.choices])
+        if late.size:
+            ahead = None if lengths is None else lengths[:, late]
+            servers = servers.copy()
+            servers[late] = _shortest_other(drawn[:, late], ahead, used, self.choices)
+        return servers
 
     def earn(self, tokens: Array, arrivals: Any) -> None:
         """What the arrivals earn (one flag a lane, or the lanes' indices)."""
@@ -65,7 +75,7 @@ class Rule:
         return paid
 
 
-def shortest(candidates: Indices, lengths: NDArray[Any] | None) -> Indices:
+def _shortest(candidates: Indices, lengths: NDArray[Any] | None) -> Indices:
     """The first of the shortest candidates (candidates, lanes); the first where no lengths are told."""
     chosen: Indices = candidates[0]
     if lengths is None:
@@ -77,7 +87,7 @@ def shortest(candidates: Indices, lengths: NDArray[Any] | None) -> Indices:
     return chosen
 
 
-def shortest_other(candidates: Indices, lengths: NDArray[Any] | None, used: NDArray[Any], choices: int) -> Indices:
+def _shortest_other(candidates: Indices, lengths: NDArray[Any] | None, used: NDArray[Any], choices: int) -> Indices:
     """The first of the shortest of the first `choices` candidates (candidates, lanes) not `used` (servers, lanes)."""
     other = candidates != used[0]
     for row in used[1:]:

@@ -6,13 +6,12 @@ import dataclasses
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-from scaling_models.montecarlo.kernels.autoscaling import Timelines, counts_at, drawn_until
+from scaling_models.montecarlo.arrays import Array
+from scaling_models.montecarlo.kernels.timelines import Timelines, area_at, counts_at, drawn_until
 from scaling_models.montecarlo.streams import stream
-from scaling_models.montecarlo.traffic.arrivals import Flow
+from scaling_models.montecarlo.traffic.flows import Flow
 
-Array = NDArray[np.float64]
 CHOICES = 10**9  # the key of the stream that chooses idle slots, apart from the blocks of the flow
 
 
@@ -103,11 +102,3 @@ def deploy_waits(
         np.add(wait, service * np.where(cold, slowdown, 1.0), out=latency)
         free[chosen, every] = now + latency
     return waits, latencies
-
-
-def area_at(moments: Array, times: Array) -> Array:
-    """The sum over a lane's moments (customers, lanes) of max(0, t - moment), at each of the times: (times, lanes)."""
-    lanes, bins = moments.shape[1], len(times) + 1
-    place = (np.searchsorted(times, moments) * lanes + np.arange(lanes)).ravel()
-    sums = np.bincount(place, weights=moments.ravel(), minlength=bins * lanes).reshape(bins, lanes)
-    return np.asarray(counts_at(moments, times) * times[:, None] - np.cumsum(sums, axis=0)[:-1])

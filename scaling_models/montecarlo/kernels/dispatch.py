@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling_models.montecarlo.kernels.central import tallied
+from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.kernels.rules import Rule
-from scaling_models.montecarlo.kernels.servers import Array, FifoServers, Rows, Servers
+from scaling_models.montecarlo.kernels.servers import FifoServers, Servers
 from scaling_models.montecarlo.kernels.sharing import SharingServers
+from scaling_models.montecarlo.kernels.tallies import tallied
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
 from scaling_models.montecarlo.traffic.flows import Flow, FlowState
@@ -99,7 +100,7 @@ class Dispatch:
             pool = FifoServers.begin(each, self.workers, self.dispatchers if self.rule.counts else 1)
         return pool, self.flow.start(len(backlog), rngs)
 
-    def pick(self, state: tuple[Servers, FlowState], lanes: Rows) -> tuple[Servers, FlowState]:
+    def pick(self, state: tuple[Servers, FlowState], lanes: Indices) -> tuple[Servers, FlowState]:
         """The named lanes, copied."""
         return state[0].pick(lanes), self.flow.pick(state[1], lanes)
 
@@ -110,10 +111,8 @@ class Dispatch:
         pool, before = state
         work, gaps, after = self.flow.draw(before, rngs, customers)
         told = self.deal(pool, work, gaps, rngs)
-        return Outcomes({"wait": told.waits, "latency": told.latencies}, tallied(told.waits, told.work, gaps)), (
-            pool,
-            after,
-        )
+        times = {"wait": told.waits, "latency": told.latencies}
+        return Outcomes(times, tallied(told.waits, told.work, gaps.sum(axis=0))), (pool, after)
 
     def deal(self, pool: Servers, work: Array, gaps: Array, rngs: Streams) -> Dispatched:
         """Deal a block of customers to the servers, each through one of the dispatchers at random."""

@@ -7,14 +7,12 @@ import math
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
+from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.intp]
 FATES = ("resumes", "moves", "restarts", "lost")
 ARRIVED, FIRST, READY, WORK, LEFT = range(5)  # a request: its arrival, first start and return to the queue; its seconds
 

@@ -7,15 +7,12 @@ import math
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
-from scaling_models.montecarlo.kernels.central import busy_slots
+from scaling_models.montecarlo.arrays import Array, Indices
+from scaling_models.montecarlo.kernels.queues import busy_slots, insert
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
-
-Array = NDArray[np.float64]
-Indices = NDArray[np.intp]
 
 
 def distinct(count: int, among: int, shape: tuple[int, int], rng: np.random.Generator) -> Indices:
@@ -63,11 +60,7 @@ def fork_responses(services: Array, gaps: Array, free: Array, chosen: Indices | 
         end = np.maximum(mine[0], now)
         end += service
         np.subtract(end, now, out=response)
-        if len(free) > 1:
-            new = np.maximum(mine, end)
-            np.minimum(new[:-1], mine[1:], out=new[:-1])
-        else:
-            new = end[None]
+        new, _ = insert(mine, end, np.empty_like(mine))
         if rows is None:
             free[...] = new
         else:

@@ -7,14 +7,11 @@ import math
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
+from scaling_models.montecarlo.arrays import Array, Flags, Indices
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
-
-Array = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 
 class Servers(NamedTuple):
@@ -72,7 +69,7 @@ class CheckedServers:
         since = np.where(up, -math.inf, 0.0)
         return Servers(np.where(up, backlog, 0.0), change, since, up, np.ones(shape, dtype=bool))
 
-    def pick(self, state: Servers, lanes: NDArray[np.intp]) -> Servers:
+    def pick(self, state: Servers, lanes: Indices) -> Servers:
         """The state of the named lanes (with repeats), copied."""
         free, change, since = (part[:, lanes] for part in state[:3])
         return Servers(free, change, since, state.up[:, lanes], state.trusted[:, lanes])
@@ -122,7 +119,7 @@ class CheckedServers:
         np.copyto(now.trusted, now.up, where=clock - now.since >= self.notice)
 
 
-def _chosen(trusted: Flags, choice: Array) -> NDArray[np.intp]:
+def _chosen(trusted: Flags, choice: Array) -> Indices:
     """One of the trusted servers of each lane by its uniform draw, one of all where none is trusted."""
     rank = np.cumsum(trusted, axis=0, dtype=np.int32)
     some = rank[-1] > 0

@@ -5,21 +5,17 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from scaling_models.latency import Distribution
+from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.kernels.calendar import Calendar
 from scaling_models.montecarlo.kernels.cancelling import cancelled_responses
-from scaling_models.montecarlo.kernels.copies import Rule
+from scaling_models.montecarlo.kernels.copies import HedgingRule
 from scaling_models.montecarlo.kernels.forks import distinct
 from scaling_models.montecarlo.kernels.pending import Pending, hedged_responses
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
 
 CANCELLATIONS = ("never", "waiting", "anywhere")
-
-Array = NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +30,7 @@ class Hedging:
 
     gap: Distribution
     service: Distribution
-    rule: Rule
+    rule: HedgingRule
     cancel: str = "never"
     copies: ClassVar[int] = 4
 
@@ -61,6 +57,6 @@ class Hedging:
             responses, tallies, new = cancelled_responses(services, gaps, candidates, state, self.rule, anywhere)
         return Outcomes({"latency": responses}, tallies), new
 
-    def pick(self, state: Pending | Calendar, lanes: NDArray[np.intp]) -> Pending | Calendar:
+    def pick(self, state: Pending | Calendar, lanes: Indices) -> Pending | Calendar:
         """The state of the named lanes."""
         return state.pick(lanes)

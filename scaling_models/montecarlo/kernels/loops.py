@@ -6,14 +6,13 @@ import dataclasses
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
-from scaling_models.montecarlo.kernels.losses import insert
+from scaling_models.montecarlo.arrays import Array, Indices
+from scaling_models.montecarlo.kernels.queues import insert
+from scaling_models.montecarlo.kernels.tallies import tallied
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
-
-Array = NDArray[np.float64]
 
 
 class Circle(NamedTuple):
@@ -73,10 +72,8 @@ class Loop:
         shape = (customers, len(state.ready))
         services, thinks = self.service._draw(shape, rngs(0)), self.think._draw(shape, rngs(2))
         waits, time, state = closed_waits(services, thinks, state)
-        tallies = {"requests": np.full(shape[1], float(customers)), "waited": (waits > 0).sum(axis=0).astype(float)}
-        tallies |= {"busy": services.sum(axis=0), "time": time}
-        return Outcomes({"latency": waits + services, "wait": waits}, tallies), state
+        return Outcomes({"latency": waits + services, "wait": waits}, tallied(waits, services, time)), state
 
-    def pick(self, state: Circle, lanes: NDArray[np.intp]) -> Circle:
+    def pick(self, state: Circle, lanes: Indices) -> Circle:
         """The state of the named lanes, copied."""
         return Circle(state.free[:, lanes], state.ready[lanes])

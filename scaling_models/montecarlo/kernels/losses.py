@@ -7,15 +7,13 @@ import math
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
-from scaling_models.montecarlo.kernels.central import busy_slots
+from scaling_models.montecarlo.arrays import Array, Flags, Indices
+from scaling_models.montecarlo.kernels.queues import busy_slots, insert
+from scaling_models.montecarlo.kernels.tallies import counts
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
-
-Array = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 
 class Line(NamedTuple):
@@ -28,9 +26,9 @@ class Line(NamedTuple):
 
     free: Array
     places: Array
-    oldest: NDArray[np.intp]
+    oldest: Indices
 
-    def pick(self, lanes: NDArray[np.intp]) -> Line:
+    def pick(self, lanes: Indices) -> Line:
         """The state of the named lanes, copied."""
         return Line(self.free[:, lanes], self.places[:, lanes], self.oldest[lanes])
 
@@ -43,17 +41,7 @@ def start_line(slots: int, queue_limit: float, backlog: Array) -> Line:
     return Line(busy_slots(slots, backlog), np.where(backlog > 0.0, leaving, -np.inf), oldest)
 
 
-def insert(rows: Array, value: Array, spare: Array) -> tuple[Array, Array]:
-    """Ascending rows (rows, lanes) with the first replaced by `value`, and the array to be the next `spare`.
-
-    new_i = min(max(old_i, x), old_{i+1}); a value not above the first row changes nothing.
-    """
-    np.maximum(rows, value, out=spare)
-    np.minimum(spare[:-1], rows[1:], out=spare[:-1])
-    return spare, rows
-
-
-def take_place(line: Line, lane: NDArray[np.intp], now: Array, leave: Array, comes: Flags | bool = True) -> Flags:
+def take_place(line: Line, lane: Indices, now: Array, leave: Array, comes: Flags | bool = True) -> Flags:
     """Whether the queue is full at `now` (lanes,); where not, who comes takes a place until `leave`. Changes the line.
 
     For places that empty in the order in which they were taken: the one taken longest ago tells whether all are taken.
@@ -150,14 +138,13 @@ class Loss:
             "latency": np.where(served, waits + services, np.nan),
             "wait": np.where(rejected, np.nan, np.minimum(waits, patience)),
         }
-        counted = {"rejected": rejected, "abandoned": abandoned, "dropped": dropped, "waited": ~rejected & (waits > 0)}
-        tallies = {name: flags.sum(axis=0).astype(float) for name, flags in counted.items()}
+        tallies = counts(rejected=rejected, abandoned=abandoned, dropped=dropped, waited=~rejected & (waits > 0))
         tallies["requests"] = np.full(shape[1], float(customers))
         tallies["busy"] = (services * served).sum(axis=0)
         tallies["time"] = gaps.sum(axis=0)
         return Outcomes(times, tallies), state
 
-    def pick(self, state: Line, lanes: NDArray[np.intp]) -> Line:
+    def pick(self, state: Line, lanes: Indices) -> Line:
         """The state of the named lanes, copied."""
         return state.pick(lanes)
 

@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling_models.montecarlo.kernels.copies import Rule, shortest, shortest_other
+from scaling_models.montecarlo.arrays import Array, Flags, Indices
+from scaling_models.montecarlo.kernels.copies import HedgingRule
+from scaling_models.montecarlo.kernels.servers import WORD, count, open_words, widened
+from scaling_models.montecarlo.kernels.tallies import counts
 
-Array = NDArray[np.float64]
-Indices = NDArray[np.intp]
-Flags = NDArray[np.bool_]
-
-PLACES = 8  # in a row at first; rows double before they would overflow
 BORN, BEST, SIZE, USED = 0, 1, 2, 3  # what is kept of a request: arrival, first end so far, first size, servers so far
 
 
@@ -37,18 +35,18 @@ class Pending:
     tokens: Array  # (lanes,)
 
     @classmethod
-    def begin(cls, backlog: Array, rule: Rule) -> Pending:
+    def begin(cls, backlog: Array, rule: HedgingRule) -> Pending:
         """Idle servers, or a first job of `backlog` seconds at each; an arrival at once."""
         lanes = len(backlog)
-        departures = np.full((lanes, rule.servers, PLACES), -np.inf)
+        departures = np.full((lanes, rule.servers, WORD), -np.inf)
         departures[..., -1] = backlog[:, None]
         return cls(
             coming=np.zeros(lanes),
             free=np.repeat(backlog[:, None], rule.servers, axis=1),
             departures=departures,
             place=np.zeros((lanes, rule.servers), dtype=np.intp),
-            due=np.full((lanes, PLACES), np.inf),
-            held=np.zeros((lanes, PLACES, USED + rule.copies - 1)),
+            due=np.full((lanes, WORD), np.inf),
+            held=np.zeros((lanes, WORD, USED + rule.copies - 1)),
             head=np.zeros(lanes, dtype=np.intp),
             tail=np.zeros(lanes, dtype=np.intp),
             tokens=np.zeros(lanes),
@@ -66,8 +64,7 @@ class Pending:
     def lengths(self, rows: Indices, now: Array) -> NDArray[Any]:
         """How many requests are at the servers `rows` (candidates, lanes), numbered through all lanes."""
         there = self.departures.reshape(-1, self.departures.shape[-1]).take(rows, axis=0) > now[:, None]
-        words = np.bitwise_count(there.view(np.uint64))
-        return np.asarray(words[..., 0] if words.shape[-1] == 1 else words.sum(axis=-1, dtype=np.int64))
+        return count(open_words(there))
 
     def note(self, rows: Indices, ends: Array, now: Array) -> None:
         """Put departures from the servers `rows` in the place of those of the past."""
@@ -75,7 +72,7 @@ class Pending:
         at = rows * self.departures.shape[-1] + place[rows]
         if (self.departures.reshape(-1)[at] > now).any():
             self.place[:] = self.departures.shape[-1]
-            self.departures = np.concatenate([self.departures, np.full_like(self.departures, -np.inf)], axis=-1)
+            self.departures = widened(self.departures, -np.inf)
             at = rows * self.departures.shape[-1] + place[rows]
         self.departures.reshape(-1)[at] = ends
         place[rows] = (place[rows] + 1) % self.departures.shape[-1]
@@ -106,12 +103,12 @@ class Pending:
         self.due, self.held = self.due[lane, order], self.held[lane, order]
         self.tail = np.isfinite(self.due).sum(axis=1)
         self.head = np.zeros_like(self.tail)
-        self.due = np.concatenate([self.due, np.full_like(self.due, np.inf)], axis=1)
+        self.due = widened(self.due, np.inf)
         self.held = np.concatenate([self.held, np.zeros_like(self.held)], axis=1)
 
 
 def hedged_responses(
-    services: Array, gaps: Array, candidates: Indices, state: Pending, rule: Rule
+    services: Array, gaps: Array, candidates: Indices, state: Pending, rule: HedgingRule
 ) -> tuple[Array, dict[str, Array], Pending]:
     """Responses (steps, lanes) of requests whose copies are never cancelled, tallies by lane, and the new state.
 
@@ -145,15 +142,14 @@ def hedged_responses(
         np.add(state.coming, gaps[i], out=state.coming, where=arrived[i])
     state.rebase(now)
     tallies = {
-        "requests": arrived.sum(axis=0, dtype=np.float64),
-        "copies": sent.sum(axis=0, dtype=np.float64),
+        **counts(requests=arrived, copies=sent),
         "busy": (sizes * sent).sum(axis=0) / rule.servers,
         "time": now,
     }
     return responses, tallies, state
 
 
-def _fresh(now: Array, size: Array, rule: Rule) -> Array:
+def _fresh(now: Array, size: Array, rule: HedgingRule) -> Array:
     """A request that arrives now in every lane."""
     requests = np.empty((USED + rule.copies - 1, len(now)))
     requests[BORN] = now
@@ -163,20 +159,15 @@ def _fresh(now: Array, size: Array, rule: Rule) -> Array:
     return requests
 
 
-def _choose(drawn: Indices, requests: Array, late: Indices, now: Array, state: Pending, rule: Rule) -> Indices:
+def _choose(drawn: Indices, requests: Array, late: Indices, now: Array, state: Pending, rule: HedgingRule) -> Indices:
     """The servers to send to, other than those that the requests have used."""
     lengths = None
     if rule.choices > 1:
         lengths = state.lengths(drawn + np.arange(len(now)) * rule.servers, now)
-    server = shortest(drawn[: rule.choices], lengths if lengths is None else lengths[: rule.choices])
-    if late.size:
-        ahead = None if lengths is None else lengths[:, late]
-        server = server.copy()
-        server[late] = shortest_other(drawn[:, late], ahead, requests[USED:, late], rule.choices)
-    return server
+    return rule.choose(drawn, lengths, late, requests[USED:, late])
 
 
-def _serve(rows: Indices, size: Array, now: Array, sent: Flags, state: Pending, rule: Rule) -> Array:
+def _serve(rows: Indices, size: Array, now: Array, sent: Flags, state: Pending, rule: HedgingRule) -> Array:
     """When what is sent to the servers `rows` is done there; infinite where nothing is sent."""
     free = state.free.reshape(-1)
     end = np.maximum(free[rows], now) + size
@@ -190,7 +181,9 @@ def _serve(rows: Indices, size: Array, now: Array, sent: Flags, state: Pending, 
     return end
 
 
-def _settle(requests: Array, server: Indices, end: Array, now: Array, sent: Flags, state: Pending, rule: Rule) -> Array:
+def _settle(
+    requests: Array, server: Indices, end: Array, now: Array, sent: Flags, state: Pending, rule: HedgingRule
+) -> Array:
     """Responses of the requests that will have no further copy; the others are put in their row."""
     best = np.minimum(requests[BEST], end)
     response: Array = best - requests[BORN]

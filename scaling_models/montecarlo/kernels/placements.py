@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling_models.montecarlo.arrays import Array
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import stream
 
-Array = NDArray[np.float64]
 Place = Callable[[int, int, np.random.Generator], NDArray[Any]]
 
 

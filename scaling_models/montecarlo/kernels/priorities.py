@@ -6,16 +6,13 @@ import dataclasses
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
-from scaling_models.montecarlo.kernels.central import busy_slots
-from scaling_models.montecarlo.kernels.losses import insert
+from scaling_models.montecarlo.arrays import Array, Indices
+from scaling_models.montecarlo.kernels.queues import busy_slots, insert
+from scaling_models.montecarlo.kernels.tallies import counts
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
-
-Array = NDArray[np.float64]
-Whole = NDArray[np.intp]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +45,7 @@ class Interrupted(NamedTuple):
     left: Array
 
 
-def priority_waits(services: Array, gaps: Array, state: Slots) -> tuple[Array, Whole, Array, Slots]:
+def priority_waits(services: Array, gaps: Array, state: Slots) -> tuple[Array, Indices, Array, Slots]:
     """Waits under non-preemptive priorities before equal slots, for many independent lanes at once.
 
     A step is a slot's taking the next request: the slot that comes free first takes it, of the highest class (the
@@ -75,7 +72,7 @@ def priority_waits(services: Array, gaps: Array, state: Slots) -> tuple[Array, W
 
 def preemptive_latencies(
     services: Array, gaps: Array, state: Interrupted
-) -> tuple[Array, Array, Whole, Array, Array, Interrupted]:
+) -> tuple[Array, Array, Indices, Array, Array, Interrupted]:
     """Latencies under preemptive-resume priorities before one server, for many independent lanes at once.
 
     A step serves the first request of the highest class present (the first; FIFO within the class), until it is
@@ -117,13 +114,13 @@ def _drawn(classes: tuple[PriorityClass, ...], rngs: Streams, steps: int, lanes:
     return np.stack(services, axis=1), np.stack([each.gap._draw(shape, coming) for each in classes], axis=1)
 
 
-def _outcomes(latencies: Array, waits: Array, classes: Whole, count: int, busy: Array, time: Array) -> Outcomes:
+def _outcomes(latencies: Array, waits: Array, classes: Indices, count: int, busy: Array, time: Array) -> Outcomes:
     """All requests, and each class by itself: "latency_1" is the highest's."""
     times, finished = {"latency": latencies, "wait": waits}, np.isfinite(latencies)
-    tallies = {"requests": finished.sum(axis=0).astype(float), "busy": busy, "time": time}
+    tallies = {**counts(requests=finished), "busy": busy, "time": time}
     for k in range(count):
         mine = finished & (classes == k)
-        tallies[f"requests_{k + 1}"] = mine.sum(axis=0).astype(float)
+        tallies |= counts(**{f"requests_{k + 1}": mine})
         times[f"latency_{k + 1}"] = np.where(mine, latencies, np.nan)
         times[f"wait_{k + 1}"] = np.where(mine, waits, np.nan)
     return Outcomes(times, tallies)
@@ -155,7 +152,7 @@ class Priorities:
         taken = np.take_along_axis(services, classes[:, None], axis=1)[:, 0]
         return _outcomes(waits + taken, waits, classes, len(self.classes), taken.sum(axis=0), time), state
 
-    def pick(self, state: Slots, lanes: Whole) -> Slots:
+    def pick(self, state: Slots, lanes: Indices) -> Slots:
         """The state of the named lanes, copied."""
         return Slots(state.free[:, lanes], state.heads[:, lanes])
 
@@ -184,6 +181,6 @@ class Preemption:
         latencies, waits, classes, busy, time, state = preemptive_latencies(services, gaps, state)
         return _outcomes(latencies, waits, classes, len(self.classes), busy, time), state
 
-    def pick(self, state: Interrupted, lanes: Whole) -> Interrupted:
+    def pick(self, state: Interrupted, lanes: Indices) -> Interrupted:
         """The state of the named lanes, copied."""
         return Interrupted(*(field[:, lanes] for field in state))

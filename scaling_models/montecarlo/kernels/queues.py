@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from scaling_models.montecarlo.arrays import Array
 
 
 def fifo_waits(services: Array, gaps: Array, first: Any = 0.0) -> tuple[Array, Any]:
@@ -28,25 +27,37 @@ def fifo_waits(services: Array, gaps: Array, first: Any = 0.0) -> tuple[Array, A
     return walk[..., :-1], walk[..., -1].copy()
 
 
+def busy_slots(slots: int, backlog: Array) -> Array:
+    """Free times (slots, lanes), evenly from the backlog (lanes,) on: the first customer of a lane waits about it."""
+    return np.linspace(1.0, 1.5, slots)[:, None] * backlog
+
+
+def insert(free: Array, end: Array, spare: Array) -> tuple[Array, Array]:
+    """Ascending `free` (slots, lanes) with the first replaced by `end` (lanes,), and the array to be the next `spare`.
+
+    new_i = min(max(free_i, end), free_{i+1}); an end not above the first changes nothing.
+    """
+    np.maximum(free, end, out=spare)
+    np.minimum(spare[:-1], free[1:], out=spare[:-1])
+    return spare, free
+
+
 def central_waits(services: Array, gaps: Array, free: Array) -> tuple[Array, Array]:
     """Waits in one queue before several equal slots, for many independent lanes at once.
 
     Kiefer and Wolfowitz's recursion on the sorted times `free` (slots, lanes) at which the slots come free, counted
     from the arrival of the customer before the first. `gaps[n]` (customers, lanes) is the time from customer n - 1 to
-    n, `services[n]` its service (seconds). A new free time is put in its place by two whole-array operations:
-    min(max(free_i, x), free_{i+1}). Returns the waits (customers, lanes) and the new free times, counted from the last
-    arrival. Exact for any gaps and services, so that a measured trace can be replayed.
+    n, `services[n]` its service (seconds). Returns the waits (customers, lanes) and the new free times, counted from
+    the last arrival. Exact for any gaps and services, so that a measured trace can be replayed.
     """
     waits = np.empty_like(services)
     now = np.zeros(services.shape[1])
-    old, new = free.copy(), np.empty_like(free)
+    free, spare = free.copy(), np.empty_like(free)
     for gap, service, wait in zip(gaps, services, waits, strict=True):
         now += gap
-        start = np.maximum(old[0], now)
-        np.subtract(start, now, out=wait)
-        start += service
-        np.maximum(old, start, out=new)
-        np.minimum(new[:-1], old[1:], out=new[:-1])
-        old, new = new, old
-    old -= now
-    return waits, old
+        end = np.maximum(free[0], now)
+        np.subtract(end, now, out=wait)
+        end += service
+        free, spare = insert(free, end, spare)
+    free -= now
+    return waits, free

@@ -8,21 +8,22 @@ from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
-from scaling_models.montecarlo.kernels.losses import Line, check_limit, insert, start_line, take_place
+from scaling_models.montecarlo.arrays import Array, Flags, Indices
+from scaling_models.montecarlo.kernels.losses import Line, check_limit, start_line, take_place
+from scaling_models.montecarlo.kernels.queues import insert
+from scaling_models.montecarlo.kernels.servers import widened
+from scaling_models.montecarlo.kernels.tallies import counts
+from scaling_models.montecarlo.kernels.timelines import counts_at
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
 
-Array = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-Whole = NDArray[np.intp]
 Draws = tuple[Array, Array, Array | None]  # services, gaps, uniform numbers: all (steps, lanes)
 A_TOKEN = 1.0 - 1e-9  # ten additions of 0.1 fall short of one
 
 
-class Pending(NamedTuple):
+class PendingRetries(NamedTuple):
     """Retries to come, a row a lane (lanes, rows), the first `used` (lanes,) of each in use.
 
     When each is `due` (s, inf where there is none), when its request was `first` sent, and how often it was `tried`.
@@ -30,13 +31,13 @@ class Pending(NamedTuple):
 
     due: Array
     first: Array
-    tried: Whole
-    used: Whole
+    tried: Indices
+    used: Indices
 
-    def pick(self, lanes: Whole | slice) -> Pending:
+    def pick(self, lanes: Indices | slice) -> PendingRetries:
         """The state of the named lanes, copied."""
         due, first, tried, used = self
-        return Pending(due[lanes].copy(), first[lanes].copy(), tried[lanes].copy(), used[lanes].copy())
+        return PendingRetries(due[lanes].copy(), first[lanes].copy(), tried[lanes].copy(), used[lanes].copy())
 
 
 class Clients(NamedTuple):
@@ -47,12 +48,12 @@ class Clients(NamedTuple):
     """
 
     line: Line
-    pending: Pending
+    pending: PendingRetries
     fresh: Array
     tokens: Array
     clock: Array
 
-    def pick(self, lanes: Whole) -> Clients:
+    def pick(self, lanes: Indices) -> Clients:
         """The state of the named lanes, copied."""
         line, pending = self.line.pick(lanes), self.pending.pick(lanes)
         return Clients(line, pending, self.fresh[lanes], self.tokens[lanes], self.clock[lanes])
@@ -115,7 +116,7 @@ class Retries:
         """Empty lanes, or lanes with all places taken and slots busy for `backlog` s; no retry is pending yet."""
         lanes = len(backlog)
         zeros = np.zeros((lanes, 8))
-        pending = Pending(zeros + np.inf, zeros, zeros.astype(np.intp), np.zeros(lanes, dtype=np.intp))
+        pending = PendingRetries(zeros + np.inf, zeros, zeros.astype(np.intp), np.zeros(lanes, dtype=np.intp))
         line = start_line(self.slots, self.queue_limit, backlog)
         return Clients(line, pending, self.gap._draw((lanes,), rngs(1)), np.full(lanes, self.tokens), np.zeros(lanes))
 
@@ -127,9 +128,8 @@ class Retries:
         """
         drawn = self.draw(rngs, (customers, len(state.fresh)))
         seen, after = attempts(self, drawn, state)
-        counted = {"fresh": seen.fresh, "attempts": seen.made, "rejected": seen.rejected, "failed": seen.failed}
-        counted |= {"successes": np.isfinite(seen.latency), "dropped": seen.made & ~seen.rejected & ~seen.served}
-        tallies = {name: flags.sum(axis=0).astype(float) for name, flags in counted.items()}
+        tallies = counts(fresh=seen.fresh, attempts=seen.made, rejected=seen.rejected, failed=seen.failed)
+        tallies |= counts(successes=np.isfinite(seen.latency), dropped=seen.made & ~seen.rejected & ~seen.served)
         tallies["busy"] = (drawn[0] * seen.served).sum(axis=0)
         tallies["time"] = after.clock - state.clock
         return Outcomes({"latency": seen.latency, "wait": np.where(seen.served, seen.wait, np.nan)}, tallies), after
@@ -139,7 +139,7 @@ class Retries:
         uniform = rngs(2).random(shape) if self.jitter else None
         return self.service._draw(shape, rngs(0)), self.gap._draw(shape, rngs(1)), uniform
 
-    def pick(self, state: Clients, lanes: Whole) -> Clients:
+    def pick(self, state: Clients, lanes: Indices) -> Clients:
         """The state of the named lanes, copied."""
         return state.pick(lanes)
 
@@ -202,15 +202,17 @@ def _allowed(rules: Retries, again: Flags, tokens: Array) -> tuple[Flags, Array]
     return comes, tokens - (again & comes)
 
 
-def _with_room(pending: Pending) -> Pending:
+def _with_room(pending: PendingRetries) -> PendingRetries:
     """The same with at least one row free in each lane."""
     due, first, tried, used = pending
     if used.max() < due.shape[1]:
         return pending
-    return Pending(np.hstack([due, due + np.inf]), np.hstack([first, first]), np.hstack([tried, tried]), used)
+    return PendingRetries(widened(due, np.inf), widened(first, 0.0), widened(tried, 0), used)
 
 
-def _settle(pending: Pending, lane: Whole, row: Whole, due: Array, first: Array, tried: Whole, again: Flags) -> None:
+def _settle(
+    pending: PendingRetries, lane: Indices, row: Indices, due: Array, first: Array, tried: Indices, again: Flags
+) -> None:
     """Write the next retry (`due` inf: none) to its row; where a row is left empty, the last pending takes it."""
     pending.due[lane, row], pending.first[lane, row], pending.tried[lane, row] = due, first, tried
     comes = due < np.inf
@@ -234,20 +236,11 @@ class Timeline(NamedTuple):
 
 def timeline(rules: Retries, edges: Array, lanes: int, rngs: Callable[[int], Streams], block: int = 500) -> Timeline:
     """What happens from empty between the `edges` (s, ascending); `rngs(i)` are the streams of the i-th block."""
-    state, counts, number = rules.start(np.zeros(lanes), rngs(0)), np.zeros((3, len(edges) - 1, lanes)), 0
+    state, happened, number = rules.start(np.zeros(lanes), rngs(0)), np.zeros((3, len(edges) - 1, lanes)), 0
     while state.clock.min() < edges[-1]:
         number += 1
         seen, state = attempts(rules, drawn := rules.draw(rngs(number), (block, lanes)), state)
-        counts[0] += _counted(edges, seen.sent, seen.fresh)
-        counts[1] += _counted(edges, seen.sent, seen.made)
-        counts[2] += _counted(edges, seen.sent + seen.wait + drawn[0], np.isfinite(seen.latency))
-    return Timeline(*counts)
-
-
-def _counted(edges: Array, times: Array, flags: Flags) -> Array:
-    """How many flagged times (steps, lanes) lie between the edges: (bins, lanes)."""
-    bins, lanes = len(edges) - 1, times.shape[1]
-    bin_ = np.searchsorted(edges, times, side="right") - 1
-    inside = flags & (bin_ >= 0) & (bin_ < bins)
-    cells = bin_ * lanes + np.arange(lanes)
-    return np.bincount(cells[inside], minlength=bins * lanes).reshape(bins, lanes).astype(float)
+        answered = np.where(np.isfinite(seen.latency), seen.sent + seen.wait + drawn[0], np.inf)
+        sent = (np.where(flags, seen.sent, np.inf) for flags in (seen.fresh, seen.made))
+        happened += [np.diff(counts_at(times, edges), axis=0) for times in (*sent, answered)]
+    return Timeline(*happened)

@@ -12,10 +12,11 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling_models.montecarlo.kernels.servers import Rows, Servers, Words, count
+from scaling_models.montecarlo.arrays import Indices
+from scaling_models.montecarlo.kernels.servers import Servers, Words, count
 
 Generator = np.random.Generator
-Choice = tuple[Rows, Words | None]  # rows of the chosen servers; who is there, where the rule counts
+Choice = tuple[Indices, Words | None]  # rows of the chosen servers; who is there, where the rule counts
 
 
 class Rule(Protocol):
@@ -23,10 +24,10 @@ class Rule(Protocol):
 
     counts: ClassVar[bool]  # whether it looks at the requests in the servers, so that these must be noted
 
-    def draw(self, rng: Generator, offsets: Rows, servers: int, turn: int) -> Any:
+    def draw(self, rng: Generator, offsets: Indices, servers: int, turn: int) -> Any:
         """What the rule needs for a block of customers (customers, lanes), indexed by customer."""
 
-    def choose(self, pool: Servers, drawn: Any, offsets: Rows) -> Choice:
+    def choose(self, pool: Servers, drawn: Any, offsets: Indices) -> Choice:
         """The rows of the servers chosen for one customer of each lane."""
 
 
@@ -49,7 +50,7 @@ class Random:
     counts: ClassVar[bool] = False
     weights: tuple[float, ...] | None = None
 
-    def draw(self, rng: Generator, offsets: Rows, servers: int, turn: int) -> Rows:
+    def draw(self, rng: Generator, offsets: Indices, servers: int, turn: int) -> Indices:
         """Rows (customers, lanes)."""
         if self.weights is None:
             return small_integers(rng, servers, offsets.shape) + offsets
@@ -57,7 +58,7 @@ class Random:
         edges[-1] = 1.0  # the sum's rounding must not leave a draw without a server
         return np.searchsorted(edges, rng.random(offsets.shape), side="right") + offsets
 
-    def choose(self, pool: Servers, drawn: Rows, offsets: Rows) -> Choice:
+    def choose(self, pool: Servers, drawn: Indices, offsets: Indices) -> Choice:
         """As drawn."""
         return drawn, None
 
@@ -68,11 +69,11 @@ class RoundRobin:
 
     counts: ClassVar[bool] = False
 
-    def draw(self, rng: Generator, offsets: Rows, servers: int, turn: int) -> Rows:
+    def draw(self, rng: Generator, offsets: Indices, servers: int, turn: int) -> Indices:
         """Rows (customers, lanes)."""
         return (np.arange(turn, turn + len(offsets)) % servers)[:, None] + offsets
 
-    def choose(self, pool: Servers, drawn: Rows, offsets: Rows) -> Choice:
+    def choose(self, pool: Servers, drawn: Indices, offsets: Indices) -> Choice:
         """As drawn."""
         return drawn, None
 
@@ -85,7 +86,7 @@ class PowerOf:
     choices: int = 2
     replacement: bool = False
 
-    def draw(self, rng: Generator, offsets: Rows, servers: int, turn: int) -> Rows:
+    def draw(self, rng: Generator, offsets: Indices, servers: int, turn: int) -> Indices:
         """Rows (customers, lanes, choices)."""
         rows = np.empty((*offsets.shape, self.choices), dtype=np.intp)
         before: list[NDArray[Any]] = []
@@ -97,7 +98,7 @@ class PowerOf:
             before += [] if self.replacement else [drawn]
         return rows
 
-    def choose(self, pool: Servers, drawn: Rows, offsets: Rows) -> Choice:
+    def choose(self, pool: Servers, drawn: Indices, offsets: Indices) -> Choice:
         """The first of those with the most open places."""
         words = pool.open_places(drawn)
         counts = count(words)
@@ -113,13 +114,13 @@ class LeastConnections:
     counts: ClassVar[bool] = True
     ties: str = "random"
 
-    def draw(self, rng: Generator, offsets: Rows, servers: int, turn: int) -> Any:
+    def draw(self, rng: Generator, offsets: Indices, servers: int, turn: int) -> Any:
         """Keys (customers, lanes, servers) that order equals; or the numbers of the assignments."""
         if self.ties == "random":
             return tie_keys(rng, (*offsets.shape, servers))
         return range(turn + 1, turn + 1 + len(offsets))
 
-    def choose(self, pool: Servers, drawn: Any, offsets: Rows) -> Choice:
+    def choose(self, pool: Servers, drawn: Any, offsets: Indices) -> Choice:
         """The most open places, then the greatest key or the longest unused."""
         words = pool.all_open_places(offsets)
         lanes = np.arange(len(words))
@@ -138,11 +139,11 @@ class JoinIdle:
 
     counts: ClassVar[bool] = False
 
-    def draw(self, rng: Generator, offsets: Rows, servers: int, turn: int) -> NDArray[np.uint16]:
+    def draw(self, rng: Generator, offsets: Indices, servers: int, turn: int) -> NDArray[np.uint16]:
         """Keys (customers, lanes, servers)."""
         return tie_keys(rng, (*offsets.shape, servers))
 
-    def choose(self, pool: Servers, drawn: NDArray[np.uint16], offsets: Rows) -> Choice:
+    def choose(self, pool: Servers, drawn: NDArray[np.uint16], offsets: Indices) -> Choice:
         """The greatest of idleness and key together."""
         key = (pool.idle().astype(np.uint32) << np.uint32(16)) | drawn
         return offsets + key.argmax(axis=1), None
@@ -154,10 +155,10 @@ class LeastWork:
 
     counts: ClassVar[bool] = False
 
-    def draw(self, rng: Generator, offsets: Rows, servers: int, turn: int) -> range:
+    def draw(self, rng: Generator, offsets: Indices, servers: int, turn: int) -> range:
         """Nothing is drawn."""
         return range(len(offsets))
 
-    def choose(self, pool: Servers, drawn: int, offsets: Rows) -> Choice:
+    def choose(self, pool: Servers, drawn: int, offsets: Indices) -> Choice:
         """The least of what the servers say."""
         return offsets + pool.work().argmin(axis=1), None

@@ -8,8 +8,9 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Rows = NDArray[np.intp]
+from scaling_models.montecarlo.arrays import Array, Flags, Indices
+from scaling_models.montecarlo.kernels.queues import busy_slots
+
 Words = NDArray[np.uint64]
 
 WORD = 8  # places that one word of 64 bits tells of, a byte each
@@ -24,33 +25,33 @@ class Servers(Protocol):
     servers: int
     log: list[Array] | None
 
-    def open_places(self, rows: Rows) -> Words:
+    def open_places(self, rows: Indices) -> Words:
         """Which places are open at the rows (lanes, some): words (lanes, some, places / 8)."""
 
-    def all_open_places(self, offsets: Rows) -> Words:
+    def all_open_places(self, offsets: Indices) -> Words:
         """The same for every server, as the dispatcher at `offsets` sees it: (lanes, servers, places / 8)."""
 
-    def idle(self) -> NDArray[np.bool_]:
+    def idle(self) -> Flags:
         """Which servers (lanes, servers) have a worker free."""
 
     def work(self) -> Array:
         """What the least-work rule compares, of each server (lanes, servers), in seconds."""
 
-    def admit(self, rows: Rows, counters: Rows, words: Words | None, work: Array, waits: Array) -> Array | None:
+    def admit(self, rows: Indices, counters: Indices, words: Words | None, work: Array, waits: Array) -> Array | None:
         """A request of each lane comes to the server of its row, and is counted in the row of `counters`.
 
         `waits` (lanes,) is filled in; answers the latencies (some, lanes) that became known, NaN for none, or None
         where they are the waits and the work.
         """
 
-    def pick(self, lanes: Rows) -> Self:
+    def pick(self, lanes: Indices) -> Self:
         """A copy of the named lanes."""
 
     def stall(self, length: float) -> None:
         """From now on nobody is served for `length` seconds."""
 
 
-def open_words(gone: NDArray[np.bool_]) -> Words:
+def open_words(gone: Flags) -> Words:
     """Words (..., places / 8) with a byte of 1 for each place (..., places) that is open."""
     return gone.view(np.uint64)
 
@@ -61,7 +62,7 @@ def count(words: Words) -> NDArray[Any]:
     return each[..., 0] if words.shape[-1] == 1 else each.sum(axis=-1, dtype=np.int32)
 
 
-def first_open(words: Words) -> Rows | None:
+def first_open(words: Words) -> Indices | None:
     """The first open place of each row of words (rows, places / 8); None if some row has none."""
     if words.shape[-1] > 1:
         gone = words.view(np.bool_)
@@ -71,7 +72,7 @@ def first_open(words: Words) -> Rows | None:
     return None if up_to_it.max() == 64 else (up_to_it >> np.uint8(3)).astype(np.intp)
 
 
-def lanes_of(rows: NDArray[Any], lanes: Rows, among: int, clock: Array | None = None) -> NDArray[Any]:
+def lanes_of(rows: NDArray[Any], lanes: Indices, among: int, clock: Array | None = None) -> NDArray[Any]:
     """The rows of the named ones `among` the lanes, copied; `clock` (a time for each of them) taken off."""
     each = rows.reshape(among, -1)[lanes]
     if clock is not None:
@@ -79,9 +80,9 @@ def lanes_of(rows: NDArray[Any], lanes: Rows, among: int, clock: Array | None = 
     return each.reshape(-1, *rows.shape[1:])
 
 
-def widened(places: Array, fill: float) -> Array:
+def widened(places: NDArray[Any], fill: float) -> NDArray[Any]:
     """Twice as many places."""
-    return np.hstack([places, np.full_like(places, fill)])
+    return np.concatenate([places, np.full_like(places, fill)], axis=-1)
 
 
 def narrowed(ring: Array, now: Array, occupied: int) -> Array:
@@ -113,14 +114,14 @@ class FifoServers:
         """Servers (lanes, servers) that are idle where the backlog (s) is 0, else have all workers busy for about that
         long, with a few requests for the dispatchers to count."""
         each, servers = backlog.ravel(), backlog.shape[1]
-        free = each[:, None] * (np.linspace(1.0, 1.5, workers) if workers > 1 else np.ones(1))
+        free = np.ascontiguousarray(busy_slots(workers, each).T)
         ring = np.full((len(each) * dispatchers, WORD), -np.inf)
         counted = WORD // 2
         full = np.repeat(each, dispatchers)[:, None] * (np.arange(1, counted + 1) / counted)
         ring[:, :counted] = np.where(full > 0.0, full, -np.inf)
         return cls(np.zeros(len(backlog)), free, ring, np.zeros(len(each), dtype=np.int64), 0, servers)
 
-    def pick(self, lanes: Rows) -> FifoServers:
+    def pick(self, lanes: Indices) -> FifoServers:
         """A copy of the named lanes, their clocks set to zero and their rings no larger than needed."""
         among, clock = len(self.now), self.now[lanes]
         ring = lanes_of(self.ring, lanes, among, clock)
@@ -128,19 +129,19 @@ class FifoServers:
         free, used = lanes_of(self.free, lanes, among, clock), lanes_of(self.used, lanes, among)
         return FifoServers(np.zeros(len(lanes)), free, ring, used, self.turn, self.servers)
 
-    def open_places(self, rows: Rows) -> Words:
+    def open_places(self, rows: Indices) -> Words:
         """Which places of the rings are open at the rows (lanes, some): words (lanes, some, places / 8)."""
         lanes, some = rows.shape
         seen = self.ring.take(rows, axis=0, mode="clip").reshape(lanes, -1)  # one row a lane compares fastest
         return open_words(seen <= self.now[:, None]).reshape(lanes, some, -1)
 
-    def all_open_places(self, offsets: Rows) -> Words:
+    def all_open_places(self, offsets: Indices) -> Words:
         """The same for every server, as the dispatcher at `offsets` sees it: (lanes, servers, places / 8)."""
         each = self.ring.reshape(-1, self.servers, self.ring.shape[1])
         seen = each if len(each) == len(self.now) else each.take(offsets // self.servers, axis=0, mode="clip")
         return open_words(seen <= self.now[:, None, None])
 
-    def idle(self) -> NDArray[np.bool_]:
+    def idle(self) -> Flags:
         """Which servers (lanes, servers) have a worker free."""
         return self.work() <= self.now[:, None]
 
@@ -148,7 +149,7 @@ class FifoServers:
         """When each server (lanes, servers) could begin a request: what the least-work rule compares."""
         return self.free[:, 0].reshape(-1, self.servers)
 
-    def admit(self, rows: Rows, counters: Rows, words: Words | None, work: Array, waits: Array) -> None:
+    def admit(self, rows: Indices, counters: Indices, words: Words | None, work: Array, waits: Array) -> None:
         """Begin the `work` (s) at the servers `rows` after what is there; note it where it is counted."""
         begin, end = self._serve(rows, work)
         np.subtract(begin, self.now, out=waits)
@@ -165,7 +166,7 @@ class FifoServers:
         self.ring = np.where(there, self.ring + length, self.ring)
         self.log = self.log and [np.where(ends > self.now, ends + length, ends) for ends in self.log]
 
-    def _serve(self, rows: Rows, work: Array) -> tuple[Array, Array]:
+    def _serve(self, rows: Indices, work: Array) -> tuple[Array, Array]:
         if self.free.shape[1] == 1:
             free = self.free.reshape(-1)
             begin = free.take(rows, mode="clip")
@@ -181,7 +182,7 @@ class FifoServers:
         self.free[rows] = slots
         return begin, end
 
-    def _note(self, counters: Rows, words: Words, ends: Array) -> None:
+    def _note(self, counters: Indices, words: Words, ends: Array) -> None:
         place = first_open(words)
         if place is None:
             self.ring = widened(self.ring, -np.inf)

@@ -7,10 +7,9 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling_models.montecarlo.arrays import Array, Flags, Indices
 from scaling_models.montecarlo.kernels.servers import (
     WORD,
-    Array,
-    Rows,
     Words,
     count,
     first_open,
@@ -52,7 +51,7 @@ class SharingServers:
         used = np.zeros(len(each), dtype=np.int64)
         return cls(np.zeros(len(backlog)), leave, born, zero, zero.copy(), used, 0, servers, workers)
 
-    def pick(self, lanes: Rows) -> SharingServers:
+    def pick(self, lanes: Indices) -> SharingServers:
         """A copy of the named lanes, their clocks set to zero."""
         among, clock = len(self.now), self.now[lanes]
         shown = lanes_of(self.shown, lanes, among)
@@ -68,7 +67,7 @@ class SharingServers:
             self.workers,
         )
 
-    def _advanced(self, rows: Rows) -> tuple[Array, Array, Array, Array]:
+    def _advanced(self, rows: Indices) -> tuple[Array, Array, Array, Array]:
         """What the clocks of the rows (lanes, some) show now; their requests' leave marks as places and in order, and
         the times from the last request to the server to these departures, in that order, inf where open."""
         leave, shown = self.leave.take(rows, axis=0), self.shown.take(rows)
@@ -89,19 +88,19 @@ class SharingServers:
         rest = np.maximum(1.0, (there.sum(axis=-1)[..., None] - gone) / self.workers)
         return (mark + (elapsed - past) / rest)[..., 0], leave, marks, times
 
-    def open_places(self, rows: Rows) -> Words:
+    def open_places(self, rows: Indices) -> Words:
         """Which places are open at the rows (lanes, some): words (lanes, some, places / 8)."""
         shows, leave, _, _ = self._advanced(rows)
         return open_words(leave <= shows[..., None])
 
-    def _everywhere(self) -> Rows:
+    def _everywhere(self) -> Indices:
         return np.arange(len(self.shown)).reshape(len(self.now), -1)
 
-    def all_open_places(self, offsets: Rows) -> Words:
+    def all_open_places(self, offsets: Indices) -> Words:
         """The same for every server: (lanes, servers, places / 8)."""
         return self.open_places(self._everywhere())
 
-    def idle(self) -> NDArray[np.bool_]:
+    def idle(self) -> Flags:
         """Which servers (lanes, servers) have a worker free."""
         return np.asarray(count(self.open_places(self._everywhere())) > self.leave.shape[1] - self.workers)
 
@@ -110,7 +109,7 @@ class SharingServers:
         shows, leave, _, _ = self._advanced(self._everywhere())
         return np.asarray(np.maximum(leave - shows[..., None], 0.0).sum(axis=-1))
 
-    def _brought_up(self, rows: Rows) -> Array:
+    def _brought_up(self, rows: Indices) -> Array:
         """Bring the rows up to date; the latencies (places, rows) of those that left since they last were."""
         shows, leave, marks, times = (each[:, 0] for each in self._advanced(rows[:, None]))
         gone = leave <= shows[:, None]
@@ -125,7 +124,7 @@ class SharingServers:
         self.since[rows] = np.maximum(self.since.take(rows), self.now[rows // self.servers])
         return np.asarray(ages.T)
 
-    def admit(self, rows: Rows, counters: Rows, words: Words | None, work: Array, waits: Array) -> Array:
+    def admit(self, rows: Indices, counters: Indices, words: Words | None, work: Array, waits: Array) -> Array:
         """Let the requests in; answers the latencies (places, lanes) of those that left since the server's last one."""
         ages = self._brought_up(rows)
         shows = self.shown.take(rows)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from scaling_models.montecarlo.arrays import Array
 from scaling_models.montecarlo.kernels.central import replay_central
 from scaling_models.montecarlo.kernels.dispatch import Dispatch
-from scaling_models.montecarlo.kernels.queues import Array
 from scaling_models.montecarlo.streams import streams_of
 
 

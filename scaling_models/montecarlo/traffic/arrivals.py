@@ -9,8 +9,9 @@ import numpy as np
 from scipy import signal, special
 
 from scaling_models.latency import Distribution
+from scaling_models.montecarlo.arrays import Array
 from scaling_models.montecarlo.streams import Streams
-from scaling_models.montecarlo.traffic.flows import Array, Drawn, Flow, FlowState, Lanes
+from scaling_models.montecarlo.traffic.flows import Drawn, Flow, FlowState, Lanes
 from scaling_models.montecarlo.traffic.modulation import Modulated, TimeVarying, sinusoid
 
 __all__ = ["Batches", "Correlated", "Flow", "FlowState", "Modulated", "Renewal", "TimeVarying", "cut", "sinusoid"]

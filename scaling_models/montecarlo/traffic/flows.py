@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
+from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.streams import Streams
 
-Array = NDArray[np.float64]
 FlowState = tuple[NDArray[Any], ...]  # arrays with the lanes along the last axis
 Drawn = tuple[Array, Array, FlowState]
 
@@ -36,7 +36,7 @@ class Flow(Protocol):
     def draw(self, state: FlowState, rngs: Streams, customers: int) -> Drawn:
         """Services and gaps of the next customers, both (customers, lanes) in seconds, and the state after them."""
 
-    def pick(self, state: FlowState, lanes: NDArray[np.intp]) -> FlowState:
+    def pick(self, state: FlowState, lanes: Indices) -> FlowState:
         """The state of the named lanes (with repeats), copied."""
 
 
@@ -48,7 +48,7 @@ class Lanes:
         """Nothing to remember but how many lanes there are."""
         return (np.zeros(lanes),)
 
-    def pick(self, state: FlowState, lanes: NDArray[np.intp]) -> FlowState:
+    def pick(self, state: FlowState, lanes: Indices) -> FlowState:
         """The state of the named lanes (with repeats), copied."""
         return tuple(part[..., lanes] for part in state)
 

@@ -8,11 +8,11 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
+from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.streams import Streams
-from scaling_models.montecarlo.traffic.flows import Array, Drawn, FlowState, Lanes
+from scaling_models.montecarlo.traffic.flows import Drawn, FlowState, Lanes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,7 +179,7 @@ class Modulated(Lanes):
         gaps = np.maximum(np.diff(counts, axis=0, prepend=0.0), 0.0)
         return self.service._draw(shape, rngs(0)), gaps, (phase[-1].copy(),)
 
-    def _sojourns(self, first: NDArray[np.intp], wanted: Array, rng: np.random.Generator) -> tuple[Any, Array, Array]:
+    def _sojourns(self, first: Indices, wanted: Array, rng: np.random.Generator) -> tuple[Any, Array, Array]:
         """States visited, their lengths (s) and the cumulated expected arrivals (sojourns, lanes), past `wanted`."""
         rates, jumps = np.array(self.rates), np.cumsum(self._matrix / self._leaving[:, None], axis=1)
         each = float(self.shares @ self._leaving) / self.arrival_rate  # sojourns an arrival
@@ -196,13 +196,13 @@ class Modulated(Lanes):
         return visited, lengths, sums
 
 
-def _chosen(cumulated: Array, draws: Array) -> NDArray[np.intp]:
+def _chosen(cumulated: Array, draws: Array) -> Indices:
     """Which state each uniform draw falls on; `cumulated` probabilities (states,) or (states, lanes)."""
     rows = cumulated[:-1, None] if cumulated.ndim == 1 else cumulated[:-1]
     return np.asarray((draws >= rows).sum(axis=0), dtype=np.intp)
 
 
-def _places(sums: Array, counts: Array) -> NDArray[np.intp]:
+def _places(sums: Array, counts: Array) -> Indices:
     """For each of the ascending `counts` of a lane, how many of its ascending `sums` are not above it."""
     customers, lanes = counts.shape
     low, high = np.zeros(sums.shape, dtype=np.intp), np.full(sums.shape, customers)

@@ -244,6 +244,16 @@ def published() -> pd.DataFrame:
     return frame
 
 
+def simulated_pools() -> pd.DataFrame:
+    """Response times (mean services) of pools simulated event by event: mean, p50 to p99.9, each with its error.
+
+    A row a case; `speeds`, `weights` and `fast` (a fixed service of those that fail fast, 0 for none) read
+    `value:servers;value:servers`, empty where there are none.
+    """
+    text = ["policy", "service", "choices", "replacement", "ties", "discipline", "speeds", "weights", "fast"]
+    return _frame(read_table(files.folder("data") / "simulated_pools.csv", text=text))
+
+
 def catalogue() -> pd.DataFrame:
     """All files of data/: name, what, source, unit, how_measured, licence ("figures only": only figures were taken)."""
     text = ["name", "what", "source", "unit", "how_measured", "licence"]

@@ -219,6 +219,33 @@ def test_sharing_servers_equal_the_textbook(rule, workers):
     )
 
 
+@pytest.mark.parametrize("rule", [rules.PowerOf(2), rules.LeastConnections(), rules.LeastConnections("used")], ids=repr)
+def test_dispatchers_of_sharing_servers_count_only_what_they_sent(rule):
+    services, gaps = draws(0.9, 2, SEED)
+    dispatcher = np.random.default_rng(5).integers(0, 3, gaps.shape)
+    pool = SharingServers.begin(np.zeros((LANES, SERVERS)), 2, 3)
+    pool.log = []
+    rng = np.random.default_rng(SEED)
+    dispatch(pool, rule, services, gaps, rng, dispatcher=dispatcher, dispatchers=3)
+    pool.stall(0.0)  # brings every server up to date
+    drawn = drawn_by(rule, np.arange(LANES) * SERVERS * 3 + dispatcher * SERVERS, SEED)
+    expected = []
+    for lane in range(LANES):
+        servers, used, now = [Sharing(2) for _ in range(SERVERS)], [0] * SERVERS, 0.0
+        for n in range(CUSTOMERS):
+            now += gaps[n, lane]
+            for server in servers:
+                server.advance(now)
+            counts = [sum(who[0] == dispatcher[n, lane] for who in server.left) for server in servers]
+            server = chosen(rule, picked(rule, drawn, n, lane), servers, now, counts, used)
+            used[server] = n + 1
+            servers[server].take(now, services[n, lane], (dispatcher[n, lane], n))
+        expected += [end for server in servers for end in server.departures.values()]
+    np.testing.assert_allclose(
+        np.sort(np.concatenate([each.ravel() for each in pool.log])), sorted(expected), rtol=1e-9
+    )
+
+
 @pytest.mark.parametrize("servers", [FifoServers, SharingServers])
 def test_blocks_and_copies_do_not_change_a_path(servers):
     """Cut anywhere, with the lanes copied and their clocks set back in between, a path goes on as it would have."""

@@ -94,10 +94,9 @@ class Dispatch:
         """Lanes from empty, or from work at every server that is exponential with the backlog as its mean."""
         pool: Servers
         each = backlog[:, None] * rngs(START).standard_exponential((len(backlog), self.servers))
-        if self.sharing:
-            pool = SharingServers.begin(each, self.workers)
-        else:
-            pool = FifoServers.begin(each, self.workers, self.dispatchers if self.rule.counts else 1)
+        counting = self.dispatchers if self.rule.counts else 1
+        begin = SharingServers.begin if self.sharing else FifoServers.begin
+        pool = begin(each, self.workers, counting)
         return pool, self.flow.start(len(backlog), rngs)
 
     def pick(self, state: tuple[Servers, FlowState], lanes: Indices) -> tuple[Servers, FlowState]:

@@ -31,16 +31,18 @@ class SharingServers:
     now: Array  # (lanes,) the last arrival
     leave: Array  # (rows, places) what the server's clock will show when the request leaves; -inf if open
     born: Array  # (rows, places) when it came
+    sender: NDArray[np.int16]  # (rows, places) the dispatcher that sent it
     shown: Array  # (rows,) what the clock showed at the last request to this server
     since: Array  # (rows,) when that was
     used: NDArray[np.int64]  # (rows,) the number of each server's last assignment
     turn: int
     servers: int
     workers: int
+    dispatchers: int = 1
     log: list[Array] | None = None  # departure times (s) as they become known, where somebody wants them
 
     @classmethod
-    def begin(cls, backlog: Array, workers: int) -> SharingServers:
+    def begin(cls, backlog: Array, workers: int, dispatchers: int = 1) -> SharingServers:
         """Servers (lanes, servers) that are idle where the backlog (s) is 0, else have a few requests that take that
         long."""
         each, servers = backlog.reshape(-1, 1), backlog.shape[1]
@@ -49,7 +51,9 @@ class SharingServers:
         zero = np.zeros(len(each))
         born = np.full_like(leave, np.nan)  # what was there at the start has no latency to tell
         used = np.zeros(len(each), dtype=np.int64)
-        return cls(np.zeros(len(backlog)), leave, born, zero, zero.copy(), used, 0, servers, workers)
+        sender = (np.arange(leave.size) % dispatchers).astype(np.int16).reshape(leave.shape)
+        now = np.zeros(len(backlog))
+        return cls(now, leave, born, sender, zero, zero.copy(), used, 0, servers, workers, dispatchers)
 
     def pick(self, lanes: Indices) -> SharingServers:
         """A copy of the named lanes, their clocks set to zero."""
@@ -59,12 +63,14 @@ class SharingServers:
             np.zeros(len(lanes)),
             lanes_of(self.leave, lanes, among) - shown[:, None],
             lanes_of(self.born, lanes, among, clock),
+            lanes_of(self.sender, lanes, among),
             np.zeros_like(shown),
             lanes_of(self.since, lanes, among, clock),
             lanes_of(self.used, lanes, among),
             self.turn,
             self.servers,
             self.workers,
+            self.dispatchers,
         )
 
     def _advanced(self, rows: Indices) -> tuple[Array, Array, Array, Array]:
@@ -89,16 +95,21 @@ class SharingServers:
         return (mark + (elapsed - past) / rest)[..., 0], leave, marks, times
 
     def open_places(self, rows: Indices) -> Words:
-        """Which places are open at the rows (lanes, some): words (lanes, some, places / 8)."""
-        shows, leave, _, _ = self._advanced(rows)
-        return open_words(leave <= shows[..., None])
+        """Which places are open at the rows (lanes, some), or another dispatcher's: words (lanes, some, places / 8)."""
+        if self.dispatchers == 1:
+            shows, leave, _, _ = self._advanced(rows)
+            return open_words(leave <= shows[..., None])
+        own = rows // (self.servers * self.dispatchers) * self.servers + rows % self.servers
+        sender = rows // self.servers % self.dispatchers
+        shows, leave, _, _ = self._advanced(own)
+        return open_words((leave <= shows[..., None]) | (self.sender.take(own, axis=0) != sender[..., None]))
 
     def _everywhere(self) -> Indices:
         return np.arange(len(self.shown)).reshape(len(self.now), -1)
 
     def all_open_places(self, offsets: Indices) -> Words:
-        """The same for every server: (lanes, servers, places / 8)."""
-        return self.open_places(self._everywhere())
+        """The same for every server, as the dispatcher at `offsets` sees it: (lanes, servers, places / 8)."""
+        return self.open_places(offsets[:, None] + np.arange(self.servers))
 
     def idle(self) -> Flags:
         """Which servers (lanes, servers) have a worker free."""
@@ -132,9 +143,11 @@ class SharingServers:
         if place is None:
             place = np.full(len(rows), self.leave.shape[1])
             self.leave, self.born = widened(self.leave, -np.inf), widened(self.born, np.nan)
+            self.sender = np.hstack([self.sender, self.sender])
         at = rows * self.leave.shape[1] + place
         self.leave.reshape(-1)[at] = shows + work
         self.born.reshape(-1)[at] = self.now
+        self.sender.reshape(-1)[at] = counters // self.servers % self.dispatchers
         waits[:] = np.nan  # nobody waits, and nobody is served alone
         return ages
 

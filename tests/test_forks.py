@@ -14,6 +14,7 @@ import scaling_models as sm
 from scaling_models.montecarlo.estimates import from_batches, student
 from scaling_models.montecarlo.kernels.forks import ForkJoin, distinct, fork_responses, kth_fastest, share_done
 from scaling_models.montecarlo.streams import stream
+from scaling_models.montecarlo.traffic.arrivals import Renewal
 from scaling_models.pools.erlang import erlang_c
 
 FALSE_ALARM = 1e-7  # of each comparison, two-sided
@@ -109,7 +110,9 @@ def assert_mean(values, exact, seen=0.03):
 
 def poisson(tasks, servers, load, service=None, workers=1, **more):
     rate = load * servers * workers / tasks
-    return ForkJoin(sm.Exponential(1.0 / rate), service or sm.Exponential(1.0), tasks, servers, workers=workers, **more)
+    return ForkJoin(
+        Renewal(sm.Exponential(1.0 / rate), service or sm.Exponential(1.0)), tasks, servers, workers=workers, **more
+    )
 
 
 @pytest.mark.parametrize("load", [0.3, 0.6])
@@ -152,7 +155,7 @@ def test_without_load_the_kth_of_exponentials_is_exact(needed, workers):
 
 
 def test_empty_and_overfull_starts_meet_on_the_same_numbers():
-    system = ForkJoin(sm.Hyperexponential(1.0, scv=2.0), sm.LogNormal(0.5, scv=0.5), 4, 6, needed=3)
+    system = ForkJoin(Renewal(sm.Hyperexponential(1.0, scv=2.0), sm.LogNormal(0.5, scv=0.5)), 4, 6, needed=3)
     low, high = (lane_means(system, backlog, warm_up=1000, customers=500)["latency"] for backlog in (0.0, 60.0))
     np.testing.assert_allclose(low, high, rtol=1e-9)
     first, _ = system.advance(system.start(np.full(LANES, 60.0), None), lambda purpose: stream(1, purpose), 1)
@@ -162,11 +165,11 @@ def test_empty_and_overfull_starts_meet_on_the_same_numbers():
 def test_states_are_picked_with_repeats_and_copied():
     system = poisson(2, 3, 0.5)
     state = system.start(np.full(3, 5.0), None)
-    state.free[0, 0] = [1.0, 2.0, 3.0]
+    state[0][0, 0] = [1.0, 2.0, 3.0]
     picked = system.pick(state, np.array([2, 2, 0]))
-    assert picked.free[0, 0].tolist() == [3.0, 3.0, 1.0]
-    picked.free[:] = 0.0
-    assert state.free[0, 0, 2] == 3.0
+    assert picked[0][0, 0].tolist() == [3.0, 3.0, 1.0]
+    picked[0][:] = 0.0
+    assert state[0][0, 0, 2] == 3.0
 
 
 def test_impossible_fan_outs_are_refused():

@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from lanes import streams
 from scipy import sparse, special
 from scipy.sparse import linalg
 
@@ -16,10 +17,6 @@ from scaling_models.montecarlo.traffic.arrivals import Renewal
 
 REACH = special.ndtri(1.0 - 0.5e-8)  # normal deviates: a false alarm in 1e8 comparisons
 ONE = sm.Exponential(1.0)
-
-
-def streams(seed, block=0):
-    return lambda purpose: stream(seed, block, purpose)
 
 
 def pool(servers, load, up, down, notice):

@@ -185,7 +185,7 @@ def test_the_stable_states_are_the_predicted(load, retries):
     states = predicted(rules, load)
     assert len(states) == (2 if load * (retries + 1) >= 10 else 1)
     for backlog, state in ((0.0, states[0]), (20.0, states[-1])):
-        sums = run(rules, 2500, warm_up=3000, backlog=backlog, lanes=256)
+        sums = run(rules, 2500, warm_up=5000, backlog=backlog, lanes=256)
         value, error = ratio(sums["attempts"], sums["time"])
         assert abs(value - state) < 0.025 * state + 6.0 * error
         assert 6.0 * error < 0.02 * state

@@ -7,6 +7,7 @@ import pickle
 
 import numpy as np
 import pytest
+from lanes import streams
 from scipy import integrate, linalg, optimize, special, stats
 
 import scaling_models as sm
@@ -37,10 +38,6 @@ FLOWS = (
     sinusoid(14.0, 0.3, 50.0, SERVICE),
 )
 REACH = special.ndtri(1.0 - 0.5e-8)  # normal deviates: a false alarm in 1e8 comparisons
-
-
-def streams(seed, block):
-    return lambda purpose: stream(seed, block, purpose)
 
 
 def drawn(flow, lanes, blocks, seed=0):

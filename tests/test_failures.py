@@ -9,13 +9,13 @@ import pickle
 
 import numpy as np
 import pytest
+from lanes import run, streams
 from scipy import sparse, special
 from scipy.sparse import linalg
 
 import scaling_models as sm
 from scaling_models.montecarlo.kernels.failures import FATES, FailingServers, advance
 from scaling_models.montecarlo.kernels.queues import central_waits
-from scaling_models.montecarlo.streams import stream
 
 REACH = special.ndtri(1.0 - 0.5e-8)  # normal deviates: a false alarm in 1e8 comparisons
 ONE = sm.Exponential(1.0)
@@ -23,10 +23,6 @@ ONE = sm.Exponential(1.0)
 
 def pool(servers, load, up, down, fate, service=ONE):
     return FailingServers(sm.Exponential(1.0 / load), service, servers, sm.Exponential(up), sm.Exponential(down), fate)
-
-
-def streams(seed, block=0):
-    return lambda purpose: stream(seed, block, purpose)
 
 
 def event_by_event(arrivals, works, change, up, ups, downs, fate, until):
@@ -209,15 +205,8 @@ def test_the_sheet_of_formulas_was_right():
 
 def simulated(model, lanes, warm, steps, backlog=0.0, seed=0):
     """By lane: mean latency of what was told, and the tallies, after `warm` steps."""
-    state = model.start(np.full(lanes, backlog), streams(seed))
-    _, state = model.advance(state, streams(seed, 1), warm)
-    sums, count, tallies = np.zeros(lanes), np.zeros(lanes), collections.Counter()
-    for block in range(steps // 500):
-        outcome, state = model.advance(state, streams(seed, block + 2), 500)
-        sums += np.nansum(outcome.times["latency"], axis=0)
-        count += (~np.isnan(outcome.times["latency"])).sum(axis=0)
-        tallies.update(outcome.tallies)
-    return sums, count, tallies
+    sums = run(model, steps, lanes=lanes, warm_up=warm, backlog=backlog, seed=seed)
+    return sums["latency", "sum"], sums["latency", "count"], sums
 
 
 def ratio_is(above, below, expected, least):

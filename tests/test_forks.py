@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lanes import FALSE_ALARM, assert_mean, run, streams
 from scipy import stats
 
 import scaling_models as sm
 from scaling_models.montecarlo.estimates import from_batches, student
 from scaling_models.montecarlo.kernels.forks import ForkJoin, distinct, fork_responses, kth_fastest, share_done
-from scaling_models.montecarlo.streams import stream
+from scaling_models.montecarlo.traffic.arrivals import Renewal
 from scaling_models.pools.erlang import erlang_c
 
-FALSE_ALARM = 1e-7  # of each comparison, two-sided
 LANES = 512
 
 
@@ -85,31 +85,17 @@ def test_shares_done_are_counted_up_to_the_deadline():
     assert [float(share_done(responses, t)[0, 0]) for t in (0.5, 1.0, 3.5, 9.0)] == [0.0, 0.25, 0.75, 1.0]
 
 
-def lane_means(system, backlog=0.0, warm_up=1000, customers=12_000, seed=1):
+def lane_means(system, backlog=0.0, warm_up=1000, customers=12_000):
     """Means by lane of each sample and tally per request, after a warm-up."""
-    state = system.start(np.full(LANES, backlog), lambda purpose: stream(seed, 0, purpose))
-    totals = {}
-    for block in range(1, 1 + (warm_up + customers) // 250):
-        outcomes, state = system.advance(state, lambda purpose, block=block: stream(seed, block, purpose), 250)
-        if block * 250 > warm_up:
-            for name, value in outcomes.times.items():
-                totals[name] = totals.get(name, 0.0) + value.sum(axis=0) / customers
-            for name, value in outcomes.tallies.items():
-                totals[name] = totals.get(name, 0.0) + value / customers
-    return totals
-
-
-def assert_mean(values, exact, seen=0.03):
-    """Lanes' mean within its error of `exact` (false alarm 1e-7), and the test would see an error of `seen`."""
-    found = from_batches(values)
-    allowed = student(1.0 - FALSE_ALARM, found.freedom) * found.error
-    assert abs(found.value - exact) <= allowed, (found.value, exact, allowed)
-    assert allowed < seen * exact / 2.0
+    sums = run(system, customers, lanes=LANES, warm_up=warm_up, backlog=backlog)
+    times = {name[0]: value for name, value in sums.items() if name[-1] == "sum"}
+    tallies = {name: value for name, value in sums.items() if isinstance(name, str)}
+    return {name: value / customers for name, value in {**times, **tallies}.items()}
 
 
 def poisson(tasks, servers, load, service=None, workers=1, **more):
-    rate = load * servers * workers / tasks
-    return ForkJoin(sm.Exponential(1.0 / rate), service or sm.Exponential(1.0), tasks, servers, workers=workers, **more)
+    flow = Renewal(sm.Exponential(tasks / (load * servers * workers)), service or sm.Exponential(1.0))
+    return ForkJoin(flow, tasks, servers, workers=workers, **more)
 
 
 @pytest.mark.parametrize("load", [0.3, 0.6])
@@ -152,21 +138,21 @@ def test_without_load_the_kth_of_exponentials_is_exact(needed, workers):
 
 
 def test_empty_and_overfull_starts_meet_on_the_same_numbers():
-    system = ForkJoin(sm.Hyperexponential(1.0, scv=2.0), sm.LogNormal(0.5, scv=0.5), 4, 6, needed=3)
+    system = ForkJoin(Renewal(sm.Hyperexponential(1.0, scv=2.0), sm.LogNormal(0.5, scv=0.5)), 4, 6, needed=3)
     low, high = (lane_means(system, backlog, warm_up=1000, customers=500)["latency"] for backlog in (0.0, 60.0))
     np.testing.assert_allclose(low, high, rtol=1e-9)
-    first, _ = system.advance(system.start(np.full(LANES, 60.0), None), lambda purpose: stream(1, purpose), 1)
+    first, _ = system.advance(system.start(np.full(LANES, 60.0), None), streams(1), 1)
     assert first.times["latency"].mean() > 55.0
 
 
 def test_states_are_picked_with_repeats_and_copied():
     system = poisson(2, 3, 0.5)
     state = system.start(np.full(3, 5.0), None)
-    state.free[0, 0] = [1.0, 2.0, 3.0]
+    state[0][0, 0] = [1.0, 2.0, 3.0]
     picked = system.pick(state, np.array([2, 2, 0]))
-    assert picked.free[0, 0].tolist() == [3.0, 3.0, 1.0]
-    picked.free[:] = 0.0
-    assert state.free[0, 0, 2] == 3.0
+    assert picked[0][0, 0].tolist() == [3.0, 3.0, 1.0]
+    picked[0][:] = 0.0
+    assert state[0][0, 0, 2] == 3.0
 
 
 def test_impossible_fan_outs_are_refused():

@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from lanes import streams
 from scipy import sparse, special
 from scipy.sparse import linalg
 
@@ -12,17 +13,16 @@ import scaling_models as sm
 from scaling_models.montecarlo.kernels.healthchecks import CheckedServers
 from scaling_models.montecarlo.kernels.queues import fifo_waits
 from scaling_models.montecarlo.streams import stream
+from scaling_models.montecarlo.traffic.arrivals import Renewal
 
 REACH = special.ndtri(1.0 - 0.5e-8)  # normal deviates: a false alarm in 1e8 comparisons
 ONE = sm.Exponential(1.0)
 
 
-def streams(seed, block=0):
-    return lambda purpose: stream(seed, block, purpose)
-
-
 def pool(servers, load, up, down, notice):
-    return CheckedServers(sm.Exponential(1.0 / load), ONE, servers, sm.Exponential(up), sm.Exponential(down), notice)
+    return CheckedServers(
+        Renewal(sm.Exponential(1.0 / load), ONE), servers, sm.Exponential(up), sm.Exponential(down), notice
+    )
 
 
 def lane_by_lane(arrivals, services, choices, change, up, lasts, notice):
@@ -73,24 +73,24 @@ def lane_by_lane(arrivals, services, choices, change, up, lasts, notice):
 @pytest.mark.parametrize("notice", [0.0, 0.7, 1.5, 2.5, math.inf])
 @pytest.mark.parametrize(("up", "down"), [(6.0, 2.0), (2.0, 1.0)])
 def test_a_lane_equals_the_plain_loop(notice, up, down):
-    laws = (sm.Exponential(0.4), sm.LogNormal(0.8, 2.0), 4, sm.Deterministic(up), sm.Deterministic(down))
+    laws = (Renewal(sm.Exponential(0.4), sm.LogNormal(0.8, 2.0)), 4, sm.Deterministic(up), sm.Deterministic(down))
     model = CheckedServers(*laws, notice)
     state = model.start(np.full(3, 0.0), streams(1))
-    state.change[:] = stream(5).uniform(0.0, up, state.change.shape)
+    state[0].change[:] = stream(5).uniform(0.0, up, state[0].change.shape)
     begun, end, found, gaps, services, choices = state, state, [], [], [], []
     for block, customers in enumerate((1, 70, 130)):
         outcome, end = model.advance(end, streams(1, block + 1), customers)
         found.append(outcome)
         rngs = streams(1, block + 1)
-        services.append(model.service._draw((customers, 3), rngs(0)))
-        gaps.append(model.gap._draw((customers, 3), rngs(1)))
+        services.append(model.flow.service._draw((customers, 3), rngs(0)))
+        gaps.append(model.flow.gap._draw((customers, 3), rngs(1)))
         choices.append(rngs(4).random((customers, 3)))
     latencies, waits = (np.concatenate([o.times[name] for o in found]) for name in ("latency", "wait"))
     refused = sum(o.tallies["refused"] for o in found)
     arrivals = np.cumsum(np.concatenate(gaps), axis=0)
     services, choices = np.concatenate(services), np.concatenate(choices)
     for lane in range(3):
-        numbers = (arrivals[:, lane], services[:, lane], choices[:, lane], begun.change[:, lane], [True] * 4)
+        numbers = (arrivals[:, lane], services[:, lane], choices[:, lane], begun[0].change[:, lane], [True] * 4)
         told = lane_by_lane(*numbers, {False: down, True: up}, notice)
         np.testing.assert_allclose(latencies[:, lane], told[:, 0], atol=1e-9)
         np.testing.assert_allclose(waits[:, lane], told[:, 1], atol=1e-9)
@@ -103,7 +103,7 @@ def test_a_lane_equals_the_plain_loop(notice, up, down):
 def test_a_server_that_does_not_fail_is_a_fifo_queue():
     model = pool(1, 0.8, 1e12, 1.0, 0.0)
     outcome, _ = model.advance(model.start(np.full(3, 0.0), streams(0)), streams(0, 1), 300)
-    services, gaps = (law._draw((300, 3), streams(0, 1)(i)) for i, law in enumerate((ONE, model.gap)))
+    services, gaps = (law._draw((300, 3), streams(0, 1)(i)) for i, law in enumerate((ONE, model.flow.gap)))
     waits, _ = fifo_waits(services.T, np.roll(gaps, -1, axis=0).T)
     np.testing.assert_allclose(outcome.times["wait"], waits.T, atol=1e-9)
 
@@ -184,11 +184,11 @@ def test_a_pool_is_a_record_and_its_state_can_be_picked():
     assert pickle.loads(pickle.dumps(model)) == model
     assert hash(pickle.loads(pickle.dumps(model))) == hash(model)
     state = model.start(np.array([0.0, 5.0, 0.0, 7.0]), streams(0))
-    assert state.up[:, [0, 2]].all()
+    assert state[0].up[:, [0, 2]].all()
     picked = model.pick(state, np.array([3, 3, 0]))
-    assert (picked.free[:, 0] == state.free[:, 3]).all()
-    picked.free[:] = -1.0
-    assert (state.free >= 0).all()
+    assert (picked[0].free[:, 0] == state[0].free[:, 3]).all()
+    picked[0].free[:] = -1.0
+    assert (state[0].free >= 0).all()
 
 
 def test_illegal_pools_are_refused_in_a_sentence():

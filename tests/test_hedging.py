@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lanes import FALSE_ALARM, assert_mean, streams
 from scipy import optimize
 
 import scaling_models as sm
@@ -20,9 +21,7 @@ from scaling_models.montecarlo.kernels.copies import HedgingRule
 from scaling_models.montecarlo.kernels.forks import distinct
 from scaling_models.montecarlo.kernels.hedging import Hedging
 from scaling_models.montecarlo.kernels.pending import Pending, hedged_responses
-from scaling_models.montecarlo.streams import stream
 
-FALSE_ALARM = 1e-7  # of each comparison, two-sided
 END, DUE, ARRIVAL = range(3)
 
 
@@ -211,10 +210,10 @@ def test_blocks_go_on_where_the_last_one_stopped(cancel, seed, rule, load):
 
 def lane_means(system, steps, warm_up, backlog=0.0, lanes=256, seed=1):
     """Ratios by lane after a warm-up: mean latency, copies a request, utilization; and all latencies."""
-    state = system.start(np.full(lanes, backlog), lambda purpose: stream(seed, 0, purpose))
+    state = system.start(np.full(lanes, backlog), streams(seed))
     seen, tallies = [], {}
     for block in range(1, 1 + (warm_up + steps) // 500):
-        outcomes, state = system.advance(state, lambda purpose, block=block: stream(seed, block, purpose), 500)
+        outcomes, state = system.advance(state, streams(seed, block), 500)
         if block * 500 > warm_up:
             seen.append(outcomes.times["latency"])
             for name, value in outcomes.tallies.items():
@@ -227,14 +226,6 @@ def lane_means(system, steps, warm_up, backlog=0.0, lanes=256, seed=1):
         all=latency[np.isfinite(latency)],
         tallies=tallies,
     )
-
-
-def assert_mean(values, exact, seen=0.03, low=0.0, high=0.0):
-    """Lanes' mean within its error of `exact` (or `exact` x [1 + low, 1 + high]), and an error of `seen` would show."""
-    found = from_batches(values)
-    allowed = student(1.0 - FALSE_ALARM, found.freedom) * found.error
-    assert exact * (1.0 + low) - allowed <= found.value <= exact * (1.0 + high) + allowed, (found.value, exact, allowed)
-    assert allowed < seen * exact / 2.0
 
 
 def poisson(load, rule, cancel, service=None):
@@ -310,7 +301,7 @@ def test_empty_and_overfull_starts_agree(cancel):
         allowed = student(1.0 - FALSE_ALARM, first.freedom) * math.hypot(first.error, second.error)
         assert abs(first.value - second.value) <= allowed < 0.05 * first.value
     state = system.start(np.full(4, 20.0), None)
-    outcomes, _ = system.advance(state, lambda purpose: stream(1, purpose), 200)
+    outcomes, _ = system.advance(state, streams(1), 200)
     assert np.nanmax(outcomes.times["latency"]) > 19.0
 
 

@@ -13,6 +13,7 @@ from scipy import special
 import scaling_models as sm
 from scaling_models.montecarlo.kernels.losses import Loss, lossy_waits, start_line
 from scaling_models.montecarlo.kernels.queues import central_waits
+from scaling_models.montecarlo.traffic.arrivals import Renewal
 from scaling_models.pools.erlang import erlang_b
 
 
@@ -114,7 +115,7 @@ def with_places(load, slots, places):
 @pytest.mark.parametrize("backlog", [0.0, 30.0], ids=["empty", "overfull"])
 @pytest.mark.parametrize(("load", "slots", "places"), [(9.0, 10, 5), (14.0, 10, 20), (0.9, 1, 3)])
 def test_few_places(load, slots, places, backlog):
-    system = Loss(sm.Exponential(1.0 / load), sm.Exponential(1.0), slots, places)
+    system = Loss(Renewal(sm.Exponential(1.0 / load), sm.Exponential(1.0)), slots, places)
     sums = run(system, 6500, warm_up=1500, backlog=backlog)
     p = with_places(load, slots, places)
     n = np.arange(len(p))
@@ -129,7 +130,7 @@ def test_the_tail_of_an_accepted_wait():
     p = with_places(load, slots, places)
     n = np.arange(slots, slots + places)
     exact = p[slots:-1] @ special.gammaincc(n - slots + 1, slots * t) / (1 - p[-1])
-    system = Loss(sm.Exponential(1.0 / load), sm.Exponential(1.0), slots, places)
+    system = Loss(Renewal(sm.Exponential(1.0 / load), sm.Exponential(1.0)), slots, places)
     state = system.start(np.full(4096, 0.0), streams(7, 10**6))
     _, state = system.advance(state, streams(7, 0), 200)
     outcomes, _ = system.advance(state, streams(7, 1), 1600)
@@ -141,7 +142,7 @@ def test_the_tail_of_an_accepted_wait():
     "service", [sm.Exponential(1.0), sm.Deterministic(1.0), sm.LogNormal(1.0, 4.0)], ids=lambda law: type(law).__name__
 )
 def test_erlang_b_whatever_the_service(service):
-    sums = run(Loss(sm.Exponential(1.0 / 8.0), service, 10, 0), 6500, warm_up=1500)
+    sums = run(Loss(Renewal(sm.Exponential(1.0 / 8.0), service), 10, 0), 6500, warm_up=1500)
     assert_agrees(ratio(sums["rejected"], sums["requests"]), float(erlang_b(10, 8.0)))
 
 
@@ -168,7 +169,9 @@ def erlang_a(arrivals, slots, patience):
 @pytest.mark.parametrize("backlog", [0.0, 5.0], ids=["empty", "overfull"])
 @pytest.mark.parametrize(("arrivals", "slots", "patience"), [(9.0, 10, 2.0), (12.0, 10, 0.5), (60.0, 50, 1.0)])
 def test_erlang_a(arrivals, slots, patience, backlog):
-    system = Loss(sm.Exponential(1.0 / arrivals), sm.Exponential(1.0), slots, patience=sm.Exponential(patience))
+    system = Loss(
+        Renewal(sm.Exponential(1.0 / arrivals), sm.Exponential(1.0)), slots, patience=sm.Exponential(patience)
+    )
     sums = run(system, 6500, warm_up=1500, backlog=backlog)
     exact = impatient(arrivals, slots, patience)
     np.testing.assert_allclose(exact, erlang_a(arrivals, slots, patience), rtol=1e-9)
@@ -184,7 +187,7 @@ def test_few_places_and_impatience():
     n = np.arange(1, slots + places + 1)
     p = np.cumprod(np.concatenate([[1.0], arrivals / (np.minimum(n, slots) + np.maximum(n - slots, 0) / patience)]))
     p /= p.sum()
-    system = Loss(sm.Exponential(1 / arrivals), sm.Exponential(1.0), slots, places, sm.Exponential(patience))
+    system = Loss(Renewal(sm.Exponential(1 / arrivals), sm.Exponential(1.0)), slots, places, sm.Exponential(patience))
     sums = run(system, 6500, warm_up=1500)
     assert_agrees(ratio(sums["rejected"], sums["requests"]), p[-1], sees=0.04)
     assert_agrees(ratio(sums["abandoned"], sums["requests"]), p[slots:] @ np.arange(places + 1) / patience / arrivals)
@@ -203,21 +206,21 @@ def test_a_fixed_deadline(dropped):
     idle = 1.0 / float(erlang_b(slots - 1, arrivals))  # of fewer than c in service, over p
     lost = beyond / (idle + below + beyond)
     laws = {"deadline": deadline} if dropped else {"patience": sm.Deterministic(deadline)}
-    sums = run(Loss(sm.Exponential(1 / arrivals), sm.Exponential(1.0), slots, **laws), 6500, warm_up=1500)
+    sums = run(Loss(Renewal(sm.Exponential(1 / arrivals), sm.Exponential(1.0)), slots, **laws), 6500, warm_up=1500)
     assert_agrees(ratio(sums["dropped" if dropped else "abandoned"], sums["requests"]), lost)
     assert not sums["abandoned" if dropped else "dropped"].any()
 
 
 def test_lanes_are_picked_and_limits_checked():
-    system = Loss(sm.Exponential(0.5), sm.Exponential(1.0), 2, 3)
+    system = Loss(Renewal(sm.Exponential(0.5), sm.Exponential(1.0)), 2, 3)
     _, state = system.advance(system.start(np.full(4, 0.0), streams(1, 0)), streams(1, 1), 50)
     chosen = np.array([2, 2, 0])
     some = system.pick(state, chosen)
-    for whole, part in zip(state, some, strict=True):
+    for whole, part in zip((*state[0], *state[1]), (*some[0], *some[1]), strict=True):
         assert np.array_equal(whole[..., chosen], part)
-    before = state.free.copy()
+    before = state[0].free.copy()
     system.advance(some, streams(1, 2), 50)
-    assert np.array_equal(state.free, before)
+    assert np.array_equal(state[0].free, before)
     for limit in (-1, 1.5, math.nan):
         with pytest.raises(ValueError, match="queue_limit must be a whole number"):
-            Loss(sm.Exponential(1.0), sm.Exponential(1.0), 1, limit)
+            Loss(Renewal(sm.Exponential(1.0), sm.Exponential(1.0)), 1, limit)

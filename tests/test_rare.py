@@ -25,8 +25,8 @@ from scaling_models.latency import (
 )
 from scaling_models.montecarlo.estimates import Estimate, NotSettled
 from scaling_models.montecarlo.far_tails.tails import gain
-from scaling_models.montecarlo.far_tails.twisting import _brackets, _records, decay, rare_latencies, rare_waits
-from scaling_models.montecarlo.far_tails.twists import _Table, twist
+from scaling_models.montecarlo.far_tails.twisting import brackets, decay, rare_latencies, rare_waits, records
+from scaling_models.montecarlo.far_tails.twists import Table, twist
 from scaling_models.montecarlo.kernels.queues import fifo_waits
 
 Z = 5.5
@@ -60,7 +60,7 @@ def close(estimate: Estimate, exact: float, at_worst: float) -> None:
 @pytest.mark.parametrize("law", CLOSED, ids=repr)
 @pytest.mark.parametrize("theta", [0.15, -0.8])
 def test_normaliser_of_closed_twists_is_the_integral_of_the_ccdf(law, theta):
-    assert twist(law, theta).log_mgf == pytest.approx(_Table(law, theta).log_mgf, abs=2e-8)
+    assert twist(law, theta).log_mgf == pytest.approx(Table(law, theta).log_mgf, abs=2e-8)
 
 
 def test_tables_know_closed_normalisers():
@@ -111,7 +111,7 @@ def test_queues_without_a_decay_rate_are_refused():
     with pytest.raises(ValueError, match="nobody ever waits"):
         decay(Deterministic(1.0), Uniform(0.2, 0.9))
     with pytest.raises(ValueError, match="ends below one"):  # as of a density e^{-t} t^{-3}, finite where it ends
-        _brackets(lambda theta: -theta if theta <= 1.0 else math.inf, 0.3, Exponential(1.0))
+        brackets(lambda theta: -theta if theta <= 1.0 else math.inf, 0.3, Exponential(1.0))
     with pytest.raises(ValueError, match="lanes"):
         rare_waits(Exponential(2.0), Exponential(1.0), 1, lanes=1)
     with pytest.raises(ValueError, match="smallest"):
@@ -133,7 +133,7 @@ def test_records_are_those_of_a_plain_loop():
             table[lane].extend(column)
         return drawn.copy()
 
-    heights, starts = _records(start, steps, reach)
+    heights, starts = records(start, steps, reach)
     for lane in range(width):
         at, found = start[lane], [start[lane]] if start[lane] > 0 else []
         for step in table[lane]:

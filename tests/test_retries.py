@@ -23,7 +23,7 @@ def by_events(rules, services, gaps, uniform, first, horizon):
     the ends of services, the stall, timeouts, retries and fresh requests, in this order.
     """
     calendar, number, step = [(first, 4, 0, "fresh", None)], 0, 0
-    idle, queue, tokens = rules.slots, collections.deque(), rules.tokens
+    idle, queue, tokens = rules.slots, collections.deque(), rules.burst
     requests = []
     if rules.stall:
         heapq.heappush(calendar, (rules.stall[0], 1, 0, "stall", None))
@@ -69,7 +69,7 @@ def by_events(rules, services, gaps, uniform, first, horizon):
             if kind == "fresh":
                 requests.append({"sent": now, "attempts": 0, "answered": None, "failed": False})
                 what = len(requests) - 1
-                tokens = min(tokens + rules.budget, rules.tokens)
+                tokens = min(tokens + rules.budget, rules.burst)
                 at(now + gaps[step], 4, "fresh", None)
             elif math.isfinite(rules.budget):
                 if tokens < 1 - 1e-9:
@@ -97,7 +97,7 @@ RULES = {
     "longest_backoff": st.sampled_from([1.0, math.inf]),
     "jitter": st.booleans(),
     "budget": st.sampled_from([0.1, 0.5, math.inf]),
-    "tokens": st.sampled_from([2.0, 10.0]),
+    "burst": st.sampled_from([2.0, 10.0]),
     "queue_limit": st.sampled_from([0, 2, 6, math.inf]),
     "deadline": st.sampled_from([0.4, 2.0, math.inf]),
 }
@@ -185,7 +185,7 @@ def test_the_stable_states_are_the_predicted(load, retries):
     states = predicted(rules, load)
     assert len(states) == (2 if load * (retries + 1) >= 10 else 1)
     for backlog, state in ((0.0, states[0]), (20.0, states[-1])):
-        sums = run(rules, 2500, warm_up=3000, backlog=backlog, lanes=256)
+        sums = run(rules, 2500, warm_up=5000, backlog=backlog, lanes=256)
         value, error = ratio(sums["attempts"], sums["time"])
         assert abs(value - state) < 0.025 * state + 6.0 * error
         assert 6.0 * error < 0.02 * state

@@ -9,16 +9,22 @@ from scipy import stats
 
 from scaling_models.latency import Deterministic, Erlang, Exponential, LogNormal, Pareto
 from scaling_models.montecarlo.estimates import Estimate, NotSettled, from_batches
-from scaling_models.montecarlo.far_tails.excursions import Lanes, Run, merged_states
+from scaling_models.montecarlo.far_tails.excursions import Excursions, Lanes, merged_states
 from scaling_models.montecarlo.far_tails.slots import CentralSlots, Slots, last_wait, split_waits
-from scaling_models.montecarlo.far_tails.splitting import _next, split, streams
+from scaling_models.montecarlo.far_tails.splitting import next_level, split, streams
 from scaling_models.montecarlo.far_tails.tails import gain
 from scaling_models.montecarlo.far_tails.twisting import rare_latencies, rare_waits
+from scaling_models.montecarlo.kernels.central import Central
 from scaling_models.montecarlo.kernels.queues import central_waits
 from scaling_models.montecarlo.systems import Outcomes
+from scaling_models.montecarlo.traffic.arrivals import Renewal
 from scaling_models.pools.erlang import erlang_c
 
 Z = 5.5
+
+
+def central(gap, service, slots):
+    return CentralSlots(Central(Renewal(gap, service), slots))
 
 
 def close(estimate: Estimate, exact: float, at_worst: float) -> None:
@@ -65,8 +71,8 @@ def test_an_importance_that_never_rises_is_refused():
 
 
 def test_levels_leave_some_above_them():
-    assert _next(np.arange(101.0), 0.0) == pytest.approx(80.0)
-    assert _next(np.array([1.0] * 70 + [2.0] * 30), 0.0) == 1.5  # at 2, the quantile, none would be above
+    assert next_level(np.arange(101.0), 0.0) == pytest.approx(80.0)
+    assert next_level(np.array([1.0] * 70 + [2.0] * 30), 0.0) == 1.5  # at 2, the quantile, none would be above
 
 
 @pytest.mark.parametrize("slots", [1, 10])
@@ -158,7 +164,7 @@ def test_intervals_cover_as_often_as_they_say():
     together, with common levels, which are fixed before any of them.) Too wide intervals show in the spread of the
     errors in standard errors, which is one to within 5.5 / sqrt(2 runs).
     """
-    system, runs = CentralSlots(Exponential(1.25), Exponential(1.0), 2), 120
+    system, runs = central(Exponential(1.25), Exponential(1.0), 2), 120
     waiting = float(erlang_c(2, 0.8))
     tail = split(
         system,
@@ -183,8 +189,8 @@ def test_intervals_cover_as_often_as_they_say():
 
 def test_the_stage_is_the_plain_chain_path_by_path():
     """Without renewal and with one level, a stage's visits are those of a plain loop over the same random numbers."""
-    system = CentralSlots(Exponential(0.5), Erlang(0.8, 2), 2)
-    run = Run(system, system.importance, last_wait, None, 1, 24, streams(5, 0))
+    system = central(Exponential(0.5), Erlang(0.8, 2), 2)
+    run = Excursions(system, system.importance, last_wait, None, 1, 24, streams(5, 0))
     run.plain(20, 30, 0.6)
     entrances = run._sampled(0.6)
     flux = run.flux[0]
@@ -199,8 +205,8 @@ def test_the_stage_is_the_plain_chain_path_by_path():
         if np.mean([not gone[i] for i in index]) < 0.75:
             index = [i for i in index if not gone[i]]
         services, gaps = (
-            system.service._draw((1, len(index)), rng_services),
-            system.gap._draw((1, len(index)), rng_gaps),
+            system.queue.flow.service._draw((1, len(index)), rng_services),
+            system.queue.flow.gap._draw((1, len(index)), rng_gaps),
         )
         for i, service, gap in zip(index, services[0], gaps[0], strict=True):
             left = [max(each - gap, 0.0) for each in alive[i]]
@@ -217,9 +223,12 @@ def test_the_stage_is_the_plain_chain_path_by_path():
 
 
 def test_the_system_is_the_central_queue():
-    system = CentralSlots(Exponential(0.6), Erlang(1.0, 2), 2)
+    system = central(Exponential(0.6), Erlang(1.0, 2), 2)
     outcomes, _ = system.advance(system.start(np.zeros(5), streams(1)), streams(1), 50)
-    services, gaps = system.service._draw((50, 5), streams(1)(0)), system.gap._draw((50, 5), streams(1)(1))
+    services, gaps = (
+        system.queue.flow.service._draw((50, 5), streams(1)(0)),
+        system.queue.flow.gap._draw((50, 5), streams(1)(1)),
+    )
     waits, _ = central_waits(services, gaps, np.zeros((2, 5)))
     np.testing.assert_array_equal(outcomes.times["wait"], waits)
     np.testing.assert_array_equal(outcomes.times["latency"], waits + services)
@@ -229,7 +238,7 @@ def test_the_system_is_the_central_queue():
 @pytest.mark.parametrize("slots", [1, 3])
 def test_renewed_services_follow_the_law_beyond_what_the_level_needs(service, slots):
     """ccdf(S') / ccdf(s) is uniform, s being what brings the importance over the level; nothing else changes."""
-    system = CentralSlots(Exponential(1.0), service, slots)
+    system = central(Exponential(1.0), service, slots)
     rng, lanes, level = np.random.default_rng(7), 20_000, 0.9
     others, wait = rng.exponential(2.0, (slots - 1, lanes)), rng.exponential(0.3, lanes)
     others = others + wait
@@ -256,8 +265,8 @@ def test_renewed_services_follow_the_law_beyond_what_the_level_needs(service, sl
 
 
 def test_sampling_gives_every_entrance_the_same_share_and_states_are_joined_by_lane():
-    system = CentralSlots(Exponential(1.0), Exponential(1.0), 3)
-    run = Run(system, system.importance, last_wait, None, 2, 10, streams(3))
+    system = central(Exponential(1.0), Exponential(1.0), 3)
+    run = Excursions(system, system.importance, last_wait, None, 2, 10, streams(3))
 
     def lanes(values, owner):
         values = np.asarray(values, dtype=float)

@@ -72,11 +72,12 @@ class Part:
 
 def _together(one: Array | Counts, other: Array | Counts) -> Array | Counts:
     if isinstance(one, Counts) or isinstance(other, Counts):
-        return _counted(one).plus(_counted(other))
+        return counted(one).plus(counted(other))
     return np.concatenate([one, other], axis=1)
 
 
-def _counted(times: Array | Counts) -> Counts:
+def counted(times: Array | Counts) -> Counts:
+    """Samples (batches, ...) as counts in bins."""
     return times if isinstance(times, Counts) else Counts.of(times.T, np.arange(BATCHES), BATCHES)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from scaling_models.montecarlo.arrays import Array, Flags, Indices
 from scaling_models.montecarlo.streams import Streams
-from scaling_models.montecarlo.systems import Outcomes
+from scaling_models.montecarlo.systems import Outcomes, System
 
 Importance = Callable[[Any], Array]  # of a state, by lane
 Score = Callable[[Outcomes], Array]  # (s) of the last customer, by lane
@@ -21,22 +21,6 @@ COMPACT = 0.75  # lanes are gathered when fewer than this share of them is on it
 WARMING = 64  # customers advanced together
 PLAIN = 8  # one lane of plain simulation for so many excursions a stage
 SAMPLING, RENEWING = 1000, 1001  # purposes of streams that no system has
-
-
-class System(Protocol):
-    """What splitting asks of a system: to start, to go on by some customers, and to give copies of lanes.
-
-    A state is an array or a tuple of arrays, each with one axis of lanes.
-    """
-
-    def start(self, backlog: Array, rngs: Streams) -> Any:
-        """A state of so many lanes."""
-
-    def advance(self, state: Any, rngs: Streams, customers: int) -> tuple[Outcomes, Any]:
-        """The next customers of every lane."""
-
-    def pick(self, state: Any, lanes: Indices) -> Any:
-        """The state of the named lanes, copied."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -62,7 +46,7 @@ class Lanes:
         return Lanes(system.pick(self.state, lanes), self.owner[lanes], self.importance[lanes], self.score[lanes])
 
 
-class Run:
+class Excursions:
     """Replications that go through the stages together; `entrances` and `flux` are handed from stage to stage."""
 
     def __init__(

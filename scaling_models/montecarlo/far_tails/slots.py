@@ -13,52 +13,60 @@ from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.estimates import NotSettled
 from scaling_models.montecarlo.far_tails.splitting import CUSTOMERS, EFFORT, REPLICATIONS, SplitTail, split
 from scaling_models.montecarlo.kernels.central import Central
-from scaling_models.montecarlo.kernels.queues import busy_slots, central_waits
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
 from scaling_models.montecarlo.traffic.arrivals import Renewal
+from scaling_models.montecarlo.traffic.flows import FlowState
 
 COUNTED = 3.0  # mean services above the least free time, up to which work counts
 HALVINGS = 40
 
 
 class Slots(NamedTuple):
-    """When the slots come free (slots, lanes), counted from the last arrival, and that customer's wait (lanes), s."""
+    """The slots and the last customer, seconds from its arrival.
+
+    `free` (slots, lanes): when the slots come free; `wait` and `end` (lanes,): that customer's wait, and when it is
+    done; `flow`: what the flow remembers.
+    """
 
     free: Array
     wait: Array
     end: Array
+    flow: FlowState = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class CentralSlots:
-    """One FIFO queue before equal slots, with independent gaps and services: GI/GI/c by Kiefer and Wolfowitz."""
+    """A central queue that remembers its last customer; `renew` takes its services to be independent: GI/GI/c."""
 
-    gap: Distribution
-    service: Distribution
-    slots: int
+    queue: Central
+
+    @property
+    def copies(self) -> int:
+        """As many as the queue."""
+        return self.queue.copies
 
     def start(self, backlog: Array, rngs: Streams) -> Slots:
         """All slots free, or busy for about the backlog."""
-        return Slots(busy_slots(self.slots, backlog), np.zeros(len(backlog)), np.zeros(len(backlog)))
+        free, flow = self.queue.start(backlog, rngs)
+        return Slots(free, np.zeros(len(backlog)), np.zeros(len(backlog)), flow)
 
     def advance(self, state: Slots, rngs: Streams, customers: int) -> tuple[Outcomes, Slots]:
         """Waits and latencies of the next customers."""
-        shape = (customers, len(state.wait))
-        services, gaps = self.service._draw(shape, rngs(0)), self.gap._draw(shape, rngs(1))
-        waits, free = central_waits(services, gaps, state.free)
-        times = {"wait": waits, "latency": waits + services}
-        return Outcomes(times, {}), Slots(free, waits[-1].copy(), waits[-1] + services[-1])
+        told, (free, flow) = self.queue.advance((state.free, state.flow), rngs, customers)
+        wait, end = (told.times[name][-1].copy() for name in ("wait", "latency"))
+        return told, Slots(free, wait, end, flow)
 
     def pick(self, state: Slots, lanes: Indices) -> Slots:
         """The named lanes."""
-        return Slots(state.free[:, lanes], state.wait[lanes], state.end[lanes])
+        free, flow = self.queue.pick((state.free, state.flow), lanes)
+        return Slots(free, state.wait[lanes], state.end[lanes], flow)
 
     def importance(self, state: Slots) -> Array:
         """The mean over slots of the work before each (s), counted up to three mean services above the least."""
         work = np.maximum(state.free, 0.0)
         least = work.min(axis=0)
-        counted = np.minimum(work, least + COUNTED * self.service.mean())
+        counted = np.minimum(work, least + COUNTED * self.queue.flow.service.mean())
         return np.asarray(counted.mean(axis=0))
 
     def renew(self, state: Slots, level: float, rng: np.random.Generator) -> Slots:
@@ -74,9 +82,10 @@ class CentralSlots:
             free[own, lanes] = state.wait + middle
             over = self.importance(state._replace(free=free)) > level
             low, high = np.where(over, low, middle), np.where(over, middle, high)
-        services = self.service._iccdf(self.service._ccdf(high) * (1.0 - rng.random(len(lanes))))
+        law = self.queue.flow.service
+        services = law._iccdf(law._ccdf(high) * (1.0 - rng.random(len(lanes))))
         free[own, lanes] = end = state.wait + np.maximum(services, high)
-        return Slots(np.sort(free, axis=0), state.wait, end)
+        return state._replace(free=np.sort(free, axis=0), end=end)
 
 
 def last_wait(outcomes: Outcomes) -> Array:
@@ -106,8 +115,9 @@ def split_waits(
     load = service.mean() / gap.mean() / slots
     if not load < 1.0:
         raise NotSettled(f"the load is {load:.4g}, at or over capacity: there is no steady state to simulate")
-    start = settling.settle(Central(Renewal(gap, service), slots), seed)
-    system = CentralSlots(gap, service, slots)
+    queue = Central(Renewal(gap, service), slots)
+    start = settling.settle(queue, seed)
+    system = CentralSlots(queue)
     return split(
         system,
         system.importance,

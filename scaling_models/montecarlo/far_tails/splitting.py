@@ -12,9 +12,10 @@ import numpy as np
 
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.arrays import Array
-from scaling_models.montecarlo.far_tails.excursions import Importance, Renew, Run, Score, System, Visits
+from scaling_models.montecarlo.far_tails.excursions import Excursions, Importance, Renew, Score, Visits
 from scaling_models.montecarlo.far_tails.tails import Behind, RareTail
 from scaling_models.montecarlo.streams import Streams, stream
+from scaling_models.montecarlo.systems import System
 
 REPLICATIONS, EFFORT = 40, 512
 CUSTOMERS = 400  # a lane of plain simulation
@@ -91,9 +92,9 @@ def split(
             "split: replications and effort must lie in [2, inf) and customers in [1, inf); "
             f"got {replications!r}, {effort!r} and {customers!r}"
         )
-    pilot = Run(system, importance, score, renew, 1, 4 * effort, streams(seed, PILOT))
+    pilot = Excursions(system, importance, score, renew, 1, 4 * effort, streams(seed, PILOT))
     levels, reach = _placed(pilot, warm_up, customers, smallest)
-    run = Run(system, importance, score, renew, replications, effort, streams(seed, MAIN))
+    run = Excursions(system, importance, score, renew, replications, effort, streams(seed, MAIN))
     parts = [run.plain(warm_up, customers, levels[0])]
     for level, following in itertools.pairwise([*levels, math.inf]):
         parts.append(run.stage(levels[0], level, following))
@@ -113,10 +114,10 @@ def streams(seed: int, *key: int) -> Streams:
     return functools.cache(lambda purpose: stream(seed, *key, purpose))
 
 
-def _placed(run: Run, warm_up: int, customers: int, smallest: float) -> tuple[list[float], float]:
+def _placed(run: Excursions, warm_up: int, customers: int, smallest: float) -> tuple[list[float], float]:
     """Levels, each over the one before, where a share UP of the excursions passes; and the score that is reached."""
     run.plain(warm_up, customers, math.inf)
-    levels = [_next(run.highest, -math.inf)]
+    levels = [next_level(run.highest, -math.inf)]
     parts = [run.plain(0, customers, levels[0], again=True)]
     while run.entrances and len(levels) < MOST_LEVELS:
         handed_on = run.entrances, run.flux
@@ -126,7 +127,7 @@ def _placed(run: Run, warm_up: int, customers: int, smallest: float) -> tuple[li
             tail = np.cumsum(found.weights[::-1])
             reached = int(np.searchsorted(tail, smallest / MARGIN))
             return levels, float(found.scores[::-1][min(reached, len(tail) - 1)]) if len(tail) else 0.0
-        levels.append(_next(run.highest, levels[-1]))
+        levels.append(next_level(run.highest, levels[-1]))
         run.entrances, run.flux = handed_on
         parts.append(run.stage(levels[0], levels[-2], levels[-1]))
     raise ValueError(
@@ -135,7 +136,7 @@ def _placed(run: Run, warm_up: int, customers: int, smallest: float) -> tuple[li
     )
 
 
-def _next(highest: Array, level: float) -> float:
+def next_level(highest: Array, level: float) -> float:
     """Where a share UP is above; but between the values, where too few are because many are the same."""
     found = float(np.quantile(highest, 1.0 - UP))
     if (highest > found).mean() > UP / 4.0:

@@ -38,11 +38,11 @@ def decay(gap: Distribution, service: Distribution) -> float:
     def exponent(theta: float) -> float:
         return twist(service, theta).log_mgf + twist(gap, -theta).log_mgf
 
-    low, high = _brackets(exponent, 1.0 / gap.mean(), service)
+    low, high = brackets(exponent, 1.0 / gap.mean(), service)
     return float(optimize.brentq(exponent, low, high, xtol=1e-300, rtol=1e-14, maxiter=200))
 
 
-def _brackets(exponent: Callable[[float], float], guess: float, service: Distribution) -> tuple[float, float]:
+def brackets(exponent: Callable[[float], float], guess: float, service: Distribution) -> tuple[float, float]:
     """Rates between which the exponent, which is convex and falls at zero, comes back through zero."""
     low = high = guess
     while exponent(low) >= 0:
@@ -123,11 +123,11 @@ def _walked(
     def steps(count: int, width: int) -> Array:
         return up.draw((count, width), rngs[0]) - down.draw((count, width), rngs[1])
 
-    heights, starts = _records(begin.draw((lanes,), rngs[2]), steps, reach)
+    heights, starts = records(begin.draw((lanes,), rngs[2]), steps, reach)
     return TwistedTail(rate, math.exp(begin.log_mgf), reach, heights, starts)
 
 
-def _records(start: Array, steps: Callable[[int, int], Array], reach: float) -> tuple[Array, Indices]:
+def records(start: Array, steps: Callable[[int, int], Array], reach: float) -> tuple[Array, Indices]:
     """Ascending record heights of every walk from `start` (> 0: itself a record) to the first over `reach`."""
     lanes, heights = [np.flatnonzero(start > 0)], [start[start > 0]]
     alive = np.flatnonzero(start <= reach)

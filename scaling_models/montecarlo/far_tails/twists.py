@@ -51,7 +51,7 @@ def twist(law: Distribution, theta: float) -> Twist:
     is an integral of the ccdf, right to about 1e-9; a tail is followed to a ccdf of 1e-290 and goes on at its last rate
     beyond, and counts as heavy where that rate is seen to fall.
     """
-    return _Table(law, theta).twist()
+    return Table(law, theta).twist()
 
 
 @twist.register
@@ -155,10 +155,10 @@ def _(law: Affine, theta: float) -> Twist:
 
 @twist.register
 def _(law: LogNormal, theta: float) -> Twist:
-    return _none() if theta > 0 else _Table(law, theta).twist()
+    return _none() if theta > 0 else Table(law, theta).twist()
 
 
-class _Table:
+class Table:
     """Any law on ascending edges: E e^{theta T} = e^{theta a} (1 + theta int_a^inf e^{theta (t - a)} S(t) dt)."""
 
     def __init__(self, law: Distribution, theta: float) -> None:
@@ -170,6 +170,7 @@ class _Table:
 
     @functools.cached_property
     def log_mgf(self) -> float:
+        """Log E e^{theta T}; inf where it does not exist."""
         start, theta = self.law.support[0], self.theta
         if theta == 0:
             return 0.0

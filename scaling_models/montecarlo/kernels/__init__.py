@@ -1,1 +1,18 @@
-"""Kernels: what happens to requests in a system, on plain arrays, for many lanes at once."""
+"""Kernels: what happens to requests in a system, on plain arrays, for many lanes at once.
+
+| what is simulated | system | recursion |
+| --- | --- | --- |
+| one queue before all slots | `central` | `queues` |
+| a balancer, with a dispatch rule (`rules`) | `dispatch` | FIFO `servers`, processor `sharing` |
+| few places, patience, deadlines | `losses` | there |
+| clients who think; who time out and try again | `loops`; `retries` | there |
+| priority classes | `priorities` | there |
+| fan-out to many servers | `forks` | there |
+| copies of slow requests (`copies`: the rule) | `hedging` | `pending`; cancelled: `cancelling` on a `calendar` |
+| servers that fail; behind health checks | `failures`; `healthchecks` | there |
+| slots that come and go in time (`timelines`) | `autoscaling`, `deploys` | there |
+| a stall of all slots | `stalls` | those of `central` and `dispatch` |
+| commits of a quorum; keys dealt to shards | | `commits`; `placements` |
+
+`tallies` are the sums that pools count.
+"""

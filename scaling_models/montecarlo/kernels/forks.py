@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 
-from scaling_models.latency import Distribution
 from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.kernels.queues import busy_slots, insert
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
+from scaling_models.montecarlo.traffic.flows import Flow, FlowState
+
+CHOSEN = 2  # purpose of a stream; 0 and 1 are the flow's
+ForkState = tuple[Array, FlowState]  # free times (workers, servers, lanes), ascending, and the flow's state
 
 
 def distinct(count: int, among: int, shape: tuple[int, int], rng: np.random.Generator) -> Indices:
@@ -83,24 +86,18 @@ def share_done(responses: Array, deadline: float) -> Array:
     return np.asarray((responses <= deadline).mean(axis=1))
 
 
-class ForkState(NamedTuple):
-    """Free times (workers, servers, lanes), sorted along the workers, counted from the last arrival."""
-
-    free: Array
-
-
 @dataclasses.dataclass(frozen=True)
 class ForkJoin:
     """Requests of `tasks` tasks over `servers` FIFO servers, done with the `needed`-th fastest task (0: all).
 
     With tasks = servers every request goes to the same servers (synchronised); with fewer, to as many different ones
-    drawn at random. Tasks have independent services, and those not waited for run to their end all the same. A step is
-    an arrival. Samples: latency of the request, and of its first task ("task"). Tallies: requests, tasks, busy
-    (seconds of work, per worker), time (s), and tasks `answered` within `deadline` seconds (partial answers).
+    drawn at random. Tasks have independent services of the flow's law, and those not waited for run to their end all
+    the same. A step is an arrival. Samples: latency of the request, and of its first task ("task"). Tallies: requests,
+    tasks, busy (seconds of work, per worker), time (s), and tasks `answered` within `deadline` seconds (partial
+    answers).
     """
 
-    gap: Distribution
-    service: Distribution
+    flow: Flow
     tasks: int
     servers: int
     needed: int = 0
@@ -117,16 +114,16 @@ class ForkJoin:
     def start(self, backlog: Array, rngs: Streams) -> ForkState:
         """All servers empty, or all with `backlog` seconds of wait."""
         free = busy_slots(self.workers, backlog)
-        return ForkState(np.repeat(free[:, None], self.servers, axis=1))
+        return np.repeat(free[:, None], self.servers, axis=1), self.flow.start(len(backlog), rngs)
 
     def advance(self, state: ForkState, rngs: Streams, customers: int) -> tuple[Outcomes, ForkState]:
         """`customers` requests of every lane."""
-        lanes = state.free.shape[-1]
-        services = self.service._draw((customers, self.tasks, lanes), rngs(0))
-        gaps = self.gap._draw((customers, lanes), rngs(1))
+        _, gaps, after = self.flow.draw(state[1], rngs, customers)
+        lanes = gaps.shape[1]
+        services = self.flow.service._draw((customers, self.tasks, lanes), rngs(0))  # the flow has one a request
         spread = self.tasks < self.servers
-        chosen = distinct(self.tasks, self.servers, (customers, lanes), rngs(2)) if spread else None
-        responses, free = fork_responses(services, gaps, state.free, chosen)
+        chosen = distinct(self.tasks, self.servers, gaps.shape, rngs(CHOSEN)) if spread else None
+        responses, free = fork_responses(services, gaps, state[0], chosen)
         tallies = {
             "requests": np.full(lanes, float(customers)),
             "tasks": np.full(lanes, float(customers * self.tasks)),
@@ -135,8 +132,8 @@ class ForkJoin:
             "answered": share_done(responses, self.deadline).sum(axis=0) * self.tasks,
         }
         latency = kth_fastest(responses, self.needed or self.tasks)
-        return Outcomes({"latency": latency, "task": responses[:, 0].copy()}, tallies), ForkState(free)
+        return Outcomes({"latency": latency, "task": responses[:, 0].copy()}, tallies), (free, after)
 
     def pick(self, state: ForkState, lanes: Indices) -> ForkState:
-        """The state of the named lanes."""
-        return ForkState(state.free[..., lanes])
+        """The state of the named lanes, copied."""
+        return np.ascontiguousarray(state[0][..., lanes]), self.flow.pick(state[1], lanes)

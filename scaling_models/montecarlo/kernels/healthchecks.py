@@ -12,9 +12,12 @@ from scaling_models.latency import Distribution
 from scaling_models.montecarlo.arrays import Array, Flags, Indices
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
+from scaling_models.montecarlo.traffic.flows import Flow, FlowState
+
+UP, DOWN, CHOICE, START = 2, 3, 4, 8  # purposes of streams; 0 and 1 are the flow's
 
 
-class Servers(NamedTuple):
+class Watched(NamedTuple):
     """The state of the servers (servers, lanes), times in seconds from the last arrival.
 
     `free`: when all their work is done; `change`: the next failure or repair; `since`: the last; `up`: whether they
@@ -27,22 +30,28 @@ class Servers(NamedTuple):
     up: Flags
     trusted: Flags
 
+    def pick(self, lanes: Indices) -> Watched:
+        """The state of the named lanes (with repeats), copied."""
+        free, change, since = (part[:, lanes] for part in self[:3])
+        return Watched(free, change, since, self.up[:, lanes], self.trusted[:, lanes])
+
+
+CheckedState = tuple[Watched, FlowState]
+
 
 @dataclasses.dataclass(frozen=True)
 class CheckedServers:
     """Random dispatch over FIFO servers that fail, with a health check that takes `notice` seconds to notice.
 
-    Renewal traffic (`gap`, `service`, seconds); each server is up and down in turn for independent times `up` and
-    `down` (s), whether it serves or not. The balancer changes its mind about a server when that has been up, or down,
-    for `notice` seconds without a break. A request goes to one of the trusted servers at random; to any if none is
-    trusted. At a server that is down it is refused at once; when a server fails, all its requests are lost, and it
-    comes back empty. A step is an arrival; latency and wait are NaN for the refused and the lost. At a tie servers
-    change before a request comes, and a request ends before its server fails. Tallies: requests, refused, lost, time
-    (s).
+    Each server is up and down in turn for independent times `up` and `down` (s), whether it serves or not. The balancer
+    changes its mind about a server when that has been up, or down, for `notice` seconds without a break. A request goes
+    to one of the trusted servers at random; to any if none is trusted. At a server that is down it is refused at once;
+    when a server fails, all its requests are lost, and it comes back empty. A step is an arrival; latency and wait are
+    NaN for the refused and the lost. At a tie servers change before a request comes, and a request ends before its
+    server fails. Tallies: requests, refused, lost, time (s).
     """
 
-    gap: Distribution
-    service: Distribution
+    flow: Flow
     servers: int
     up: Distribution
     down: Distribution
@@ -60,27 +69,26 @@ class CheckedServers:
         """The share of time that a server is up: E up / (E up + E down)."""
         return self.up.mean() / (self.up.mean() + self.down.mean())
 
-    def start(self, backlog: Array, rngs: Streams) -> Servers:
+    def start(self, backlog: Array, rngs: Streams) -> CheckedState:
         """Empty and all servers up; or with `backlog` seconds of work at each, and some just down; all are trusted."""
         lanes = len(backlog)
         shape = (self.servers, lanes)
-        up = (rngs(7).random(shape) < self.availability) | (backlog == 0)
-        change = np.where(up, self.up._draw(shape, rngs(2)), self.down._draw(shape, rngs(3)))
+        up = (rngs(START).random(shape) < self.availability) | (backlog == 0)
+        change = np.where(up, self.up._draw(shape, rngs(UP)), self.down._draw(shape, rngs(DOWN)))
         since = np.where(up, -math.inf, 0.0)
-        return Servers(np.where(up, backlog, 0.0), change, since, up, np.ones(shape, dtype=bool))
+        watched = Watched(np.where(up, backlog, 0.0), change, since, up, np.ones(shape, dtype=bool))
+        return watched, self.flow.start(lanes, rngs)
 
-    def pick(self, state: Servers, lanes: Indices) -> Servers:
+    def pick(self, state: CheckedState, lanes: Indices) -> CheckedState:
         """The state of the named lanes (with repeats), copied."""
-        free, change, since = (part[:, lanes] for part in state[:3])
-        return Servers(free, change, since, state.up[:, lanes], state.trusted[:, lanes])
+        return state[0].pick(lanes), self.flow.pick(state[1], lanes)
 
-    def advance(self, state: Servers, rngs: Streams, customers: int) -> tuple[Outcomes, Servers]:
+    def advance(self, state: CheckedState, rngs: Streams, customers: int) -> tuple[Outcomes, CheckedState]:
         """`customers` arrivals in every lane."""
-        free, change, since = (part.copy() for part in state[:3])
-        now = Servers(free, change, since, state.up.copy(), state.trusted.copy())
-        lanes = free.shape[1]
-        services, gaps = (law._draw((customers, lanes), rngs(i)) for i, law in enumerate((self.service, self.gap)))
-        choices, ups, downs = rngs(4).random((customers, lanes)), rngs(2), rngs(3)
+        services, gaps, after = self.flow.draw(state[1], rngs, customers)
+        lanes = gaps.shape[1]
+        now = state[0].pick(np.arange(lanes))
+        choices, ups, downs = rngs(CHOICE).random(gaps.shape), rngs(UP), rngs(DOWN)
         clock, every = np.zeros(lanes), np.arange(lanes)
         waits, latencies, refused = np.empty_like(gaps), np.empty_like(gaps), np.zeros(lanes)
         for service, gap, choice, wait, latency in zip(services, gaps, choices, waits, latencies, strict=True):
@@ -99,9 +107,9 @@ class CheckedServers:
         for part in now[:3]:
             part -= clock
         tallies = {"requests": np.full(lanes, float(customers)), "refused": refused, "lost": lost, "time": clock}
-        return Outcomes({"latency": latencies, "wait": waits}, tallies), now
+        return Outcomes({"latency": latencies, "wait": waits}, tallies), (now, after)
 
-    def _change(self, now: Servers, clock: Array, ups: np.random.Generator, downs: np.random.Generator) -> None:
+    def _change(self, now: Watched, clock: Array, ups: np.random.Generator, downs: np.random.Generator) -> None:
         """All failures and repairs up to the clock, one of each lane at a time; then what is noticed by now."""
         soonest = now.change.min(axis=0)
         while (lanes := np.flatnonzero(soonest <= clock)).size:

@@ -14,6 +14,9 @@ from scaling_models.montecarlo.kernels.queues import busy_slots, insert
 from scaling_models.montecarlo.kernels.tallies import counts
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
+from scaling_models.montecarlo.traffic.flows import Flow, FlowState
+
+PATIENCE = 2  # purpose of a stream; 0 and 1 are the flow's
 
 
 class Line(NamedTuple):
@@ -31,6 +34,9 @@ class Line(NamedTuple):
     def pick(self, lanes: Indices) -> Line:
         """The state of the named lanes, copied."""
         return Line(self.free[:, lanes], self.places[:, lanes], self.oldest[lanes])
+
+
+LossState = tuple[Line, FlowState]
 
 
 def start_line(slots: int, queue_limit: float, backlog: Array) -> Line:
@@ -100,15 +106,14 @@ def lossy_waits(
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """One FIFO queue before `slots` slots with renewal arrivals, of which some are lost; times in seconds.
+    """One FIFO queue before `slots` slots, fed by a flow of which some requests are lost; times in seconds.
 
     At most `queue_limit` requests wait, the rest are rejected (0: a loss system); with a `patience` they leave when
     their wait exceeds it; with a `deadline` they are dropped when a slot would take them and their wait exceeds it.
     A step is an arrival. Conventions as in `lossy_waits`. Raises ValueError where a limit is no whole number >= 0.
     """
 
-    gap: Distribution
-    service: Distribution
+    flow: Flow
     slots: int
     queue_limit: float = math.inf
     patience: Distribution | None = None
@@ -118,19 +123,18 @@ class Loss:
     def __post_init__(self) -> None:
         check_limit(self.queue_limit)
 
-    def start(self, backlog: Array, rngs: Streams) -> Line:
+    def start(self, backlog: Array, rngs: Streams) -> LossState:
         """Empty lanes, or lanes with all places taken and slots busy for `backlog` seconds."""
-        return start_line(self.slots, self.queue_limit, backlog)
+        return start_line(self.slots, self.queue_limit, backlog), self.flow.start(len(backlog), rngs)
 
-    def advance(self, state: Line, rngs: Streams, customers: int) -> tuple[Outcomes, Line]:
+    def advance(self, state: LossState, rngs: Streams, customers: int) -> tuple[Outcomes, LossState]:
         """`customers` arrivals a lane: the latency of the served, the time in the queue of all who were admitted.
 
         Tallies: requests, rejected, abandoned, dropped, waited (admitted, but not served at once), busy and time (s).
         """
-        shape = (customers, state.free.shape[1])
-        services, gaps = self.service._draw(shape, rngs(0)), self.gap._draw(shape, rngs(1))
-        patience = math.inf if self.patience is None else self.patience._draw(shape, rngs(2))
-        waits, rejected, state = lossy_waits(services, gaps, state, self.queue_limit, patience, self.deadline)
+        services, gaps, after = self.flow.draw(state[1], rngs, customers)
+        patience = math.inf if self.patience is None else self.patience._draw(gaps.shape, rngs(PATIENCE))
+        waits, rejected, line = lossy_waits(services, gaps, state[0], self.queue_limit, patience, self.deadline)
         abandoned = ~rejected & (waits > patience)
         dropped = ~rejected & ~abandoned & (waits > self.deadline)
         served = ~(rejected | abandoned | dropped)
@@ -139,14 +143,14 @@ class Loss:
             "wait": np.where(rejected, np.nan, np.minimum(waits, patience)),
         }
         tallies = counts(rejected=rejected, abandoned=abandoned, dropped=dropped, waited=~rejected & (waits > 0))
-        tallies["requests"] = np.full(shape[1], float(customers))
+        tallies["requests"] = np.full(gaps.shape[1], float(customers))
         tallies["busy"] = (services * served).sum(axis=0)
         tallies["time"] = gaps.sum(axis=0)
-        return Outcomes(times, tallies), state
+        return Outcomes(times, tallies), (line, after)
 
-    def pick(self, state: Line, lanes: Indices) -> Line:
+    def pick(self, state: LossState, lanes: Indices) -> LossState:
         """The state of the named lanes, copied."""
-        return state.pick(lanes)
+        return state[0].pick(lanes), self.flow.pick(state[1], lanes)
 
 
 def check_limit(queue_limit: float) -> None:

@@ -87,7 +87,7 @@ class Retries:
     waiting and no slot free is rejected, and has failed at once. After its i-th failure a request is sent again
     `min(backoff 2^(i-1), longest_backoff)` later (times a uniform number with `jitter`, "full jitter"), at most
     `retries` times, and only if a token is there when the retry is due: each fresh request adds `budget` tokens up to
-    `tokens`, with which all begin, and a retry takes one; without a token the request fails for good. Each attempt
+    `burst`, with which all begin, and a retry takes one; without a token the request fails for good. Each attempt
     draws its service anew. At a `stall` (when > 0, how long) each slot, once through with what was accepted before,
     stands still. A retry due at the very time of a fresh request goes first.
 
@@ -103,7 +103,7 @@ class Retries:
     longest_backoff: float = math.inf
     jitter: bool = False
     budget: float = math.inf
-    tokens: float = 10.0
+    burst: float = 10.0
     queue_limit: float = math.inf
     deadline: float = math.inf
     stall: tuple[float, float] | None = None
@@ -118,7 +118,7 @@ class Retries:
         zeros = np.zeros((lanes, 8))
         pending = PendingRetries(zeros + np.inf, zeros, zeros.astype(np.intp), np.zeros(lanes, dtype=np.intp))
         line = start_line(self.slots, self.queue_limit, backlog)
-        return Clients(line, pending, self.gap._draw((lanes,), rngs(1)), np.full(lanes, self.tokens), np.zeros(lanes))
+        return Clients(line, pending, self.gap._draw((lanes,), rngs(1)), np.full(lanes, self.burst), np.zeros(lanes))
 
     def advance(self, state: Clients, rngs: Streams, customers: int) -> tuple[Outcomes, Clients]:
         """`customers` steps a lane: the latency of requests that succeed, the wait of attempts that are served.
@@ -197,7 +197,7 @@ def _allowed(rules: Retries, again: Flags, tokens: Array) -> tuple[Flags, Array]
     """Whom the budget lets come, and the tokens then left."""
     if math.isinf(rules.budget):
         return np.ones_like(again), tokens
-    tokens = np.where(again, tokens, np.minimum(tokens + rules.budget, rules.tokens))
+    tokens = np.where(again, tokens, np.minimum(tokens + rules.budget, rules.burst))
     comes = ~again | (tokens >= A_TOKEN)
     return comes, tokens - (again & comes)
 

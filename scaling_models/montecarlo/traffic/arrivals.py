@@ -11,14 +11,14 @@ from scipy import signal, special
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.arrays import Array
 from scaling_models.montecarlo.streams import Streams
-from scaling_models.montecarlo.traffic.flows import Drawn, Flow, FlowState, Lanes
+from scaling_models.montecarlo.traffic.flows import Drawn, Flow, FlowRecord, FlowState
 from scaling_models.montecarlo.traffic.modulation import Modulated, TimeVarying, sinusoid
 
 __all__ = ["Batches", "Correlated", "Flow", "FlowState", "Modulated", "Renewal", "TimeVarying", "cut", "sinusoid"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Renewal(Lanes):
+class Renewal(FlowRecord):
     """Independent gaps and services; exponential gaps make Poisson arrivals."""
 
     gap: Distribution
@@ -36,7 +36,7 @@ class Renewal(Lanes):
 
 
 @dataclasses.dataclass(frozen=True)
-class Batches(Lanes):
+class Batches(FlowRecord):
     """Geometric batches, P(size = k) = (1 - 1/b)^(k-1) / b, at Poisson instants: gap 0 within a batch.
 
     A geometric batch forgets how far it has come, so each customer begins a new batch with probability 1/b, after an
@@ -61,7 +61,7 @@ class Batches(Lanes):
 
 
 @dataclasses.dataclass(frozen=True)
-class Correlated(Lanes):
+class Correlated(FlowRecord):
     """Services that resemble their neighbours, each of exactly the law `service`; gaps are independent.
 
     Gaussian copula along the customers of a lane: z_n = r z_(n-1) + sqrt(1 - r^2) e_n with independent standard normal

@@ -41,7 +41,7 @@ class Flow(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class Lanes:
+class FlowRecord:
     """What every flow does with its state; one that remembers nothing has only to count its lanes."""
 
     def start(self, lanes: int, rngs: Streams) -> FlowState:

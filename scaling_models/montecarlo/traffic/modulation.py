@@ -12,11 +12,11 @@ import numpy as np
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.streams import Streams
-from scaling_models.montecarlo.traffic.flows import Drawn, FlowState, Lanes
+from scaling_models.montecarlo.traffic.flows import Drawn, FlowRecord, FlowState
 
 
 @dataclasses.dataclass(frozen=True)
-class TimeVarying(Lanes):
+class TimeVarying(FlowRecord):
     """Poisson arrivals at a rate that changes in time, linearly from knot to knot, again and again.
 
     At `times` (s, ascending from 0; twice the same for a jump) the rate is `rates` (requests/s); after `period` it
@@ -109,7 +109,7 @@ def sinusoid(
 
 
 @dataclasses.dataclass(frozen=True)
-class Modulated(Lanes):
+class Modulated(FlowRecord):
     """Poisson arrivals at the rate of a hidden state that changes by chance (Markov-modulated Poisson, MMPP).
 
     In state i requests arrive at `rates[i]` (requests/s, 0 allowed). `switch` holds either the rate (1/s) of leaving

@@ -143,7 +143,7 @@ class SharingServers:
         if place is None:
             place = np.full(len(rows), self.leave.shape[1])
             self.leave, self.born = widened(self.leave, -np.inf), widened(self.born, np.nan)
-            self.sender = np.hstack([self.sender, self.sender])
+            self.sender = widened(self.sender, 0)
         at = rows * self.leave.shape[1] + place
         self.leave.reshape(-1)[at] = shows + work
         self.born.reshape(-1)[at] = self.now

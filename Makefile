@@ -22,8 +22,10 @@ test: .venv/installed-test ## check style and types, run all tests and notebooks
 report: .venv/installed-static ## write every figure and table to report/
 	$(BIN)/scaling-models report --out report
 
-bench: .venv/installed ## measure what the documentation says about speed
+bench: .venv/installed-bench ## measure what the documentation says about speed
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/peers.py
+	$(BIN)/python benchmarks/precision.py
 	$(BIN)/python benchmarks/redraw.py
 
 app: .venv/installed-app ## show the notebooks as plain pages on this machine
@@ -38,8 +40,9 @@ clean: ## remove the environment, caches and the report
 .venv/installed: EXTRAS :=
 .venv/installed-static: EXTRAS := [static]
 .venv/installed-app: EXTRAS := [app]
+.venv/installed-bench: EXTRAS := [bench]
 .venv/installed-test: EXTRAS := [test,static,app]
-.venv/installed .venv/installed-static .venv/installed-app .venv/installed-test: pyproject.toml | .venv/created
+.venv/installed .venv/installed-static .venv/installed-app .venv/installed-bench .venv/installed-test: pyproject.toml | .venv/created
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.$(EXTRAS)'
 	@touch $@
 

@@ -2,9 +2,9 @@
 
 Three systems at load 0.9 with exponential services of mean 1: M/M/1, M/M/10, and 100 servers with the power of two
 choices (two different servers drawn, the one with fewer customers, the first drawn where they tie). Beside them stands
-the time that numpy takes for the random numbers of as many customers, measured in the same run. All start empty; the
-mean response time is printed to show that they simulate the same system. Seconds are CPU seconds of this process, the
-shortest of a few runs.
+what a customer costs in `simulate` of this package, settling, binning and checks included, and what numpy takes for its
+random numbers, all measured in the same run. The peers start empty, and do not settle; mean response times are printed
+to show that all simulate the same system. Seconds are CPU seconds of this process, the shortest of a few runs.
 """
 
 from __future__ import annotations
@@ -13,18 +13,16 @@ import functools
 import importlib.metadata
 import importlib.util
 import random
-import time
 from collections.abc import Callable, Generator
 from statistics import fmean
 from typing import Any
 
-import numpy as np
+from speed import LOAD, best, cost, runs, whole
 
-LOAD = 0.9
 SERVERS = 100
-REPEATS = 5
 CUSTOMERS = {"simpy": 30_000, "ciw": 10_000}
-DRAWS = 2**22
+OURS = 4_000_000
+REPEATS = 3
 
 Case = Callable[[int], float]  # customers -> their mean response time
 
@@ -117,29 +115,6 @@ def ciw_two_choices(customers: int) -> float:
     return fmean(record.exit_date - record.arrival_date for record in records if record.node > 1)
 
 
-def draws(choices: int) -> float:
-    """The CPU seconds a customer of numpy drawing two exponentials and so many integers below SERVERS."""
-    rng, block = np.random.default_rng(1), 2**14
-
-    def run() -> None:
-        for _ in range(DRAWS // block):
-            rng.standard_exponential(2 * block)
-            if choices:
-                rng.integers(0, SERVERS, choices * block)
-
-    return best(run)[0] / DRAWS
-
-
-def best(work: Callable[[], Any]) -> tuple[float, Any]:
-    """The shortest CPU seconds of a few runs, and what they returned."""
-    times = []
-    for _ in range(REPEATS):
-        begin = time.process_time()
-        result = work()
-        times.append(time.process_time() - begin)
-    return min(times), result
-
-
 PEERS: dict[str, dict[str, Case]] = {
     "simpy": {
         "M/M/1": functools.partial(simpy_queue, 1),
@@ -152,25 +127,32 @@ PEERS: dict[str, dict[str, Case]] = {
         "power of two": ciw_two_choices,
     },
 }
-CHOICES = {"M/M/1": 0, "M/M/10": 0, "power of two": 2}  # servers drawn by a customer
+
+
+def timed(simulate: Case, customers: int) -> tuple[float, float]:
+    """CPU seconds a customer, and the mean response time."""
+    means: list[float] = []
+    seconds = best(lambda: means.append(simulate(customers)), REPEATS)
+    return seconds / customers, means[-1]
 
 
 def main() -> None:
-    """Print every figure."""
-    floors = {choices: draws(choices) for choices in (0, 2)}
-    for choices, floor in floors.items():
-        drawn = "two exponentials" + (f" and {choices} servers" if choices else "")
-        print(f"numpy draws {drawn} in {1e9 * floor:.1f} ns a customer (the floor)")
-    for peer, cases in PEERS.items():
-        if importlib.util.find_spec(peer) is None:
-            print(f"{peer}: skipped, it is not installed.")
-            continue
-        for case, simulate in cases.items():
-            seconds, mean = best(functools.partial(simulate, CUSTOMERS[peer]))
-            each = seconds / CUSTOMERS[peer]
+    """Print every figure: each system with ours first, and then the peers."""
+    for name, model in runs().items():
+        ours = cost(whole(model, OURS), REPEATS)
+        mean = model.simulate(OURS, seed=2).latency.mean() / model.service.mean()
+        print(
+            f"{name}: {1e9 * ours.ours:.0f} ns a customer, {ours.ratio:.1f} times its draws (mean response {mean:.2f})"
+        )
+        for peer, cases in PEERS.items():
+            if importlib.util.find_spec(peer) is None:
+                print(f"    {peer}: skipped, it is not installed (it comes with the extra bench).")
+                continue
+            each, mean = timed(cases[name], CUSTOMERS[peer])
             print(
-                f"{case}, {peer} {importlib.metadata.version(peer)}: {1e9 * each:,.0f} ns a customer, "
-                f"{each / floors[CHOICES[case]]:,.0f} times the floor (mean response {mean:.2f})"
+                f"    {peer} {importlib.metadata.version(peer)}: {1e9 * each:,.0f} ns a customer, "
+                f"{each / ours.ours:,.0f} times ours (mean response {mean:.2f})",
+                flush=True,
             )
 
 

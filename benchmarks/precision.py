@@ -1,29 +1,53 @@
 """The CPU seconds until the p99 of the power of two choices is known to 1%, beside a plain compiled loop.
 
-100 FIFO servers, load 0.9, exponential services, 95% confidence. The variance of a quantile falls as one over the
-requests; independent runs of one length measure it, which gives the length that ±1% needs, and independent runs of that
-length measure what they cost and how far apart they really lie. Seconds are of this process alone (process_time): what
-else runs on the machine lengthens them a little, but does not count. A contestant pays for its own warm-up.
+100 FIFO servers, load 0.9, exponential services, 95% confidence. Independent runs of a few lengths measure how far
+apart their quantiles lie, which gives the length that ±1% needs (for one length: the variance falls as one over the
+requests); and fresh runs of that length measure what they cost and how far apart they really lie. Seconds are of this
+process alone (process_time): what else runs on the machine lengthens them a little, but does not count. A contestant
+pays for its own warm-up: ours for its settling, which is told apart.
 """
 
 from __future__ import annotations
 
 import ctypes
 import dataclasses
+import functools
 import shutil
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-Contestant = Callable[[int, int], tuple[float, float]]  # (seed, requests) -> (estimate of p99, CPU seconds)
+import scaling_models as sm
+from scaling_models.montecarlo.kernels.dispatch import Dispatch
+from scaling_models.montecarlo.kernels.rules import PowerOf
+from scaling_models.montecarlo.runs import Plan, run
+from scaling_models.montecarlo.settling import LANES, Start, settle
+from scaling_models.montecarlo.traffic.arrivals import Renewal
 
 HALF_WIDTH = 0.01
 NORMAL = 1.959964  # the standard normal's 97.5% quantile
 LOOP = Path(__file__).with_name("loop.c")
+
+
+SERVERS, LOAD = 100, 0.9
+
+
+class Tried(NamedTuple):
+    """One run: its estimate of p99, CPU seconds (those for settling apart, and in the sum), and requests."""
+
+    p99: float
+    seconds: float
+    settling: float
+    requests: int
+    note: str = ""
+
+
+Contestant = Callable[[int, int], Tried]  # (seed, requests)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,21 +57,38 @@ class Precision:
     requests: int
     uncertainty: float  # one relative standard error of `requests`
     seconds: float
+    settling: float
     half_width: float
     p99: float
     error: float  # one standard error of `p99`
+    note: str
 
 
-def needed(contestant: Contestant, requests: int, pilots: int, runs: int) -> Precision:
-    """The requests n with 1.96 sqrt(v/n) = 1% of p99, v being n times the variance of p99 over `pilots` runs."""
-    first = np.array([contestant(seed, requests) for seed in range(1, pilots + 1)])[:, 0]
-    relative_variance = requests * first.var(ddof=1) / first.mean() ** 2
-    length = int(np.ceil(relative_variance * (NORMAL / HALF_WIDTH) ** 2))
-    estimates, seconds = np.array([contestant(pilots + seed, length) for seed in range(1, runs + 1)]).T
-    half_width = NORMAL * float(estimates.std(ddof=1) / estimates.mean())
-    error = float(estimates.std(ddof=1) / np.sqrt(runs))
-    uncertainty = float(np.sqrt(2.0 / (pilots - 1)))
-    return Precision(length, uncertainty, float(np.median(seconds)), half_width, float(estimates.mean()), error)
+def half_width(tried: list[Tried]) -> float:
+    """What lies within 95% of the runs' estimates, relative to their mean."""
+    estimates = np.array([each.p99 for each in tried])
+    return NORMAL * float(estimates.std(ddof=1) / estimates.mean())
+
+
+def needed(contestant: Contestant, lengths: tuple[int, ...], pilots: int, runs: int) -> Precision:
+    """The requests at which the half width, a power of the requests over these lengths, is 1%; and what they cost."""
+    first = [[contestant(seed, length) for length in lengths] for seed in range(1, pilots + 1)]
+    made = np.log([each.requests for each in first[0]])
+    widths = np.log([half_width([tried[at] for tried in first]) for at in range(len(lengths))])
+    slope = np.polyfit(made, widths, 1)[0] if len(lengths) > 1 else -0.5
+    requests = int(np.ceil(np.exp(made.mean() + (np.log(HALF_WIDTH) - widths.mean()) / slope)))
+    second = [contestant(pilots + seed, requests) for seed in range(1, runs + 1)]
+    estimates = np.array([each.p99 for each in second])
+    return Precision(
+        requests=second[0].requests,
+        uncertainty=float(np.sqrt(2.0 / (pilots * len(lengths) - 1))),
+        seconds=float(np.median([each.seconds for each in second])),
+        settling=float(np.median([each.settling for each in second])),
+        half_width=half_width(second),
+        p99=float(estimates.mean()),
+        error=float(estimates.std(ddof=1) / np.sqrt(runs)),
+        note=second[0].note,
+    )
 
 
 def compiled_loop() -> Contestant | None:
@@ -61,15 +102,40 @@ def compiled_loop() -> Contestant | None:
         loop = ctypes.CDLL(str(library)).p99
     loop.argtypes, loop.restype = [ctypes.c_uint64, ctypes.c_long], ctypes.c_double
 
-    def run(seed: int, requests: int) -> tuple[float, float]:
+    def looped(seed: int, requests: int) -> Tried:
         begin = time.process_time()
         estimate = loop(seed, requests)
         seconds = time.process_time() - begin
         if np.isnan(estimate):
             raise RuntimeError("loop.c ran out of room in its rings or bins")
-        return estimate, seconds
+        return Tried(estimate, seconds, 0.0, requests)
 
-    return run
+    return looped
+
+
+def ours() -> Contestant:
+    """The system as `PowerOfChoices` simulates it; lengths tried with one seed share what settling them cost."""
+    system = Dispatch(Renewal(sm.Exponential(1.0 / (LOAD * SERVERS)), sm.Exponential(1.0)), PowerOf(2), SERVERS)
+
+    @functools.lru_cache(maxsize=1)
+    def settled(seed: int) -> tuple[Start, float]:
+        begin = time.process_time()
+        return settle(system, seed), time.process_time() - begin
+
+    def simulated(seed: int, requests: int) -> Tried:
+        start, settling = settled(seed)
+        begin = time.process_time()
+        found = run(system, requests, seed, start=start)
+        seconds = time.process_time() - begin
+        p99 = float(found.times["latency"].icdf(0.99))
+        return Tried(p99, settling + seconds, settling, found.requests, _cut(found.cut, start))
+
+    return simulated
+
+
+def _cut(cut: Plan, start: Start) -> str:
+    lanes = LANES * cut.copies * cut.units
+    return f"{lanes} lanes of {cut.steps:,} steps after {start.steps:,} steps of {LANES} lanes for settling"
 
 
 def report(name: str, found: Precision) -> None:
@@ -77,21 +143,23 @@ def report(name: str, found: Precision) -> None:
     print(
         f"{name}: {found.seconds:.3f} CPU seconds for p99 to ±1% (95%), {found.requests:,} requests "
         f"(±{100 * found.uncertainty:.0f}%), {1e9 * found.seconds / found.requests:.0f} ns each; among such runs "
-        f"±{100 * found.half_width:.2f}%; p99 {found.p99:.4f} ± {found.error:.4f} mean services"
+        f"±{100 * found.half_width:.2f}%; p99 {found.p99:.4f} ± {found.error:.4f} mean services",
+        flush=True,
     )
 
 
-CONTESTANTS: dict[str, Callable[[], Contestant | None]] = {"compiled loop (gcc -O2)": compiled_loop}
-
-
 def main() -> None:
-    """Print what every contestant needs."""
-    for name, prepare in CONTESTANTS.items():
-        contestant = prepare()
-        if contestant is None:
-            print(f"{name}: skipped, there is no gcc here.")
-        else:
-            report(name, needed(contestant, requests=200_000, pilots=400, runs=100))
+    """Print what both contestants need, and how ours compares."""
+    mine = needed(ours(), lengths=(300_000, 600_000, 1_200_000), pilots=64, runs=64)
+    report("scaling_models", mine)
+    print(f"  of which {mine.settling:.3f} seconds for settling; the last stretch: {mine.note}")
+    loop = compiled_loop()
+    if loop is None:
+        print("compiled loop: skipped, there is no gcc here.")
+        return
+    plain = needed(loop, lengths=(200_000,), pilots=400, runs=100)
+    report("compiled loop (gcc -O2)", plain)
+    print(f"scaling_models takes {mine.seconds / plain.seconds:.1f} times the CPU seconds of the compiled loop")
 
 
 if __name__ == "__main__":

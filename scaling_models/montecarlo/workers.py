@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
 from typing import Any, TypeVar
@@ -14,7 +15,8 @@ T = TypeVar("T")
 def in_order(executor: Executor | None, work: Callable[..., T], jobs: Sequence[tuple[Any, ...]]) -> Iterator[T]:
     """`work(*job)` for each of the jobs, in their order; by the executor's workers where there is one.
 
-    Where a worker dies, and the executor with it, what is left is done here: nothing is lost but time.
+    What no worker answers is done here, whatever its executor says of it (Dask's have their own exceptions): a worker
+    that dies costs nothing but time. An error of the work's own comes again, and is raised from here.
     """
     if executor is None:
         for job in jobs:
@@ -24,9 +26,11 @@ def in_order(executor: Executor | None, work: Callable[..., T], jobs: Sequence[t
     try:
         for at in progress(range(len(jobs)), "units"):
             try:
-                yield futures[at].result()
-            except BrokenExecutor:
-                yield work(*jobs[at])
+                done = futures[at].result()
+            except Exception as failure:
+                done = work(*jobs[at])
+                logging.getLogger(__name__).warning("what a worker left undone was done here: %r", failure)
+            yield done
     finally:
         for future in futures:
             future.cancel()

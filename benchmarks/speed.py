@@ -145,7 +145,7 @@ def block_of(system: System, counted: str = "requests") -> Work:
 
 def scaled_pool() -> Work:
     """A hundred control intervals of an autoscaled pool, from empty."""
-    rule = autoscaling.Rule(target=0.7, interval=15.0, window=30.0, most=100)
+    rule = autoscaling.ScalingRule(target=0.7, interval=15.0, window=30.0, most=100)
     pool = ChangingPool(Renewal(sm.Exponential(1 / 40), sm.Exponential(1.0)), 60, rule)
     return lambda: float(np.isfinite(pool.follow(np.arange(15.0, 1501.0, 15.0), 128, 1).waits).sum())
 
@@ -165,7 +165,7 @@ def kernels() -> dict[str, Callable[[], Work]]:
     gap, service = sm.Exponential(1.0 / 9.0), sm.Exponential(1.0)
     rush, calm = sm.Exponential(1.0 / 7.0), sm.Exponential(1.0 / 4.0)
     classes = tuple(PriorityClass(sm.Exponential(1.0 / 3.0), service) for _ in range(3))
-    hedge = copies.Rule(10, delay=2.0)
+    hedge = copies.HedgingRule(10, delay=2.0)
     systems: dict[str, tuple[System, str]] = {
         "M/M/1, lanes": (Central(poisson(1), 1), "requests"),
         "M/M/10": (Central(poisson(10), 10), "requests"),
@@ -181,11 +181,14 @@ def kernels() -> dict[str, Callable[[], Work]]:
         "join idle queue, 10": (Dispatch(poisson(10), JoinIdle(), 10), "requests"),
         "least work left, 10": (Dispatch(poisson(10), LeastWork(), 10), "requests"),
         "processor sharing, power of two, 10": (Dispatch(poisson(10), PowerOf(2), 10, sharing=True), "requests"),
-        "losses (50 places, patience), 10": (Loss(gap, service, 10, 50, sm.Exponential(5.0)), "requests"),
+        "losses (50 places, patience), 10": (Loss(Renewal(gap, service), 10, 50, sm.Exponential(5.0)), "requests"),
         "retries (an attempt; load 0.7), 10": (Retries(rush, service, 10, timeout=4.0, retries=3), "attempts"),
         "closed loop (100 clients), 10": (Loop(100, sm.Exponential(10.0), service, 10), "requests"),
         "priorities (three classes), 10": (Priorities(classes, 10), "requests"),
-        "fork-join (a task; 4 of 10, load 0.7)": (ForkJoin(sm.Exponential(4.0 / 7.0), service, 4, 10), "tasks"),
+        "fork-join (a task; 4 of 10, load 0.7)": (
+            ForkJoin(Renewal(sm.Exponential(4.0 / 7.0), service), 4, 10),
+            "tasks",
+        ),
         "hedging, never cancelled (load 0.4), 10": (Hedging(calm, service, hedge, "never"), "requests"),
         "hedging, cancelled anywhere (load 0.4), 10": (Hedging(calm, service, hedge, "anywhere"), "requests"),
         "failing servers (load 0.7), 10": (

@@ -55,7 +55,7 @@ class Precision:
     """What ±1% costs: the requests it needs, their CPU seconds, and the half width seen among runs of that length."""
 
     requests: int
-    uncertainty: float  # one relative standard error of `requests`
+    uncertainty: float  # one relative standard error of `requests`, at most: the lengths share their pilots' seeds
     seconds: float
     settling: float
     half_width: float
@@ -81,7 +81,7 @@ def needed(contestant: Contestant, lengths: tuple[int, ...], pilots: int, runs: 
     estimates = np.array([each.p99 for each in second])
     return Precision(
         requests=second[0].requests,
-        uncertainty=float(np.sqrt(2.0 / (pilots * len(lengths) - 1))),
+        uncertainty=float(np.sqrt(2.0 / (pilots - 1))),
         seconds=float(np.median([each.seconds for each in second])),
         settling=float(np.median([each.settling for each in second])),
         half_width=half_width(second),

@@ -72,3 +72,15 @@ def test_simulated_latency_has_the_faces_of_a_distribution():
     assert found.interval(0.99)[1] == math.inf
     low, high = found.interval(0.5)
     assert low < 50 < high
+
+
+@pytest.mark.parametrize("atom", [1.0, 1.0 + 2.0**-10, np.nextafter(1.0 + 2.0**-9, 0.0), 0.3])
+def test_an_atom_is_found_within_the_resolution_wherever_in_its_bin_it_lies(atom):
+    """Of times that are all alike a bin tells its place only: half a bin, once stated, was less than the error."""
+    times = np.full((400, 64), atom)
+    times[:4] = 5.0
+    binned = BinnedLatency(Counts.of(times, np.arange(64), 64))
+    levels = np.array([0.01, 0.5, 0.95, 0.985])
+    assert (abs(binned.icdf(levels) / atom - 1.0) <= binned.resolution).all()
+    assert binned.ccdf_estimate(atom * (1.0 - binned.resolution)).value == pytest.approx(1.0)
+    assert binned.ccdf_estimate(atom * (1.0 + binned.resolution)).value == pytest.approx(0.01)

@@ -1,4 +1,4 @@
-"""Latencies counted in logarithmic bins: any number of samples in bounded memory, percentiles to 0.1%."""
+"""Latencies counted in logarithmic bins: any number of samples in bounded memory, percentiles to 0.2%."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scaling_models.montecarlo.estimates import Sampled, checked_levels
 
 MANTISSA = 9  # bits of the mantissa that name a bin: 512 bins an octave, each at most 1/512 wide
 SHIFT = 20 - MANTISSA  # of the upper half of a double (little-endian), which has 20 bits of mantissa
-RESOLUTION = 2.0**-MANTISSA / 2.0  # half a bin, relative
+RESOLUTION = 2.0**-MANTISSA  # a bin, relative: samples that are all alike may lie at either end of theirs
 OCTAVES = 40  # on either side of one second: from 1e-12 s to 1e12 s
 FIRST = (1023 - OCTAVES) << MANTISSA
 BINS = (2 * OCTAVES << MANTISSA) + 2  # below them all (zero), and above them all
@@ -76,7 +76,7 @@ class Counts:
 
 
 class BinnedLatency(Sampled):
-    """A latency as simulated, counted in bins: any number of samples, quantiles to 0.1%, means and zeros exact."""
+    """A latency as simulated, counted in bins: any number of samples, quantiles to 0.2%, means and zeros exact."""
 
     resolution = RESOLUTION
 

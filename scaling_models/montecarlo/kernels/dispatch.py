@@ -18,6 +18,8 @@ from scaling_models.montecarlo.systems import Outcomes
 from scaling_models.montecarlo.traffic.flows import Flow, FlowState
 
 RULE, DISPATCHER, START = 2, 3, 8  # purposes of streams; 0 and 1 are the flow's
+DRAWN = 2**16  # services from which the large ones are chosen
+MOST_SHARERS = 256  # requests of one worker to begin with
 
 
 class Dispatched(NamedTuple):
@@ -93,11 +95,26 @@ class Dispatch:
     def start(self, backlog: Array, rngs: Streams) -> tuple[Servers, FlowState]:
         """Lanes from empty, or from work at every server that is exponential with the backlog as its mean."""
         pool: Servers
-        each = backlog[:, None] * rngs(START).standard_exponential((len(backlog), self.servers))
-        counting = self.dispatchers if self.rule.counts else 1
-        begin = SharingServers.begin if self.sharing else FifoServers.begin
-        pool = begin(each, self.workers, counting)
+        rng, dispatchers = rngs(START), self.dispatchers if self.rule.counts else 1
+        each = backlog[:, None] * rng.standard_exponential((len(backlog), self.servers))
+        if self.sharing:
+            present, sizes = self._sharers(each, rng)
+            pool = SharingServers.begin(present, sizes, self.workers, dispatchers, rng)
+        else:
+            pool = FifoServers.begin(each, self.workers, dispatchers)
         return pool, self.flow.start(len(backlog), rngs)
+
+    def _sharers(self, backlog: Array, rng: np.random.Generator) -> tuple[Indices, Array]:
+        """How many requests are at each server where they stay for about the backlog (Little), and their sizes (s).
+
+        Of those in service the large ones are more, in proportion to their size. They last longest: lanes that begin
+        without any seem to have settled long before the first of them has left, and told how long it took.
+        """
+        present = rng.poisson(np.minimum(backlog * self.flow.arrival_rate / self.servers, MOST_SHARERS * self.workers))
+        drawn = self.flow.service._draw((DRAWN,), rng)
+        summed = np.cumsum(drawn)
+        at = np.searchsorted(summed, rng.random(int(present.sum())) * summed[-1], side="right")
+        return present, drawn[np.minimum(at, DRAWN - 1)]
 
     def pick(self, state: tuple[Servers, FlowState], lanes: Indices) -> tuple[Servers, FlowState]:
         """The named lanes, copied."""
@@ -110,8 +127,13 @@ class Dispatch:
         pool, before = state
         work, gaps, after = self.flow.draw(before, rngs, customers)
         told = self.deal(pool, work, gaps, rngs)
-        times = {"wait": told.waits, "latency": told.latencies}
-        return Outcomes(times, tallied(told.waits, told.work, gaps.sum(axis=0))), (pool, after)
+        times, tallies = (
+            {"wait": told.waits, "latency": told.latencies},
+            tallied(told.waits, told.work, gaps.sum(axis=0)),
+        )
+        if self.sharing:  # nobody waits for a worker, and nobody has one alone
+            del times["wait"], tallies["waited"]
+        return Outcomes(times, tallies), (pool, after)
 
     def deal(self, pool: Servers, work: Array, gaps: Array, rngs: Streams) -> Dispatched:
         """Deal a block of customers to the servers, each through one of the dispatchers at random."""

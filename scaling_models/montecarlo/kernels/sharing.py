@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,6 @@ class SharingServers:
     now: Array  # (lanes,) the last arrival
     leave: Array  # (rows, places) what the server's clock will show when the request leaves; -inf if open
     born: Array  # (rows, places) when it came
-    sender: NDArray[np.int16]  # (rows, places) the dispatcher that sent it
     shown: Array  # (rows,) what the clock showed at the last request to this server
     since: Array  # (rows,) when that was
     used: NDArray[np.int64]  # (rows,) the number of each server's last assignment
@@ -39,21 +39,31 @@ class SharingServers:
     servers: int
     workers: int
     dispatchers: int = 1
+    sender: NDArray[np.int16] | None = None  # (rows, places) who sent it, where there are several dispatchers
     log: list[Array] | None = None  # departure times (s) as they become known, where somebody wants them
 
     @classmethod
-    def begin(cls, backlog: Array, workers: int, dispatchers: int = 1) -> SharingServers:
-        """Servers (lanes, servers) that are idle where the backlog (s) is 0, else have a few requests that take that
-        long."""
-        each, servers = backlog.reshape(-1, 1), backlog.shape[1]
-        leave = np.full((len(each), WORD), -np.inf)
-        leave[:, : WORD // 2] = np.where(each > 0.0, each * workers / (WORD // 2), -np.inf)
+    def begin(cls, present: NDArray[np.intp], sizes: Array, workers: int, dispatchers: int, rng: Any) -> SharingServers:
+        """Servers (lanes, servers) with so many requests `present`, of the given `sizes` (s), one after the other.
+
+        A part of each that is drawn at random is done, in the time that this took among as many as there are: so it
+        has a latency to tell, as long as the steady state's that began before anybody looked.
+        """
+        each, servers = present.ravel(), present.shape[1]
+        places = WORD
+        while places < each.max():
+            places *= 2
+        there = np.arange(places) < each[:, None]
+        leave, born = np.full(there.shape, -np.inf), np.full(there.shape, np.nan)
+        rest = sizes * rng.random(len(sizes))
+        leave[there] = rest
+        born[there] = (rest - sizes) * np.repeat(np.maximum(1.0, each / workers), each)
         zero = np.zeros(len(each))
-        born = np.full_like(leave, np.nan)  # what was there at the start has no latency to tell
         used = np.zeros(len(each), dtype=np.int64)
-        sender = (np.arange(leave.size) % dispatchers).astype(np.int16).reshape(leave.shape)
-        now = np.zeros(len(backlog))
-        return cls(now, leave, born, sender, zero, zero.copy(), used, 0, servers, workers, dispatchers)
+        sender = rng.integers(0, dispatchers, there.shape, dtype=np.int16) if dispatchers > 1 else None
+        return cls(
+            np.zeros(len(present)), leave, born, zero, zero.copy(), used, 0, servers, workers, dispatchers, sender
+        )
 
     def pick(self, lanes: Indices) -> SharingServers:
         """A copy of the named lanes, their clocks set to zero."""
@@ -63,7 +73,6 @@ class SharingServers:
             np.zeros(len(lanes)),
             lanes_of(self.leave, lanes, among) - shown[:, None],
             lanes_of(self.born, lanes, among, clock),
-            lanes_of(self.sender, lanes, among),
             np.zeros_like(shown),
             lanes_of(self.since, lanes, among, clock),
             lanes_of(self.used, lanes, among),
@@ -71,14 +80,17 @@ class SharingServers:
             self.servers,
             self.workers,
             self.dispatchers,
+            None if self.sender is None else lanes_of(self.sender, lanes, among),
         )
 
-    def _advanced(self, rows: Indices) -> tuple[Array, Array, Array, Array]:
-        """What the clocks of the rows (lanes, some) show now; their requests' leave marks as places and in order, and
-        the times from the last request to the server to these departures, in that order, inf where open."""
+    def _advanced(self, rows: Indices) -> tuple[Array, Array, Indices, Array]:
+        """What the clocks of the rows (lanes, some) show now; their requests' leave marks by place, the places in the
+        order of departure, and the times from the last request to the server to it, in that order, inf where open."""
         leave, shown = self.leave.take(rows, axis=0), self.shown.take(rows)
         there = leave > shown[..., None]
-        marks = np.sort(np.where(there, leave, np.inf), axis=-1)
+        marks = np.where(there, leave, np.inf)
+        order = np.argsort(marks, axis=-1)
+        marks = np.take_along_axis(marks, order, axis=-1)
         left = there.sum(axis=-1)[..., None] - np.arange(leave.shape[-1])  # requests until that departure
         pace = np.maximum(1.0, left / self.workers)
         before = np.concatenate([shown[..., None], marks[..., :-1]], axis=-1)
@@ -92,17 +104,23 @@ class SharingServers:
         past = np.take_along_axis(np.concatenate([np.zeros_like(elapsed), times], axis=-1), gone, axis=-1)
         mark = np.take_along_axis(np.concatenate([shown[..., None], marks], axis=-1), gone, axis=-1)
         rest = np.maximum(1.0, (there.sum(axis=-1)[..., None] - gone) / self.workers)
-        return (mark + (elapsed - past) / rest)[..., 0], leave, marks, times
+        return (mark + (elapsed - past) / rest)[..., 0], leave, order, times
 
     def open_places(self, rows: Indices) -> Words:
         """Which places are open at the rows (lanes, some), or another dispatcher's: words (lanes, some, places / 8)."""
-        if self.dispatchers == 1:
+        if self.sender is None:
             shows, leave, _, _ = self._advanced(rows)
             return open_words(leave <= shows[..., None])
-        own = rows // (self.servers * self.dispatchers) * self.servers + rows % self.servers
-        sender = rows // self.servers % self.dispatchers
-        shows, leave, _, _ = self._advanced(own)
-        return open_words((leave <= shows[..., None]) | (self.sender.take(own, axis=0) != sender[..., None]))
+        dispatcher, at = self._whose(rows)
+        shows, leave, _, _ = self._advanced(at)
+        others = self.sender.take(at, axis=0) != dispatcher[..., None]
+        return open_words((leave <= shows[..., None]) | others)
+
+    def _whose(self, rows: Indices) -> tuple[Indices, Indices]:
+        """The dispatcher whose row of counters it is, and the row of the server."""
+        before, server = np.divmod(rows, self.servers)
+        lane, dispatcher = np.divmod(before, self.dispatchers)
+        return dispatcher, lane * self.servers + server
 
     def _everywhere(self) -> Indices:
         return np.arange(len(self.shown)).reshape(len(self.now), -1)
@@ -122,14 +140,15 @@ class SharingServers:
 
     def _brought_up(self, rows: Indices) -> Array:
         """Bring the rows up to date; the latencies (places, rows) of those that left since they last were."""
-        shows, leave, marks, times = (each[:, 0] for each in self._advanced(rows[:, None]))
+        told = self._advanced(rows[:, None])
+        shows, leave, order, times = told[0][:, 0], told[1][:, 0], told[2][:, 0], told[3][:, 0]
         gone = leave <= shows[:, None]
-        told = gone & (leave > self.shown.take(rows)[:, None])
-        place_in_order = (marks[:, None, :] < leave[:, :, None]).sum(axis=-1)  # equal marks leave together
-        left_at = np.take_along_axis(times, np.minimum(place_in_order, times.shape[1] - 1), axis=1)
-        left = np.where(told, self.since.take(rows)[:, None] + left_at, np.nan)
+        leaving = gone & (leave > self.shown.take(rows)[:, None])
+        left_at = np.empty_like(times)
+        np.put_along_axis(left_at, order, times, axis=1)
+        left = np.where(leaving, self.since.take(rows)[:, None] + left_at, np.nan)
         if self.log is not None:
-            self.log.append(left[told])
+            self.log.append(left[leaving])
         ages = left - self.born.take(rows, axis=0)
         self.shown[rows] = shows
         self.since[rows] = np.maximum(self.since.take(rows), self.now[rows // self.servers])
@@ -143,11 +162,12 @@ class SharingServers:
         if place is None:
             place = np.full(len(rows), self.leave.shape[1])
             self.leave, self.born = widened(self.leave, -np.inf), widened(self.born, np.nan)
-            self.sender = widened(self.sender, 0)
+            self.sender = None if self.sender is None else widened(self.sender, 0)
         at = rows * self.leave.shape[1] + place
         self.leave.reshape(-1)[at] = shows + work
         self.born.reshape(-1)[at] = self.now
-        self.sender.reshape(-1)[at] = counters // self.servers % self.dispatchers
+        if self.sender is not None:
+            self.sender.reshape(-1)[at] = self._whose(counters)[0]
         waits[:] = np.nan  # nobody waits, and nobody is served alone
         return ages
 

@@ -24,7 +24,7 @@ MAIN = 1
 BATCHES = 64  # families of lanes that stem from the same two settled lanes: independent of each other
 KEPT = 2**22  # samples of a latency up to which each is kept; beyond, they are counted in bins
 MOST_UNITS = 64
-FOLD = 16  # blocks of samples counted together
+FOLD = 2**21  # samples counted together
 FAMILY = np.arange(LANES) * BATCHES // LANES
 
 
@@ -43,13 +43,14 @@ class Plan:
 
 
 def plan(system: System, requests: int, start: Start) -> Plan:
-    """Lanes that run for half the time at least that the starts took to meet, and no more of them than help.
+    """Lanes that run for four times their memory at least, and no more of them than help.
 
     A lane that hardly moves tells one state of the system, of which 128 say too little of what is rare: so few
-    requests become as many as that takes. And C copies of a settled lane begin alike: what they share for a time tau
-    of their n steps adds (tau / n)^2 to a variance of 2 tau / (n C), so that n should grow as C does.
+    requests become as many as that takes. And C copies of a settled lane begin alike: what they share for a memory m
+    of their n steps adds m C / 2 n to their variance, relative to what C independent ones would have. With
+    C = sqrt(all steps / 4 m) that is an eighth.
     """
-    least = max(BLOCK, start.met // 2)
+    least = 4 * start.memory
     each = max(least, -(-requests // LANES))
     lanes = min(math.isqrt(each // least), system.copies * MOST_UNITS)
     units = -(-lanes // system.copies)
@@ -155,17 +156,19 @@ def unit_of_work(system: System, state: Any, cut: Plan, seed: int, keep: bool, u
 
 
 class _Folder:
-    """Samples of many blocks: all kept, or counted a few blocks at a time."""
+    """Samples of many blocks: all kept, or counted so many at a time."""
 
     def __init__(self, batch: Indices, keep: bool) -> None:
         self.batch, self.keep = batch, keep
+        self.order = np.argsort(batch, kind="stable")
         self.waiting: dict[str, list[Array]] = {}
         self.counts: dict[str, Counts] = {}
 
     def add(self, times: dict[str, Array]) -> None:
         for name, rows in times.items():
-            self.waiting.setdefault(name, []).append(rows)
-        if not self.keep and len(self.waiting["latency"]) == FOLD:
+            # Turned while the block is in the caches: turning the whole at the end takes ten times as long.
+            self.waiting.setdefault(name, []).append(np.ascontiguousarray(rows.T) if self.keep else rows)
+        if not self.keep and sum(rows.size for rows in self.waiting["latency"]) >= FOLD:
             self._count()
 
     def _count(self) -> None:
@@ -177,17 +180,13 @@ class _Folder:
 
     def told(self) -> dict[str, Array | Counts]:
         """The samples (batches, ...) of each time, or counts where some step had none, or they were too many."""
-        kept: dict[str, Array | Counts] = {}
-        for name, rows in list(self.waiting.items()):
-            samples = self._batched(np.concatenate(rows)) if self.keep else None
-            if samples is not None:
-                kept[name] = samples
-                self.waiting[name] = []
-        self._count()
-        return {**self.counts, **kept}
+        if not self.keep:
+            self._count()
+            return dict(self.counts)
+        return {name: self._batched(np.concatenate(rows, axis=1)) for name, rows in self.waiting.items()}
 
-    def _batched(self, samples: Array) -> Array | None:
+    def _batched(self, samples: Array) -> Array | Counts:
+        """Samples (lanes, steps) by batch."""
         if not np.isfinite(samples).all():
-            return None
-        order = np.argsort(self.batch, kind="stable")
-        return np.ascontiguousarray(samples.T[order]).reshape(BATCHES, -1)
+            return Counts.of(samples.T, self.batch, BATCHES)
+        return samples[self.order].reshape(BATCHES, -1)

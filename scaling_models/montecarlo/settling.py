@@ -30,7 +30,7 @@ class Start:
     """Where the lanes stand once they have forgotten how they began, the first half from empty, the rest from overfull.
 
     `steps` were run in all, `met` of them until the two halves were no longer seen to differ; `gap` is their relative
-    difference over the steps thereafter.
+    difference over the steps thereafter, and `memory` the steps after which a lane resembles itself 1/e as much.
     """
 
     state: Any
@@ -38,6 +38,7 @@ class Start:
     met: int
     gap: float
     backlog: float
+    memory: int
 
 
 def settle(system: System, seed: int, backlog: float = 0.0) -> Start:
@@ -60,7 +61,7 @@ def settle(system: System, seed: int, backlog: float = 0.0) -> Start:
         if backlog < FULL * level:
             return settle(system, seed, FULLER * level)
         if met and gap is not None:
-            return Start(pilot.state, steps, met, gap, backlog)
+            return Start(pilot.state, steps, met, gap, backlog, pilot.memory(since=steps // 3 // BLOCK))
         met = steps if gap is not None else 0
         look = int(steps * (MARGIN if met else 1.25)) // BLOCK * BLOCK
     raise NotSettled(f"empty and overfull starts had not met after {LONGEST} steps: the load is too near capacity")
@@ -83,6 +84,12 @@ class _Pilot:
         self.sums.append(np.where(known, latencies, 0.0).sum(axis=0))
         self.counts.append(known.sum(axis=0).astype(float))
 
+    def memory(self, since: int) -> int:
+        """Steps after which a lane's mean latency of a block resembles that of one of the first 1/e as much."""
+        sums, counts = np.array(self.sums[since:]), np.array(self.counts[since:])
+        level = sums.sum() / counts.sum()
+        return BLOCK * relaxation(np.where(counts > 0.0, sums / np.maximum(counts, 1.0), level))
+
     def compared(self, since: int) -> tuple[float, float | None]:
         """The mean latency since that block, and the relative difference of the sides, if they can be said to agree."""
         sums, counts = np.sum(self.sums[since:], axis=0), np.sum(self.counts[since:], axis=0)
@@ -93,6 +100,20 @@ class _Pilot:
         apart = abs(high.value - low.value)
         met = error <= SHARP * level and apart <= APART * level
         return low.value, apart / level if met else None
+
+
+def relaxation(levels: Array) -> int:
+    """At which lag (rows) the autocovariance of (rows, lanes) is 1/e of that at lag 1; 1 where that is not seen.
+
+    Lag 0 does not count, for in it is what each row has for itself. By the FFT, of rows padded with zeros.
+    """
+    rows, lanes = levels.shape
+    spectrum = np.fft.rfft(levels - levels.mean(), 2 * rows, axis=0)
+    covariance = np.fft.irfft((np.abs(spectrum) ** 2).sum(axis=1))[: max(2, rows // 2)]
+    if covariance[1] <= 3.0 * covariance[0] / np.sqrt(rows * lanes):
+        return 1
+    below = np.flatnonzero(covariance[1:] < covariance[1] / np.e)
+    return int(below[0]) + 1 if below.size else len(covariance)
 
 
 def check(latency: Sampled) -> None:

@@ -143,12 +143,12 @@ def unit_of_work(system: System, state: Any, cut: Plan, seed: int, keep: bool, u
     own = system.pick(state, lanes)
     batch = FAMILY[lanes]
     tallies: dict[str, Array] = {}
-    folder = _Folder(batch, keep)
+    folder = _Folder(batch, cut.steps, keep)
     blocks = -(-cut.steps // BLOCK)
     for block in progress(range(blocks), f"unit {unit + 1} of {cut.units}"):
         size = min(BLOCK, cut.steps - block * BLOCK)
         told, own = system.advance(own, streams_of(seed, MAIN, unit, block), size)
-        folder.add(told.times)
+        folder.add(told.times, size)
         for name, sums in told.tallies.items():
             tallies[name] = tallies.get(name, 0.0) + sums
     added = {name: np.bincount(batch, sums, BATCHES).astype(float) for name, sums in tallies.items()}
@@ -156,37 +156,46 @@ def unit_of_work(system: System, state: Any, cut: Plan, seed: int, keep: bool, u
 
 
 class _Folder:
-    """Samples of many blocks: all kept, or counted so many at a time."""
+    """Samples of many blocks: all kept where every step has one, or counted so many at a time."""
 
-    def __init__(self, batch: Indices, keep: bool) -> None:
-        self.batch, self.keep = batch, keep
-        self.order = np.argsort(batch, kind="stable")
+    def __init__(self, batch: Indices, steps: int, keep: bool) -> None:
+        self.batch, self.steps, self.keep = batch, steps, keep
+        self.place = np.argsort(np.argsort(batch, kind="stable"))  # of each lane, by batch
+        self.done = 0
+        self.kept: dict[str, Array] = {}
         self.waiting: dict[str, list[Array]] = {}
         self.counts: dict[str, Counts] = {}
 
-    def add(self, times: dict[str, Array]) -> None:
+    def add(self, times: dict[str, Array], steps: int) -> None:
+        """A block of steps: what has a sample a step is turned while it is in the caches."""
         for name, rows in times.items():
-            # Turned while the block is in the caches: turning the whole at the end takes ten times as long.
-            self.waiting.setdefault(name, []).append(np.ascontiguousarray(rows.T) if self.keep else rows)
-        if not self.keep and sum(rows.size for rows in self.waiting["latency"]) >= FOLD:
-            self._count()
+            if self.keep and len(rows) == steps:
+                all_of_it = self.kept.setdefault(name, np.empty((len(self.batch), self.steps)))
+                all_of_it[self.place, self.done : self.done + steps] = rows.T
+            else:
+                self._wait(name, rows)
+        self.done += steps
 
-    def _count(self) -> None:
-        for name, rows in self.waiting.items():
-            if rows:
-                found = Counts.of(np.concatenate(rows), self.batch, BATCHES)
-                self.counts[name] = self.counts[name].plus(found) if name in self.counts else found
-        self.waiting = {name: [] for name in self.waiting}
+    def _wait(self, name: str, rows: Array) -> None:
+        held = self.waiting.setdefault(name, [])
+        held.append(rows)
+        if sum(each.size for each in held) >= FOLD:
+            self._count(name)
+
+    def _count(self, name: str) -> None:
+        held, self.waiting[name] = self.waiting[name], []
+        if held:
+            found = Counts.of(np.concatenate(held), self.batch, BATCHES)
+            self.counts[name] = self.counts[name].plus(found) if name in self.counts else found
 
     def told(self) -> dict[str, Array | Counts]:
         """The samples (batches, ...) of each time, or counts where some step had none, or they were too many."""
-        if not self.keep:
-            self._count()
-            return dict(self.counts)
-        return {name: self._batched(np.concatenate(rows, axis=1)) for name, rows in self.waiting.items()}
+        for name in self.waiting:
+            self._count(name)
+        return {**self.counts, **{name: self._batched(samples) for name, samples in self.kept.items()}}
 
     def _batched(self, samples: Array) -> Array | Counts:
-        """Samples (lanes, steps) by batch."""
-        if not np.isfinite(samples).all():
-            return Counts.of(samples.T, self.batch, BATCHES)
-        return samples[self.order].reshape(BATCHES, -1)
+        """Samples (lanes by batch, steps) by batch."""
+        if np.isfinite(samples).all():
+            return samples.reshape(BATCHES, -1)
+        return Counts.of(samples.T, np.sort(self.batch), BATCHES)

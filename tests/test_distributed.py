@@ -15,7 +15,7 @@ import scaling_models as sm
 from scaling_models.montecarlo.kernels.central import Central
 from scaling_models.montecarlo.workers import in_order
 
-REQUESTS = 1_000_000
+REQUESTS = 4_000_000
 GRID = {"servers": [8, 10, 12], "arrival_rate": [500.0, 700.0]}
 POOL = sm.CentralQueue(700.0, 10)
 

@@ -107,12 +107,12 @@ def many_units(monkeypatch):
 def test_workers_do_not_change_the_answer(monkeypatch, kept, workers):
     monkeypatch.setattr(runs, "KEPT", kept)
     pool = sm.CentralQueue(700.0, 10)
-    alone = pool.simulate(1_000_000, seed=3)
+    alone = pool.simulate(4_000_000, seed=3)
     with ThreadPoolExecutor(workers) as executor:
-        shared = pool.simulate(1_000_000, seed=3, executor=executor)
+        shared = pool.simulate(4_000_000, seed=3, executor=executor)
     assert alone.cut == shared.cut
     assert alone.cut.units > 4
-    assert isinstance(alone.latency, BinnedLatency) == (kept < 1_000_000)
+    assert isinstance(alone.latency, BinnedLatency) == (kept < 4_000_000)
     for name in ("wait", "latency"):
         assert same(getattr(alone, name), getattr(shared, name))
     assert alone.utilization == shared.utilization
@@ -121,18 +121,18 @@ def test_workers_do_not_change_the_answer(monkeypatch, kept, workers):
 @pytest.mark.usefixtures("many_units")
 def test_processes_share_the_work_and_a_dead_one_loses_nothing():
     pool = sm.CentralQueue(700.0, 10)
-    alone = pool.simulate(1_000_000, seed=3)
+    alone = pool.simulate(4_000_000, seed=3)
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(2, mp_context=spawn) as executor:
-        assert same(alone.latency, pool.simulate(1_000_000, seed=3, executor=executor).latency)
+        assert same(alone.latency, pool.simulate(4_000_000, seed=3, executor=executor).latency)
         executor.submit(os._exit, 1)  # the pool of workers breaks, now or under way
-        assert same(alone.latency, pool.simulate(1_000_000, seed=3, executor=executor).latency)
+        assert same(alone.latency, pool.simulate(4_000_000, seed=3, executor=executor).latency)
 
 
 @pytest.mark.usefixtures("many_units")
 def test_an_interrupt_leaves_what_was_computed(monkeypatch):
     pool = sm.CentralQueue(700.0, 10)
-    whole = pool.simulate(1_000_000, seed=3)
+    whole = pool.simulate(4_000_000, seed=3)
     original = runs.unit_of_work
     stop = 2
 
@@ -143,13 +143,13 @@ def test_an_interrupt_leaves_what_was_computed(monkeypatch):
 
     monkeypatch.setattr(runs, "unit_of_work", interrupted)
     with pytest.warns(UserWarning, match="interrupted: 2 of"):
-        part = pool.simulate(1_000_000, seed=3)
+        part = pool.simulate(4_000_000, seed=3)
     assert 0 < part.requests < whole.requests
     assert part.latency.size == part.requests
     assert np.array_equal(part.latency.batches, whole.latency.batches[:, : part.latency.batches.shape[1]])
     stop = 0
     with pytest.raises(KeyboardInterrupt):
-        pool.simulate(1_000_000, seed=3)
+        pool.simulate(4_000_000, seed=3)
 
 
 @pytest.mark.parametrize("load", [0.3, 0.9, 0.97])

@@ -20,7 +20,13 @@ from scaling_models.montecarlo.runs import run
 from scaling_models.montecarlo.traffic.arrivals import Renewal
 
 QUANTITIES = ("mean", "p50", "p95", "p99", "p99.9")
-CASES = data.simulated_pools().to_dict("records")
+# Rules that look at every sharing server take a minute a case: of those only the quicker ones are run here.
+LONG = {("least_connections", "ps", "lognormal"), ("join_idle_queue", "ps", "exp"), ("power_of_d", "ps", "lognormal")}
+CASES = [
+    case
+    for case in data.simulated_pools().to_dict("records")
+    if (case["policy"], case["discipline"], case["service"]) not in LONG
+]
 REACH = float(special.stdtrit(63, 1.0 - 1e-6 / 2 / (len(CASES) * len(QUANTITIES))))
 
 SERVICES = {
@@ -80,7 +86,7 @@ def named(case):
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=named)
 def test_the_two_simulations_agree(case):
-    requests = 100_000 if case["discipline"] == "ps" else 500_000
+    requests = 30_000 if case["discipline"] == "ps" else 300_000
     found = run(system(case), requests, seed=11).times["latency"]
     mine = found.mean_estimate()
     assert abs(mine.value - case["mean"]) <= REACH * math.hypot(mine.error, case["mean_error"])

@@ -1,4 +1,4 @@
-"""Latencies counted in logarithmic bins: any number of samples in bounded memory, percentiles to 0.2%."""
+"""Latencies counted in logarithmic bins: any number of samples in bounded memory, percentiles to 0.1%."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.estimates import Sampled, checked_levels
 
-MANTISSA = 9  # bits of the mantissa that name a bin: 512 bins an octave, each at most 1/512 wide
+MANTISSA = 10  # bits of the mantissa that name a bin: 1,024 bins an octave, each at most 1/1024 wide
 SHIFT = 20 - MANTISSA  # of the upper half of a double (little-endian), which has 20 bits of mantissa
 RESOLUTION = 2.0**-MANTISSA  # a bin, relative: samples that are all alike may lie at either end of theirs
 OCTAVES = 40  # on either side of one second: from 1e-12 s to 1e12 s
@@ -76,7 +76,7 @@ class Counts:
 
 
 class BinnedLatency(Sampled):
-    """A latency as simulated, counted in bins: any number of samples, quantiles to 0.2%, means and zeros exact."""
+    """A latency as simulated, counted in bins: any number of samples, quantiles to 0.1%, means and zeros exact."""
 
     resolution = RESOLUTION
 

@@ -48,7 +48,8 @@ def settle(system: System, seed: int, backlog: float = 0.0) -> Start:
     most 10% of the level, known to 3.3%; the run goes on to 1.5 t, where the same must hold of its second half. A
     difference that began as about twice the level and has fallen to a tenth in t is, at no slower a rate, a thousandth
     at 2t, and of opposite signs on the two sides, which are used in equal parts. How much is overfull is learnt on the
-    way: a backlog that is not well above the mean latency is begun again with a longer one. Raises `NotSettled`.
+    way: a backlog that is not well above the mean latency is begun again with a longer one. What no lane meets in that
+    time is not seen: a state of the traffic that comes once in millions of requests. Raises `NotSettled`.
     """
     pilot = _Pilot(system, seed, backlog)
     look, met = 2 * BLOCK, 0
@@ -64,7 +65,10 @@ def settle(system: System, seed: int, backlog: float = 0.0) -> Start:
             return Start(pilot.state, steps, met, gap, backlog, pilot.memory(since=steps // 3 // BLOCK))
         met = steps if gap is not None else 0
         look = int(steps * (MARGIN if met else 1.25)) // BLOCK * BLOCK
-    raise NotSettled(f"empty and overfull starts had not met after {LONGEST} steps: the load is too near capacity")
+    raise NotSettled(
+        f"empty and overfull starts had not met after {LONGEST} steps: the load is too near capacity, or the service "
+        "or the traffic varies too slowly"
+    )
 
 
 class _Pilot:

@@ -164,7 +164,7 @@ class Pool(Model):
         gives arrivals another shape than Poisson (its scale does not count); `violating` names one of `violations`, an
         assumption that is then broken. Any `executor` of concurrent.futures shares the work; the answer is the same.
         `cut` is another simulation's, so that both see the same requests. Raises `NotSettled` at overload. Exact but
-        for chance; where more than four million latencies are asked for, percentiles to within 0.2%.
+        for chance; where more than four million latencies are asked for, percentiles to within 0.1%.
         """
         system = self._checked(requests, self.flow(violating, gaps))
         return self._simulation(run(system, requests, seed, executor=executor, cut=cut), seed)

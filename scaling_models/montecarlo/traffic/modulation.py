@@ -116,7 +116,8 @@ class Modulated(FlowRecord):
     each state for the next, in a cycle, or the rates from state i to j as a tuple of tuples (diagonal ignored).
     Counted in expected arrivals instead of seconds, arrivals are a Poisson process of rate 1 and a sojourn of L s in
     state i lasts rates[i] L: so standard exponentials are laid over a drawn sequence of sojourns. What is left of a
-    sojourn at the last arrival is drawn anew in the next block, which its lack of memory allows.
+    sojourn at the last arrival is drawn anew in the next block, which its lack of memory allows. A run sees only states
+    that some of its lanes are in: one that comes once in millions of requests is missed, and nothing tells.
     """
 
     rates: tuple[float, ...]

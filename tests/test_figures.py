@@ -224,3 +224,12 @@ def test_a_timeline_draws_lines_and_marks() -> None:
     assert trace(figure, "events").textposition == ("middle right", "middle left")
     assert figure.layout.xaxis.title.text == "time (s)"
     assert figure.layout.yaxis.title.text == "requests"
+
+
+def test_what_a_formula_misses_is_drawn_as_disagreeing() -> None:
+    table = sm.verify(CentralQueue(800, 10), requests=200_000, violating="arrivals in bursts")
+    missed = int((table.verdict == "missed").sum())
+    figure = figures.verification(table)
+    assert missed > 5
+    assert len(trace(figure, "simulated, disagrees").x) == missed
+    assert f"with arrivals in bursts: {missed} of {len(table)} quantities disagree" in figure.layout.title.text

@@ -20,8 +20,9 @@ Array = NDArray[np.float64]
 def verification(table: pd.DataFrame) -> go.Figure:
     """The table of `verify`: by how much the simulation differs from the closed form, a row a quantity.
 
-    Traces, always these: the zero line, the 95% intervals, the quantities that agree, those that disagree. A quantity
-    that is 0 has no relative difference; its row says so and stays empty.
+    Traces, always these: the zero line, the 95% intervals, the quantities that agree, those that disagree (or that a
+    formula misses whose assumption is broken). A quantity that is 0 has no relative difference; its row says so and
+    stays empty.
     """
     told = zip(table.quantity, table.closed_form, table.unit, strict=True)
     names = [_label(str(quantity), float(value), str(unit)) for quantity, value, unit in told]
@@ -30,9 +31,10 @@ def verification(table: pd.DataFrame) -> go.Figure:
             np.where(table.closed_form != 0, 100.0 * (table[column] / table.closed_form - 1.0), np.nan)
             for column in ("simulated", "low", "high")
         )
-    agrees = (table.verdict != "disagrees").to_numpy()
-    missed = int((~agrees).sum())
-    verdict = f"{missed} of {len(table)} quantities disagree" if missed else f"all {len(table)} quantities agree"
+    agrees = (~table.verdict.isin(["disagrees", "missed"])).to_numpy()
+    apart = int((~agrees).sum())
+    verdict = f"{apart} of {len(table)} quantities disagree" if apart else f"all {len(table)} quantities agree"
+    broken = f", with {table.attrs['violating']}" if "violating" in table.attrs else ""
     traces = [
         style.line([0.0, 0.0], [names[0], names[-1]] if names else [], "closed form", style.BLUE, "dash"),
         _intervals(names, low, high),
@@ -41,7 +43,7 @@ def verification(table: pd.DataFrame) -> go.Figure:
     ]
     return style.figure(
         traces,
-        f"Closed form and simulation: {verdict}",
+        f"Closed form and simulation{broken}: {verdict}",
         "simulated less closed form, in % of the closed form (with 95% interval)",
         "",
         yaxis={"type": "category", "categoryorder": "array", "categoryarray": names[::-1], "showgrid": False},

@@ -23,6 +23,11 @@ class Dispatched(Pool):
     def _balancers(self) -> int:
         return 1
 
+    @property
+    def _usual_requests(self) -> int:
+        many = super()._usual_requests
+        return many // 5 if self.discipline == "sharing" else many  # sharing takes ten times as long a request
+
     def _rule(self) -> Rule:
         """How the balancer chooses."""
         raise NotImplementedError

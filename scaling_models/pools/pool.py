@@ -150,7 +150,7 @@ class Pool(Model):
 
     def simulate(
         self,
-        requests: int = 500_000,
+        requests: int | None = None,
         seed: int = 0,
         *,
         gaps: Distribution | None = None,
@@ -160,14 +160,20 @@ class Pool(Model):
     ) -> Simulation:
         """Independent lanes, half of them from empty and half from overfull, once these have met.
 
-        `requests` are rounded up, to what a busy pool takes to tell anything at least; settling comes on top. `gaps`
+        `requests` (500,000 unless given, or 100,000 of sharing servers) are rounded up, to what a busy pool takes to
+        tell anything at least; settling comes on top. `gaps`
         gives arrivals another shape than Poisson (its scale does not count); `violating` names one of `violations`, an
         assumption that is then broken. Any `executor` of concurrent.futures shares the work; the answer is the same.
         `cut` is another simulation's, so that both see the same requests. Raises `NotSettled` at overload. Exact but
         for chance; where more than four million latencies are asked for, percentiles to within 0.1%.
         """
-        system = self._checked(requests, self.flow(violating, gaps))
-        return self._simulation(run(system, requests, seed, executor=executor, cut=cut), seed)
+        wanted = self._usual_requests if requests is None else requests
+        system = self._checked(wanted, self.flow(violating, gaps))
+        return self._simulation(run(system, wanted, seed, executor=executor, cut=cut), seed)
+
+    @property
+    def _usual_requests(self) -> int:
+        return 500_000
 
     def _checked(self, requests: int, flow: Flow) -> System:
         """The system, unless it cannot be simulated."""

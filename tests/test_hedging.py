@@ -58,7 +58,7 @@ class Reference:
         request.awaits = False
         if request.response is not None:
             return
-        if self.rule.budget < math.inf and self.tokens < 1.0:
+        if self.rule.budget < math.inf and self.tokens < 1.0 - 1e-9:  # ten earnings of 0.1 are one
             request.row = self.row
             self.row += 1
             return

@@ -13,6 +13,8 @@ from scaling_models.montecarlo.arrays import Array, Flags, Indices
 
 FARTHEST = np.int64(2**62)  # longer than any queue; of a wide type, so that short ones of `lengths` do not wrap it
 
+A_TOKEN = 1.0 - 1e-9  # of a budget: ten earnings of 0.1 fall short of one
+
 
 @dataclasses.dataclass(frozen=True)
 class HedgingRule:
@@ -70,7 +72,7 @@ class HedgingRule:
         """Take a token from each of the different `lanes` that has one, and tell which had."""
         if math.isinf(self.budget):
             return np.ones(len(lanes), dtype=np.bool_)
-        paid = tokens[lanes] >= 1.0
+        paid = tokens[lanes] >= A_TOKEN
         tokens[lanes] -= paid
         return paid
 

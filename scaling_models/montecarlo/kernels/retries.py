@@ -11,6 +11,7 @@ import numpy as np
 
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.arrays import Array, Flags, Indices
+from scaling_models.montecarlo.kernels.copies import A_TOKEN
 from scaling_models.montecarlo.kernels.losses import Line, check_limit, start_line, take_place
 from scaling_models.montecarlo.kernels.queues import insert
 from scaling_models.montecarlo.kernels.servers import widened
@@ -20,7 +21,6 @@ from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
 
 Draws = tuple[Array, Array, Array | None]  # services, gaps, uniform numbers: all (steps, lanes)
-A_TOKEN = 1.0 - 1e-9  # ten additions of 0.1 fall short of one
 
 
 class PendingRetries(NamedTuple):

@@ -50,7 +50,7 @@ def plan(system: System, requests: int, start: Start) -> Plan:
     of their n steps adds m C / 2 n to their variance, relative to what C independent ones would have. With
     C = sqrt(all steps / 4 m) that is an eighth.
     """
-    least = 4 * start.memory
+    least = max(4 * start.memory, settling.rounds(system))
     each = max(least, -(-requests // LANES))
     lanes = min(math.isqrt(each // least), system.copies * MOST_UNITS)
     units = -(-lanes // system.copies)

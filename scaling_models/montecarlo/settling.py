@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from scaling_models.montecarlo.systems import System
 SIDE = 64  # lanes from either start
 LANES = 2 * SIDE
 BLOCK = 64  # steps between two looks at the clock
+VISITS = 100  # to the state of the traffic that comes most seldom, over all lanes
 LONGEST = 4_000_000  # steps of a lane
 MARGIN = 1.5  # on the steps after which the starts had met
 SHARP = 0.033  # standard error of the difference, relative to the level, that counts as having looked
@@ -48,11 +50,13 @@ def settle(system: System, seed: int, backlog: float = 0.0) -> Start:
     most 10% of the level, known to 3.3%; the run goes on to 1.5 t, where the same must hold of its second half. A
     difference that began as about twice the level and has fallen to a tenth in t is, at no slower a rate, a thousandth
     at 2t, and of opposite signs on the two sides, which are used in equal parts. How much is overfull is learnt on the
-    way: a backlog that is not well above the mean latency is begun again with a longer one. What no lane meets in that
-    time is not seen: a state of the traffic that comes once in millions of requests. Raises `NotSettled`.
+    way: a backlog that is not well above the mean latency is begun again with a longer one. And nobody looks before
+    every state of a modulated flow has come a hundred times. Raises `NotSettled`.
     """
     pilot = _Pilot(system, seed, backlog)
-    look, met = 2 * BLOCK, 0
+    look, met = max(2 * BLOCK, rounds(system)), 0
+    if look > LONGEST:
+        raise NotSettled(f"the traffic's states come round in {look} steps of a lane: too seldom to be simulated")
     for block in progress(range(LONGEST // BLOCK), "settling"):
         pilot.advance(streams_of(seed, PILOT, 1 + block))
         steps = (block + 1) * BLOCK
@@ -69,6 +73,12 @@ def settle(system: System, seed: int, backlog: float = 0.0) -> Start:
         f"empty and overfull starts had not met after {LONGEST} steps: the load is too near capacity, or the service "
         "or the traffic varies too slowly"
     )
+
+
+def rounds(system: System) -> int:
+    """Steps of every lane in which each state of the system's flow, if that has any, comes a hundred times over all."""
+    cycle = getattr(getattr(system, "flow", None), "cycle", 0.0)
+    return math.ceil(VISITS * cycle / LANES)
 
 
 class _Pilot:

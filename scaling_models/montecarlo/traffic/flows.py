@@ -30,6 +30,10 @@ class Flow(Protocol):
     def service(self) -> Distribution:
         """The law of a request's service time."""
 
+    @property
+    def cycle(self) -> float:
+        """In how many requests all states of the flow come round; 0 where it has none."""
+
     def start(self, lanes: int, rngs: Streams) -> FlowState:
         """The state that a customer leaves behind in the long run."""
 
@@ -43,6 +47,11 @@ class Flow(Protocol):
 @dataclasses.dataclass(frozen=True)
 class FlowRecord:
     """What every flow does with its state; one that remembers nothing has only to count its lanes."""
+
+    @property
+    def cycle(self) -> float:
+        """In how many requests all states of the flow come round; 0 where it has none."""
+        return 0.0
 
     def start(self, lanes: int, rngs: Streams) -> FlowState:
         """Nothing to remember but how many lanes there are."""

@@ -116,8 +116,8 @@ class Modulated(FlowRecord):
     each state for the next, in a cycle, or the rates from state i to j as a tuple of tuples (diagonal ignored).
     Counted in expected arrivals instead of seconds, arrivals are a Poisson process of rate 1 and a sojourn of L s in
     state i lasts rates[i] L: so standard exponentials are laid over a drawn sequence of sojourns. What is left of a
-    sojourn at the last arrival is drawn anew in the next block, which its lack of memory allows. A run sees only states
-    that some of its lanes are in: one that comes once in millions of requests is missed, and nothing tells.
+    sojourn at the last arrival is drawn anew in the next block, which its lack of memory allows. Runs go on
+    until every state has come a hundred times (`cycle`).
     """
 
     rates: tuple[float, ...]
@@ -157,6 +157,11 @@ class Modulated(FlowRecord):
     def arrival_rate(self) -> float:
         """The mean over the states (requests/s)."""
         return float(self.shares @ np.array(self.rates))
+
+    @property
+    def cycle(self) -> float:
+        """Requests from one visit to the state that comes most seldom to the next: rate / min(pi_i q_i)."""
+        return float(self.arrival_rate / (self.shares * self._leaving).min())
 
     def start(self, lanes: int, rngs: Streams) -> FlowState:
         """The state of an arrival's moment in the long run: i with probability pi_i rates_i / mean rate."""

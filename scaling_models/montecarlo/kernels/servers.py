@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -59,17 +60,23 @@ def open_words(gone: Flags) -> Words:
 def count(words: Words) -> NDArray[Any]:
     """How many places are open (the words stand on the last axis)."""
     each = np.bitwise_count(words)
-    return each[..., 0] if words.shape[-1] == 1 else each.sum(axis=-1, dtype=np.int32)
+    if words.shape[-1] > 16:
+        return each.sum(axis=-1, dtype=np.int32)
+    by_word = [each[..., word] for word in range(words.shape[-1])]
+    return np.asarray(functools.reduce(np.add, by_word))  # 128 at most, which fit in a byte
 
 
 def first_open(words: Words) -> Indices | None:
     """The first open place of each row of words (rows, places / 8); None if some row has none."""
+    word, before = words[:, 0], None
     if words.shape[-1] > 1:
-        gone = words.view(np.bool_)
-        return gone.argmax(axis=-1) if gone.any(axis=-1).all() else None
-    word = words[:, 0]
+        before = (words != 0).argmax(axis=1)
+        word = words.reshape(-1).take(before + np.arange(0, words.size, words.shape[-1]))
     up_to_it = np.bitwise_count(word ^ (word - np.uint64(1)))  # 1, 9, 17, ...; 64 where nothing is open
-    return None if up_to_it.max() == 64 else (up_to_it >> np.uint8(3)).astype(np.intp)
+    if up_to_it.max() == 64:
+        return None
+    place = (up_to_it >> np.uint8(3)).astype(np.intp)
+    return place if before is None else place + WORD * before
 
 
 def lanes_of(rows: NDArray[Any], lanes: Indices, among: int, clock: Array | None = None) -> NDArray[Any]:

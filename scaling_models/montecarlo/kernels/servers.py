@@ -61,7 +61,7 @@ def count(words: Words) -> NDArray[Any]:
     """How many places are open (the words stand on the last axis)."""
     each = np.bitwise_count(words)
     if words.shape[-1] > 16:
-        return each.sum(axis=-1, dtype=np.int32)
+        return np.asarray(each.sum(axis=-1, dtype=np.int32))
     by_word = [each[..., word] for word in range(words.shape[-1])]
     return np.asarray(functools.reduce(np.add, by_word))  # 128 at most, which fit in a byte
 

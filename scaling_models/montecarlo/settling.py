@@ -55,6 +55,13 @@ def settle(system: System, seed: int, backlog: float = 0.0) -> Start:
     again with a longer one. And nobody looks before every state of a modulated flow has come a hundred times. Raises
     `NotSettled`.
     """
+    while not isinstance(found := _tried(system, seed, backlog), Start):
+        backlog = found
+    return found
+
+
+def _tried(system: System, seed: int, backlog: float) -> Start | float:
+    """The settled lanes; or the longer backlog to begin again with, once the progress bar of this try is closed."""
     pilot = _Pilot(system, seed, backlog)
     look, met = max(2 * BLOCK, rounds(system)), 0
     if look > LONGEST:
@@ -66,7 +73,7 @@ def settle(system: System, seed: int, backlog: float = 0.0) -> Start:
             continue
         level, gap = pilot.compared(since=steps // 2 // BLOCK)
         if backlog < FULL * level:
-            return settle(system, seed, FULLER * level)
+            return FULLER * level
         if met and gap is not None:
             return Start(pilot.state, steps, met, gap, backlog, pilot.memory(since=steps // 3 // BLOCK))
         met = steps if gap is not None else 0

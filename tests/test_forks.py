@@ -15,7 +15,7 @@ import scaling_models as sm
 from scaling_models.montecarlo.estimates import from_batches, student
 from scaling_models.montecarlo.kernels.forks import ForkJoin, distinct, fork_responses, kth_fastest, share_done
 from scaling_models.montecarlo.traffic.arrivals import Renewal
-from scaling_models.pools.erlang import erlang_c
+from scaling_models.pools.formulas.erlang import erlang_c
 
 LANES = 512
 

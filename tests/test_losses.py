@@ -14,7 +14,7 @@ import scaling_models as sm
 from scaling_models.montecarlo.kernels.losses import Loss, lossy_waits, start_line
 from scaling_models.montecarlo.kernels.queues import central_waits
 from scaling_models.montecarlo.traffic.arrivals import Renewal
-from scaling_models.pools.erlang import erlang_b
+from scaling_models.pools.formulas.erlang import erlang_b
 
 
 def by_events(services, gaps, slots, limit, patience, deadline):

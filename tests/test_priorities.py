@@ -20,7 +20,7 @@ from scaling_models.montecarlo.kernels.priorities import (
     priority_waits,
 )
 from scaling_models.montecarlo.kernels.queues import central_waits
-from scaling_models.pools.erlang import erlang_c
+from scaling_models.pools.formulas.erlang import erlang_c
 
 
 def as_read(drawn, classes, count):

@@ -18,7 +18,7 @@ from scaling_models.montecarlo.kernels.central import Central
 from scaling_models.montecarlo.kernels.queues import central_waits
 from scaling_models.montecarlo.systems import Outcomes
 from scaling_models.montecarlo.traffic.arrivals import Renewal
-from scaling_models.pools.erlang import erlang_c
+from scaling_models.pools.formulas.erlang import erlang_c
 
 Z = 5.5
 

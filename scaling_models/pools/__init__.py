@@ -1,7 +1,7 @@
 """The stateless tier: servers behind a load balancer. A new model is one file and one line in MODELS."""
 
 from scaling_models.pools.central_queue import CentralQueue
-from scaling_models.pools.erlang import erlang_b, erlang_c
+from scaling_models.pools.formulas.erlang import erlang_b, erlang_c
 from scaling_models.pools.join_idle_queue import JoinIdleQueue
 from scaling_models.pools.least_connections import LeastConnections
 from scaling_models.pools.least_work_left import LeastWorkLeft

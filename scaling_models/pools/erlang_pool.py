@@ -12,7 +12,7 @@ from scaling_models.latency import Deterministic, Distribution, Exponential, Nev
 from scaling_models.montecarlo.far_tails.slots import split_waits
 from scaling_models.montecarlo.far_tails.tails import RareTail
 from scaling_models.montecarlo.far_tails.twisting import rare_latencies
-from scaling_models.pools.erlang import erlang_c
+from scaling_models.pools.formulas.erlang import erlang_c
 from scaling_models.pools.pool import Pool
 from scaling_models.pools.responses import ErlangResponse
 

@@ -127,6 +127,16 @@ class Pool(Model):
             return Never()
         raise self._simulate_it()
 
+    @answer("s", "the lower end of a band for the latency, where a band is all that is known")
+    def latency_low(self) -> Distribution:
+        """Quantile for quantile at most the latency; no band unless a pool gives one."""
+        raise NoClosedForm(f"{type(self).__name__} has no band for the latency here: see latency")
+
+    @answer("s", "the upper end of a band for the latency, where a band is all that is known")
+    def latency_high(self) -> Distribution:
+        """Quantile for quantile at least the latency; no band unless a pool gives one."""
+        raise NoClosedForm(f"{type(self).__name__} has no band for the latency here: see latency")
+
     @answer("requests", "mean number of requests in the pool, waiting or served")
     def in_flight(self) -> float:
         """Little's law: lambda E[T]."""

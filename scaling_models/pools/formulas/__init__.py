@@ -1,0 +1,1 @@
+"""The formulas of pools: plain functions that broadcast over arrays; the models are thin objects over them."""

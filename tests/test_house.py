@@ -24,7 +24,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
             ["montecarlo"],
             ["pools", "shards", "quorums"],
             ["architectures"],
-            ["sweeps", "validation"],
+            ["atlas", "sweeps", "validation"],
             ["figures"],
             ["explorer", "report", "lab"],
             ["__init__"],

@@ -22,12 +22,16 @@ def code(model: Model) -> str:
 
 
 def closed_form_sentence(model: Model) -> str:
-    """Why the headline has no closed form; nothing where it has one."""
+    """Why the headline has no closed form, or not all of it; nothing where it has one."""
     try:
         getattr(model, model.headline)
     except NoClosedForm as reason:
         return str(reason)
-    return ""
+    tail = model.accuracy(model.headline, 0.99).label
+    said = units.words(model.headline)
+    if tail == "band":
+        return f"the {said} is known by its mean, and by a band for its percentiles"
+    return f"only the mean of the {said} has a closed form here" if tail == "simulated" else ""
 
 
 def accuracy(model: Model) -> str:

@@ -1,9 +1,10 @@
 """Figures by question: pure functions from models to plotly figures, always the same traces in the same order."""
 
 from scaling_models.figures.loads import load
+from scaling_models.figures.queues import queues
 from scaling_models.figures.sweeping import sweep
 from scaling_models.figures.tails import survival
 from scaling_models.figures.timelines import timeline
 from scaling_models.figures.verifications import verification
 
-__all__ = ["load", "survival", "sweep", "timeline", "verification"]
+__all__ = ["load", "queues", "survival", "sweep", "timeline", "verification"]

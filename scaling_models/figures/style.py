@@ -19,6 +19,7 @@ COLOURS = (BLUE, RED, GREEN, PURPLE, ORANGE, SKY, BLACK)
 GREY = "#767676"
 DASHES = ("solid", "dash", "dot", "dashdot")
 BAND = "rgba(230, 159, 0, 0.25)"
+WASH = "rgba(0, 114, 178, 0.15)"
 SIZE = {"width": 900, "height": 520}  # of a printed figure
 TITLE_WIDTH = 100  # characters that fit above a figure of that width
 

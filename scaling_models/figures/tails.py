@@ -32,8 +32,9 @@ def survival(
 ) -> go.Figure:
     """The chance that an answer (the headline unless named) exceeds a value, down to 1 in 10,000.
 
-    Traces, always these: band and dots of the simulation (95% interval), steps of the measured samples, the closed form
-    as a line, and a marker for each of p50, p95, p99. What is absent is an empty trace; the title says why.
+    Traces, always these: the band that the closed form leaves, where it is one; interval (95%) and dots of the
+    simulation; steps of the measured samples; the closed form as a line; a marker for each of p50, p95, p99. What is
+    absent is an empty trace; the title says why.
     """
     name = answer or model.headline
     declared = sweeps.known_answer(type(model), name)
@@ -43,15 +44,18 @@ def survival(
     found = _simulated(simulation, name)
     samples = np.sort(np.asarray([] if measured is None else measured, dtype=float))
     marked = _percentiles(latency)
-    end = _end(latency, found, samples, declared.unit)
+    ends = _ends_of_band(model, name)
+    end = max([_end(latency, found, samples), *(_tail(each) for each in ends)])
     scale = units.axis(declared.unit, [end])
     traces = [
+        _band_trace(ends, end, scale.factor),
         *_simulation_traces(found, scale.factor),
         _measured_trace(samples, scale.factor),
         style.line(*_curve(latency, end, scale.factor), "closed form", style.BLUE),
         *(_percentile_trace(level, value, scale, end) for level, value in zip(LEVELS, marked, strict=True)),
     ]
-    title = f"{units.title_of(model)}: {_says(name, latency, marked, found, declared.unit)}"
+    said = _says_band(name, ends, declared.unit) or _says(name, latency, marked, found, declared.unit)
+    title = f"{units.title_of(model)}: {said}"
     x, y = scale.title(units.words(name)), "chance of more than that"
     return style.figure(traces, title, x, y, yaxis=style.tail_axis(LOWEST), xaxis_rangemode="tozero")
 
@@ -70,7 +74,36 @@ def _percentiles(latency: Distribution | None) -> list[float]:
         return [math.nan] * len(LEVELS)
 
 
-def _end(latency: Distribution | None, found: Sampled | None, samples: Array, unit: str) -> float:
+def _ends_of_band(model: Model, name: str) -> list[Distribution]:
+    """The two distributions between which the answer lies, where that is all that is known of it."""
+    ends = [sweeps.closed(model, f"{name}{end}") for end in ("_low", "_high") if f"{name}{end}" in model.answers()]
+    return [each for each in ends if each is not None]
+
+
+def _band_trace(ends: Sequence[Distribution], end: float, factor: float) -> go.Scatter:
+    curves = [_curve(each, end, factor) for each in ends] or [(np.array([]), np.array([]))] * 2
+    (x, y), (far_x, far_y) = curves
+    return go.Scatter(
+        x=[*x, *far_x[::-1]],
+        y=[*y, *far_y[::-1]],
+        name="closed form's band",
+        fill="toself",
+        fillcolor=style.WASH,
+        line={"width": 1, "color": style.BLUE},
+        mode="lines",
+        hoverinfo="skip",
+        showlegend=bool(ends),
+    )
+
+
+def _says_band(name: str, ends: Sequence[Distribution], unit: str) -> str:
+    if not ends:
+        return ""
+    low, high = (units.human(float(each.icdf(0.99)), unit) for each in ends)
+    return f"p99 of the {units.words(name)} lies between {low} and {high}"
+
+
+def _end(latency: Distribution | None, found: Sampled | None, samples: Array) -> float:
     """Where the drawing ends: the 99.99% quantile of the closed form, else of the simulation, else of the samples."""
     if latency is not None and latency.lost < 1.0:
         return _tail(latency)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LEVELS = (0.5, 0.95, 0.99)
+BELOW, ABOVE = "_low", "_high"  # endings of the answers between which another lies
 POWER = 0.95  # with which the smallest error named would have been seen
 FEW = 1000  # samples off the atom: of fewer the mean is no normal, and nothing is said of it
 FEW_BEYOND = 20  # independent samples beyond a quantile: of fewer the count is no normal
@@ -39,7 +40,8 @@ def verify(
     "unseen" where so few events were drawn that an error of the whole size might be missed). Quantiles, at `levels`
     (fractions), are tested by the share of samples beyond the closed form's quantile. A formula that is right disagrees
     in any row with probability `false_alarm` at most (Student's t, shared evenly among the rows); an approximation is
-    allowed the error that its accuracy states. `requests` is the model's own choice (`verified_with`) unless given.
+    allowed the error that its accuracy states, and the ends of a band (`latency_low`, `latency_high`) need only lie on
+    their side of the simulated quantiles. `requests` is the model's own choice (`verified_with`) unless given.
     With `violating`, one of `model.violations`, the simulation breaks that assumption: the verdict "missed" and the
     column `miss` (closed form over simulated, less 1: negative is optimistic) say what the formula does not see.
     Raises what `simulate` raises.
@@ -67,13 +69,14 @@ def verify(
 
 def _pairs(model: Model, simulation: Any) -> Iterator[tuple[str, str, Any, Any]]:
     for name, declared in model.answers().items():
-        if name not in simulation.answers:
+        whole = name.removesuffix(BELOW).removesuffix(ABOVE)
+        if whole not in simulation.answers:
             continue
         try:
             closed = getattr(model, name)
         except NoClosedForm:
             continue
-        yield name, declared.unit, closed, getattr(simulation, name)
+        yield name, declared.unit, closed, getattr(simulation, whole)
 
 
 def _rows_of(closed: Any, levels: Sequence[float]) -> int:
@@ -103,13 +106,14 @@ def _compare_latency(
     levels: Sequence[float],
     false_alarm: float,
 ) -> Iterator[dict[str, Any]]:
-    if math.isfinite(closed.variance()):
+    is_end = name.endswith((BELOW, ABOVE))
+    if not is_end and math.isfinite(closed.variance()):
         row = _row(model, f"{name} mean", name, None, unit, closed.mean(), found.mean_estimate(), false_alarm)
         if closed.variance() > 0 and found.off_the_atom() < min(FEW, found.size / 2):
             row |= {"smallest_error": math.inf, "verdict": "unseen"}
         yield row
     for level in levels if closed.spread_known else ():
-        if model.accuracy(name, level).error is None:  # no usable formula there
+        if model.accuracy(name, level).error is None or (is_end and closed.icdf(level) == 0):  # nothing usable there
             continue
         yield _quantile_row(model, name, unit, closed, found, level, false_alarm)
 
@@ -198,7 +202,8 @@ def _quantile_row(
     standard = (high - low) / (2.0 * _reach(freedom, 0.05))
     seen = (reach + _reach(freedom, 2.0 * (1.0 - POWER))) * standard + (error + found.resolution) * quantile
     interval = (low, float(found.icdf(level)), high)
-    row = _told(f"{name} p{100 * level:g}", unit, quantile, interval, seen, accuracy.label, not (too_low or too_high))
+    apart = (too_low and not name.endswith(BELOW)) or (too_high and not name.endswith(ABOVE))
+    row = _told(f"{name} p{100 * level:g}", unit, quantile, interval, seen, accuracy.label, not apart)
     rare = quantile > 0 and closed.variance() > 0 and found.off_the_atom() < min(FEW, found.size / 2)
     return row | {"verdict": "unseen"} if rare or _beyond(found, least, level) < FEW_BEYOND else row
 

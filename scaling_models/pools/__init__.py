@@ -9,7 +9,7 @@ from scaling_models.pools.power_of_choices import PowerOfChoices
 from scaling_models.pools.random_split import RandomSplit
 from scaling_models.pools.round_robin import RoundRobin
 
-MODELS = (
+POLICIES = (
     RandomSplit,
     RoundRobin,
     PowerOfChoices,
@@ -18,9 +18,11 @@ MODELS = (
     LeastWorkLeft,
     CentralQueue,
 )
+MODELS = (*POLICIES,)
 
 __all__ = [
     "MODELS",
+    "POLICIES",
     "CentralQueue",
     "JoinIdleQueue",
     "LeastConnections",

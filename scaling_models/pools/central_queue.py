@@ -7,6 +7,8 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.montecarlo.kernels.central import Central, replay_central
+from scaling_models.montecarlo.kernels.dispatch import Dispatch
+from scaling_models.montecarlo.kernels.rules import LeastWork
 from scaling_models.montecarlo.kernels.stalls import stalled_waits
 from scaling_models.montecarlo.traffic.flows import Flow
 from scaling_models.pools.erlang_pool import ErlangPool
@@ -29,6 +31,9 @@ class CentralQueue(ErlangPool):
 
     def _system(self, flow: Flow) -> Central:
         return Central(flow, self._slots)
+
+    def _dealt(self) -> Dispatch:
+        return Dispatch(self.flow(), LeastWork(), self.servers, self.workers)  # the same, path by path
 
     def _stalled(self, arrivals: Array, services: Array, at: float, length: float, seed: int) -> Array:
         return arrivals + stalled_waits(arrivals, services, self._slots, at, length) + services

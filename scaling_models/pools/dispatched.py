@@ -36,6 +36,9 @@ class Dispatched(Pool):
         sharing = self.discipline == "sharing"
         return Dispatch(flow, self._rule(), self.servers, self.workers, self._balancers, sharing=sharing)
 
+    def _dealt(self) -> Dispatch:
+        return self._system(self.flow())
+
     def _stalled(self, arrivals: Array, services: Array, at: float, length: float, seed: int) -> Array:
         return stalled_departures(self._system(self.flow()), arrivals, services, at, length, seed)
 

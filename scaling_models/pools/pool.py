@@ -13,16 +13,17 @@ from numpy.typing import NDArray
 from scaling_models.answers import Accuracy, Assumption, Model, NoClosedForm, Simulation, Timeline, answer
 from scaling_models.latency import LATENCY, Distribution, Exponential, Never
 from scaling_models.montecarlo.estimates import Estimate, NotSettled, Sampled, at_least_binomial
+from scaling_models.montecarlo.kernels.dispatch import Dispatch
 from scaling_models.montecarlo.kernels.stalls import in_flight
 from scaling_models.montecarlo.runs import Plan, Run, run
-from scaling_models.montecarlo.streams import checked_requests, streams_of
+from scaling_models.montecarlo.streams import checked_requests
 from scaling_models.montecarlo.systems import System
 from scaling_models.montecarlo.traffic.arrivals import Batches, Correlated, Renewal
 from scaling_models.montecarlo.traffic.flows import Flow
 from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.pools.occupancies import MOST_DRAWN, Occupancy, drawn, occupancy_of
 
 Array = NDArray[np.float64]
-MOST_DRAWN = 20_000  # requests of a timeline
 MOST_SLOTS = 5_000  # lanes of a larger pool remember their start for too long
 SIMULATED = Accuracy("simulated", None, "no closed form yet for this policy and service")
 BATCH = 4.0  # requests that come together, where bursts are shown
@@ -213,6 +214,19 @@ class Pool(Model):
             answers["wait"] = found.times["wait"]
         return Simulation(self, found.requests, seed, cut=found.cut, **answers)
 
+    def _dealt(self) -> Dispatch:
+        """The pool as servers that each hold their own requests."""
+        raise NotImplementedError
+
+    def occupancy(self, seed: int = 0, slow: float = 0.5) -> Occupancy:
+        """The requests at each server over time, from empty; at half time the first goes on at `slow` times its speed.
+
+        Raises ValueError for a speed outside (0, inf) and for servers that share themselves.
+        """
+        if not 0 < slow < math.inf:
+            raise ValueError(f"{type(self).__name__}.occupancy: slow must lie in (0, inf); got {slow!r}")
+        return occupancy_of(self._dealt(), seed, slow)
+
     def _stalled(self, arrivals: Array, services: Array, at: float, length: float, seed: int) -> Array:
         """Departures of the given requests where every slot stands still for `length` from `at` on."""
         raise NotImplementedError
@@ -225,10 +239,7 @@ class Pool(Model):
             )
         stall = min(max(1.0, 20.0 * self.service.mean()), MOST_DRAWN / 20.0 / self.arrival_rate)
         horizon = min(stall * (2.0 + 1.5 / (1.0 - self.utilization)), MOST_DRAWN / self.arrival_rate)
-        flow = self.flow()
-        before = flow.start(1, streams_of(seed, 2, 0))
-        drawn = flow.draw(before, streams_of(seed, 2, 1), int(self.arrival_rate * horizon) + 1)
-        services, arrivals = drawn[0][:, 0], np.cumsum(drawn[1][:, 0])
+        arrivals, services = drawn(self.flow(), horizon, seed)
         done = self._stalled(arrivals, services, stall, stall, seed)
         times = np.linspace(0.0, float(arrivals[-1]), 400)
         count = in_flight(arrivals, done, times)

@@ -29,5 +29,8 @@ class RandomSplit(ErlangPool):
     def _system(self, flow: Flow) -> Dispatch:
         return Dispatch(flow, Random(), self.servers, self.workers)
 
+    def _dealt(self) -> Dispatch:
+        return self._system(self.flow())
+
     def _stalled(self, arrivals: Array, services: Array, at: float, length: float, seed: int) -> Array:
         return stalled_departures(self._system(self.flow()), arrivals, services, at, length, seed)

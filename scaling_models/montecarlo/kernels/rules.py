@@ -22,7 +22,9 @@ Choice = tuple[Indices, Words | None]  # rows of the chosen servers; who is ther
 class Rule(Protocol):
     """What the dispatching kernel asks of a rule."""
 
-    counts: ClassVar[bool]  # whether it looks at the requests in the servers, so that these must be noted
+    @property
+    def counts(self) -> bool:
+        """Whether it looks at the requests in the servers, so that these must be noted."""
 
     def draw(self, rng: Generator, offsets: Indices, servers: int, turn: int) -> Any:
         """What the rule needs for a block of customers (customers, lanes), indexed by customer."""

@@ -75,8 +75,8 @@ def case(told: dict[str, Any], pool: Pool, requests: int, seed: int, false_alarm
         table = verify(pool, requests, seed, levels=LEVELS, false_alarm=false_alarm)
     except NotSettled:
         return []
-    rows = table[table.quantity.str.startswith("latency")].to_dict("records")
-    return [told | _row(pool, row) for row in rows]
+    kept = table[table.quantity.str.startswith("latency")]
+    return [told | _row(pool, dict(zip(kept.columns, row, strict=True))) for row in kept.itertuples(index=False)]
 
 
 def _row(pool: Pool, row: dict[str, Any]) -> dict[str, Any]:

@@ -238,7 +238,7 @@ def test_intervals_cover_as_often_as_they_say(monkeypatch):
     each = []
     for seed in range(1000):
         kept = runs.run(system, 60_000, seed).times["latency"]
-        each.append([intervals(kept), intervals(BinnedLatency(runs.counted(kept.batches)))])
+        each.append([intervals(kept), intervals(BinnedLatency(runs.counted(kept.batches), kept.controls))])
     low, high = np.moveaxis(np.array(each), -1, 0)  # (runs, samples or bins, answers)
     covered = ((low <= expected) & (expected <= high)).sum(axis=0)
     assert (covered >= 930).all(), covered

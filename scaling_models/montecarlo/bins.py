@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scaling_models.montecarlo.arrays import Array, Indices
+from scaling_models.montecarlo.controls import Controls
 from scaling_models.montecarlo.estimates import Sampled, checked_levels
 
 MANTISSA = 10  # bits of the mantissa that name a bin: 1,024 bins an octave, each at most 1/1024 wide
@@ -80,12 +81,15 @@ class BinnedLatency(Sampled):
 
     resolution = RESOLUTION
 
-    def __init__(self, counts: Counts) -> None:
+    def __init__(self, counts: Counts, controls: Controls | None = None) -> None:
         self.counts = counts
+        self.controls = Controls.none(len(counts.bins)) if controls is None else controls
 
     @functools.cached_property
-    def _total(self) -> NDArray[np.int64]:
-        return np.asarray(self.counts.bins.sum(axis=0))
+    def _total(self) -> Array:
+        """Of all batches, with the weight that the controls give them; never less than none."""
+        summed = self.controls.weights @ self.counts.bins
+        return np.asarray(np.maximum(summed, 0.0) * (self.size / float(self.controls.weights @ self.sizes)))
 
     @functools.cached_property
     def _edges(self) -> Array:
@@ -116,7 +120,7 @@ class BinnedLatency(Sampled):
         zeros = (low == 0.0) & (times >= 0.0)
         return at, np.where(zeros, 1.0, np.where(np.isnan(part), 1.0, part))
 
-    def _below(self, table: NDArray[np.int64], t: ArrayLike) -> Array:
+    def _below(self, table: NDArray[Any], t: ArrayLike) -> Array:
         """How many samples of each row of the table lie up to t, evenly spread within a bin."""
         at, part = self._within(t)
         summed = np.concatenate([np.zeros((len(table), 1)), np.cumsum(table, axis=1)], axis=1)
@@ -136,7 +140,7 @@ class BinnedLatency(Sampled):
         summed = np.cumsum(self._total)
         at = np.minimum(np.searchsorted(summed, wanted, side="left"), len(summed) - 1)
         low, high = self._edges[at], self._edges[at + 1]
-        part = (wanted - (summed[at] - self._total[at])) / np.maximum(self._total[at], 1)
+        part = (wanted - (summed[at] - self._total[at])) / np.where(self._total[at] > 0, self._total[at], 1.0)
         with np.errstate(invalid="ignore"):
             inside = low + part * (high - low)
         return np.where(low == 0.0, 0.0, np.where(np.isinf(high), low, inside))

@@ -10,7 +10,7 @@ import numpy as np
 
 from scaling_models.answers import Model, Simulation
 from scaling_models.montecarlo.arrays import Array
-from scaling_models.montecarlo.estimates import Estimate, Sampled, from_batches
+from scaling_models.montecarlo.estimates import Sampled, from_batches
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,8 +56,8 @@ def _rows(model: Model, simulation: Simulation, first: Simulation, levels: Seque
         mine, its = _pseudo_values(sampled, level), _pseudo_values(reference, level)
         low, high = sampled.mean_interval() if level is None else sampled.interval(level)
         value = float(sampled.mean() if level is None else sampled.icdf(level))
-        between = difference(mine, its)
-        apart = math.hypot(from_batches(mine).error, from_batches(its).error)
+        between = from_batches(mine - its, sampled.controls)
+        apart = math.hypot(from_batches(mine, sampled.controls).error, from_batches(its, reference.controls).error)
         yield {
             "model": repr(model),
             "answer": name,
@@ -73,11 +73,6 @@ def _rows(model: Model, simulation: Simulation, first: Simulation, levels: Seque
         }
 
 
-def difference(mine: Array, its: Array) -> Estimate:
-    """The mean difference of paired batches."""
-    return from_batches(mine - its)
-
-
 def _pseudo_values(sampled: Sampled, level: float | None) -> Array:
     """Batch values whose mean is the estimate and whose spread is its error: of a quantile, by its influence function.
 
@@ -90,4 +85,4 @@ def _pseudo_values(sampled: Sampled, level: float | None) -> Array:
     t, near, far = (float(sampled.icdf(1.0 - share)) for share in (beyond, beyond * (1 + NEAR), beyond * (1 - NEAR)))
     slope = (far - near) / (2.0 * NEAR * beyond)
     shares = sampled.beyond(t) / sampled.sizes
-    return np.asarray(t + (shares - shares.mean()) * slope)
+    return np.asarray(t + (shares - sampled.controls.weights @ shares) * slope)

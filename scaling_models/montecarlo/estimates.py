@@ -12,7 +12,9 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from scaling_models.montecarlo.arrays import Array
+from scaling_models.montecarlo.controls import Controls
 
+CORRECTIONS = 3  # of a quantile's level for the controls: the next would be less than a sample
 FEW_CLUSTERS = 20  # of exceedances: of fewer the batches' own spread says too little
 
 
@@ -43,23 +45,24 @@ def student(confidence: float, freedom: int) -> float:
     return float(special.stdtrit(freedom, 0.5 + confidence / 2.0))
 
 
-def from_batches(values: ArrayLike) -> Estimate:
-    """The mean of independent batch values, with its standard error."""
+def from_batches(values: ArrayLike, controls: Controls | None = None) -> Estimate:
+    """The mean of independent batch values, with its standard error; corrected where there are controls."""
     each = np.asarray(values, dtype=float)
-    spread = float(each.std(ddof=1)) if len(each) > 1 else math.nan
-    return Estimate(float(each.mean()), spread / math.sqrt(len(each)), len(each) - 1)
+    controls = Controls.none(len(each)) if controls is None else controls
+    return Estimate(float(controls.weights @ each), controls.error(each), controls.freedom)
 
 
-def ratio(above: ArrayLike, below: ArrayLike, scale: float = 1.0) -> Estimate:
+def ratio(above: ArrayLike, below: ArrayLike, scale: float = 1.0, controls: Controls | None = None) -> Estimate:
     """Sum over sum of independent batches (a rate, a mean of batches of unequal sizes), times `scale`.
 
     The error is the ratio estimator's: the spread of above - r below, over the mean of below.
     """
     top, bottom = np.asarray(above, dtype=float), np.asarray(below, dtype=float)
-    whole = float(bottom.sum())
-    value = float(top.sum()) / whole if whole > 0 else math.nan
-    rest = from_batches(top - value * bottom)
-    return Estimate(scale * value, scale * rest.error / (whole / len(bottom) if whole > 0 else math.nan), rest.freedom)
+    controls = Controls.none(len(top)) if controls is None else controls
+    whole = float(controls.weights @ bottom)
+    value = float(controls.weights @ top) / whole if whole > 0 else math.nan
+    error = controls.error(top - value * bottom) / whole if whole > 0 else math.nan
+    return Estimate(scale * value, scale * error, controls.freedom)
 
 
 def proportion(shares: ArrayLike, size: int) -> Estimate:
@@ -80,10 +83,12 @@ class Sampled:
     """Base of what was simulated of a latency, with the faces of a distribution; intervals from independent batches.
 
     A subclass keeps the samples, or counts them in bins: it answers `sizes` and `means` (of the batches), `variance`,
-    `beyond`, `cdf`, `icdf` and `off_the_atom`, and `resolution`, the largest relative error of a time.
+    `beyond`, `cdf`, `icdf` and `off_the_atom`, and `resolution`, the largest relative error of a time. `controls` tell
+    what the batches drew too much or too little: every answer is corrected for it.
     """
 
     resolution: float = 0.0
+    controls: Controls
 
     @property
     def sizes(self) -> Array:
@@ -122,7 +127,7 @@ class Sampled:
 
     def mean(self) -> float:
         """The samples' mean."""
-        return float(self.means @ self.sizes / self.sizes.sum())
+        return self.mean_estimate().value
 
     @property
     def scv(self) -> float:
@@ -131,11 +136,11 @@ class Sampled:
 
     def mean_estimate(self) -> Estimate:
         """The mean with its error."""
-        return ratio(self.means * self.sizes, self.sizes)
+        return ratio(self.means * self.sizes, self.sizes, controls=self.controls)
 
     def ccdf_estimate(self, t: float) -> Estimate:
         """P(T > t) with its error, never less than independent samples of that probability would have."""
-        return at_least_binomial(ratio(self.beyond(t), self.sizes), self.size)
+        return at_least_binomial(ratio(self.beyond(t), self.sizes, controls=self.controls), self.size)
 
     def ccdf(self, t: ArrayLike) -> Any:
         """The share of samples above t."""
@@ -158,7 +163,7 @@ class Sampled:
         if 0.9 < q < 1.0:
             nearer = self._clustering(1.0 - 10.0 * (1.0 - q))
             clusters = max(clusters, nearer) if self.size * (1.0 - q) < FEW_CLUSTERS * nearer else clusters
-        half = student(confidence, len(self.sizes) - 1) * math.sqrt(q * (1.0 - q) / self.size * clusters)
+        half = student(confidence, self.controls.freedom) * math.sqrt(q * (1.0 - q) / self.size * clusters)
         low, high = q - half, q + half
         return (float(self.icdf(max(low, 0.0))), float(self.icdf(high)) if high < 1 else math.inf)
 
@@ -187,8 +192,9 @@ class SimulatedLatency(Sampled):
     Batches are independent runs or long stretches of one.
     """
 
-    def __init__(self, batches: Array) -> None:
+    def __init__(self, batches: Array, controls: Controls | None = None) -> None:
         self.batches = batches
+        self.controls = Controls.none(len(batches)) if controls is None else controls
 
     @functools.cached_property
     def _sorted(self) -> Array:
@@ -214,12 +220,28 @@ class SimulatedLatency(Sampled):
 
     def cdf(self, t: ArrayLike) -> Any:
         """The share of samples up to t."""
-        return np.searchsorted(self._sorted, t, side="right") / self.size
+        return np.searchsorted(self._sorted, t, side="right") / self.size - self._excess(t)
 
     def icdf(self, q: ArrayLike) -> Any:
         """The quantile: the least sample with cdf >= q, for q in [0, 1]."""
-        rank = np.ceil(checked_levels(q) * self.size - 1e-9).astype(int) - 1
+        levels = checked_levels(q)
+        wanted = levels
+        for _ in range(CORRECTIONS):
+            wanted = np.clip(levels + self._excess(self._at(wanted)), 0.0, 1.0)
+        return self._at(np.where((levels > 0.0) & (levels < 1.0), wanted, levels))[()]
+
+    def _at(self, levels: Array) -> Any:
+        rank = np.ceil(levels * self.size - 1e-9).astype(int) - 1
         return self._sorted[np.clip(rank, 0, self.size - 1)]
+
+    def _excess(self, t: ArrayLike) -> Array:
+        """By how much the plain share of samples up to t exceeds the corrected one."""
+        times = np.asarray(t, dtype=float)
+        extra = self.controls.weights - 1.0 / len(self.batches)
+        if not extra.any():
+            return np.zeros(times.shape)
+        above = np.array([extra @ self.beyond(time) for time in times.ravel()])
+        return np.asarray(above.reshape(times.shape) / self.batches.shape[1])
 
     def off_the_atom(self) -> int:
         """How many samples are not the least one, which for a wait is mostly zero."""

@@ -13,11 +13,13 @@ import numpy as np
 from scaling_models.montecarlo import settling
 from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.bins import BinnedLatency, Counts
+from scaling_models.montecarlo.controls import Controls
 from scaling_models.montecarlo.estimates import Estimate, Sampled, SimulatedLatency, ratio
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.settling import BLOCK, LANES, Start
 from scaling_models.montecarlo.streams import streams_of
 from scaling_models.montecarlo.systems import System
+from scaling_models.montecarlo.traffic.flows import Flow
 from scaling_models.montecarlo.workers import in_order
 
 MAIN = 1
@@ -91,10 +93,15 @@ class Run:
     start: Start
     cut: Plan
     requests: int
+    controls: Controls
 
     def ratio(self, above: str, below: str, scale: float = 1.0) -> Estimate:
         """The sum of one tally over the sum of another, times `scale`."""
         return ratio(self.tallies[above], self.tallies[below], scale)
+
+    def share(self, above: str, below: str) -> Estimate:
+        """The same, corrected for what the batches drew."""
+        return ratio(self.tallies[above], self.tallies[below], controls=self.controls)
 
 
 def run(
@@ -128,13 +135,27 @@ def run(
             raise
         warnings.warn(f"interrupted: {done} of {cut.units} units of the simulation were done", stacklevel=3)
     assert whole is not None
-    times = {name: _latency(found) for name, found in whole.times.items()}
+    controls = drawn_beside_expected(system, whole.tallies)
+    times = {name: _latency(found, controls) for name, found in whole.times.items()}
     settling.check(times["latency"])
-    return Run(times, whole.tallies, start, cut, done * LANES * cut.copies * cut.steps)
+    return Run(times, whole.tallies, start, cut, done * LANES * cut.copies * cut.steps, controls)
 
 
-def _latency(found: Array | Counts) -> Sampled:
-    return BinnedLatency(found) if isinstance(found, Counts) else SimulatedLatency(found)
+def drawn_beside_expected(system: System, tallies: dict[str, Array]) -> Controls:
+    """The batches' mean services and gaps, relative to the flow's own, less 1: where the system tallies what came.
+
+    Not of services whose tail has no fourth moment: one huge service would decide on the correction.
+    """
+    flow: Flow | None = getattr(system, "flow", None)
+    if flow is None or "offered" not in tallies or flow.service.tail_index <= 4.0:
+        return Controls.none(BATCHES)
+    each = tallies["requests"]
+    service, gap = flow.service.mean(), 1.0 / flow.arrival_rate
+    return Controls(np.column_stack([tallies["offered"] / each / service, tallies["time"] / each / gap]) - 1.0)
+
+
+def _latency(found: Array | Counts, controls: Controls) -> Sampled:
+    return BinnedLatency(found, controls) if isinstance(found, Counts) else SimulatedLatency(found, controls)
 
 
 def unit_of_work(system: System, state: Any, cut: Plan, seed: int, keep: bool, unit: int) -> Part:

@@ -210,7 +210,7 @@ class Pool(Model):
             "in_flight": Estimate(self.arrival_rate * mean.value, self.arrival_rate * mean.error, mean.freedom),
         }
         if "wait" in found.times:
-            answers["probability_of_wait"] = at_least_binomial(found.ratio("waited", "requests"), found.requests)
+            answers["probability_of_wait"] = at_least_binomial(found.share("waited", "requests"), found.requests)
             answers["wait"] = found.times["wait"]
         return Simulation(self, found.requests, seed, cut=found.cut, **answers)
 

@@ -43,7 +43,8 @@ class Central:
         services, gaps, after = self.flow.draw(state[1], rngs, customers)
         waits, free = central_waits(services, gaps, state[0])
         times = {"wait": waits, "latency": waits + services}
-        return Outcomes(times, tallied(waits, services, gaps.sum(axis=0))), (free, after)
+        told = tallied(waits, services, gaps.sum(axis=0))
+        return Outcomes(times, {**told, "offered": told["busy"]}), (free, after)
 
 
 def replay_central(arrivals: Array, services: Array, slots: int) -> Array:

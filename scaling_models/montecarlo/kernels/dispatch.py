@@ -129,7 +129,7 @@ class Dispatch:
         told = self.deal(pool, work, gaps, rngs)
         times, tallies = (
             {"wait": told.waits, "latency": told.latencies},
-            tallied(told.waits, told.work, gaps.sum(axis=0)),
+            {**tallied(told.waits, told.work, gaps.sum(axis=0)), "offered": work.sum(axis=0)},
         )
         if self.sharing:  # nobody waits for a worker, and nobody has one alone
             del times["wait"], tallies["waited"]

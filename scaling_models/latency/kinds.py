@@ -60,7 +60,7 @@ class Erlang(Distribution):
     )
     stages: int = parameter(
         default=2,
-        domain=Integer(1, 1000),
+        domain=Integer(1, 10**6),
         unit="stages",
         symbol="k",
         about="how many exponential stages",

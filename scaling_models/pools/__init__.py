@@ -2,15 +2,19 @@
 
 from scaling_models.pools.central_queue import CentralQueue
 from scaling_models.pools.formulas.erlang import erlang_b, erlang_c
+from scaling_models.pools.formulas.erlang_arrivals import busy_root, erlang_arrivals_wait
+from scaling_models.pools.formulas.weights import best_weights
 from scaling_models.pools.join_idle_queue import JoinIdleQueue
 from scaling_models.pools.least_connections import LeastConnections
 from scaling_models.pools.least_work_left import LeastWorkLeft
 from scaling_models.pools.power_of_choices import PowerOfChoices
 from scaling_models.pools.random_split import RandomSplit
 from scaling_models.pools.round_robin import RoundRobin
+from scaling_models.pools.weighted_split import WeightedSplit
 
 POLICIES = (
     RandomSplit,
+    WeightedSplit,
     RoundRobin,
     PowerOfChoices,
     LeastConnections,
@@ -30,6 +34,10 @@ __all__ = [
     "PowerOfChoices",
     "RandomSplit",
     "RoundRobin",
+    "WeightedSplit",
+    "best_weights",
+    "busy_root",
+    "erlang_arrivals_wait",
     "erlang_b",
     "erlang_c",
 ]

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import functools
-import math
-
-import numpy as np
 
 from scaling_models.answers import Accuracy, NoClosedForm, answer
 from scaling_models.latency import Deterministic, Distribution, Exponential, Never, mixture
-from scaling_models.montecarlo.far_tails.slots import split_waits
 from scaling_models.montecarlo.far_tails.tails import RareTail
-from scaling_models.montecarlo.far_tails.twisting import rare_latencies
 from scaling_models.pools.formulas.erlang import erlang_c
+from scaling_models.pools.formulas.solution import is_exponential
 from scaling_models.pools.pool import Pool
+from scaling_models.pools.rare import rare_tail
 from scaling_models.pools.responses import ErlangResponse
-
-EXPONENTIAL_AT = np.array([0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0])  # means
 
 
 class ErlangPool(Pool):
@@ -29,12 +24,8 @@ class ErlangPool(Pool):
 
     @functools.cached_property
     def _exponential(self) -> bool:
-        """Whether the service is exponential, whatever it is called: its ccdf is e^{-t/m} at several t."""
-        mean = self.service.mean()
-        if not 0 < mean < math.inf:
-            return False
-        t = mean * EXPONENTIAL_AT
-        return bool(np.allclose(self.service.ccdf(t), np.exp(-EXPONENTIAL_AT), rtol=1e-9, atol=0.0))
+        """Whether the service is exponential, whatever it is called."""
+        return is_exponential(self.service)
 
     @property
     def _exponential_rate(self) -> float:
@@ -84,13 +75,9 @@ class ErlangPool(Pool):
         return ErlangResponse(self._exponential_rate, self._drain, self.probability_of_wait)
 
     def far_tail(self, seed: int = 0, smallest: float = 1e-9) -> RareTail:
-        """Latencies as rare as `smallest`, which plain simulation hardly sees, with intervals.
+        """Latencies as rare as `smallest`, with intervals: see `rare_tail`.
 
-        Of one of the queues, fed by its share of the Poisson arrivals. Before a single slot by exponential twisting
-        (services with exponential moments only: others raise `ValueError`), before several by splitting; both unbiased
-        for any service that they take. Raises `NotSettled` at overload.
+        Of one of the queues, fed by its share of the Poisson arrivals.
         """
-        gap, slots = Exponential(self._queues / self.arrival_rate), self._slots // self._queues
-        if slots == 1:
-            return rare_latencies(gap, self.service, seed, smallest)
-        return split_waits(gap, self.service, slots, seed, smallest).before(self.service)
+        gap = Exponential(self._queues / self.arrival_rate)
+        return rare_tail(gap, self.service, self._slots // self._queues, seed, smallest)

@@ -4,33 +4,32 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from scaling_models.montecarlo.kernels.dispatch import Dispatch
+from scaling_models.montecarlo.far_tails.tails import RareTail
 from scaling_models.montecarlo.kernels.rules import Random
-from scaling_models.montecarlo.kernels.stalls import stalled_departures
-from scaling_models.montecarlo.traffic.flows import Flow
-from scaling_models.pools.erlang_pool import ErlangPool
-from scaling_models.pools.pool import Array
+from scaling_models.pools.rare import rare_tail
+from scaling_models.pools.separate_queues import SeparateQueues
+from scaling_models.pools.stations import Station
 
 
-class RandomSplit(ErlangPool):
-    """Each request to one of the servers at random, each server one FIFO queue: N times M/M/k.
+class RandomSplit(SeparateQueues):
+    """Each request to one of the servers at random, each server a queue of its own: N times M/G/1, or M/M/k.
 
-    Thinning leaves Poisson arrivals of rate lambda / N; with one worker the latency is exponential with rate
-    mu - lambda / N. Exact for exponential service; other services raise `NoClosedForm` and can be simulated. Cooper,
-    Introduction to Queueing Theory, section 3.3.
+    Thinning leaves Poisson arrivals of rate lambda / N. Exact for FIFO servers with one worker and any service
+    (Pollaczek 1930, Khinchine 1932, on a lattice), and with several and exponential service, where one worker makes the
+    latency exponential with rate mu - lambda / N; otherwise `NoClosedForm` is raised. Cooper, Introduction to Queueing
+    Theory, sections 3.3 and 5.8.
     """
 
     verified_with: ClassVar[int] = 16_000_000
 
     @property
-    def _queues(self) -> int:
-        return self.servers
+    def _servers(self) -> tuple[tuple[float, Station], ...]:
+        return ((1.0, Station(self.arrival_rate / self.servers, 1, self.service, self.workers)),)
 
-    def _system(self, flow: Flow) -> Dispatch:
-        return Dispatch(flow, Random(), self.servers, self.workers)
+    def _rule(self) -> Random:
+        return Random()
 
-    def _dealt(self) -> Dispatch:
-        return self._system(self.flow())
-
-    def _stalled(self, arrivals: Array, services: Array, at: float, length: float, seed: int) -> Array:
-        return stalled_departures(self._system(self.flow()), arrivals, services, at, length, seed)
+    def far_tail(self, seed: int = 0, smallest: float = 1e-9) -> RareTail:
+        """Latencies of one FIFO server as rare as `smallest`, with intervals: see `rare_tail`."""
+        ((_, station),) = self._stations
+        return rare_tail(station.gap, self.service, self.workers, seed, smallest)

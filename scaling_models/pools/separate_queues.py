@@ -1,0 +1,89 @@
+"""Pools whose balancer asks no server anything, so that every server is a queue of its own."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+from scaling_models.answers import Accuracy, NoClosedForm, answer
+from scaling_models.latency import Distribution, Never, mixture
+from scaling_models.pools.dispatched import Dispatched
+from scaling_models.pools.pool import SIMULATED
+from scaling_models.pools.stations import Station
+
+LOAD = ("utilization", "offered_load")
+
+
+class SeparateQueues(Dispatched):
+    """Base: a subclass says which servers there are, and the share of the requests that each kind of them gets."""
+
+    @property
+    def _servers(self) -> tuple[tuple[float, Station], ...]:
+        """The different servers, each with the share of the requests that goes to servers like it."""
+        raise NotImplementedError
+
+    @functools.cached_property
+    def _stations(self) -> tuple[tuple[float, Station], ...]:
+        return self._servers
+
+    @property
+    def _overloaded(self) -> bool:
+        return any(station.utilization >= 1.0 for _, station in self._stations)
+
+    @property
+    def _solved(self) -> bool:
+        return self.discipline == "fifo" and all(station.solved for _, station in self._stations)
+
+    def _simulate_it(self) -> NoClosedForm:
+        if self.discipline != "fifo":
+            return NoClosedForm(f"{type(self).__name__} has a closed form for FIFO servers only (so far): simulate it")
+        return NoClosedForm(
+            f"{type(self).__name__} has a closed form for one worker a server, or for exponential service (so far), "
+            f"not for {self.workers} workers and {type(self.service).__name__}: simulate it"
+        )
+
+    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+        """Exact where there is a closed form, to what the lattices tell of their error; else simulated."""
+        declared = self._answer(metric).accuracy
+        if metric in LOAD or self._overloaded:
+            return declared
+        if not self._solved:
+            return SIMULATED
+        error = max(station.error for _, station in self._stations)
+        if error == 0.0:
+            return declared
+        return Accuracy("exact", error, f"everywhere, but for a numerical error of {error:.0e} of a quantile")
+
+    @answer("", "share of the requests that find no slot free")
+    def probability_of_wait(self) -> float:
+        """Of each server, weighted; 1 at overload."""
+        if self._overloaded:
+            return 1.0
+        if not self._solved:
+            raise self._simulate_it()
+        return math.fsum(share * station.probability_of_wait for share, station in self._stations)
+
+    @answer("s", "time before a slot takes the request")
+    def wait(self) -> Distribution:
+        """Of each server, weighted."""
+        return self._mixed([(share, station.wait) for share, station in self._solvable])
+
+    @answer("s", "time from arrival to reply: wait and service")
+    def latency(self) -> Distribution:
+        """Of each server, weighted."""
+        return self._mixed([(share, station.latency) for share, station in self._solvable])
+
+    @property
+    def _solvable(self) -> tuple[tuple[float, Station], ...]:
+        """The servers where they have a closed form; none at overload."""
+        if self._overloaded:
+            return ()
+        if not self._solved:
+            raise self._simulate_it()
+        return self._stations
+
+    @staticmethod
+    def _mixed(parts: list[tuple[float, Distribution]]) -> Distribution:
+        if len(parts) == 1:
+            return parts[0][1]
+        return mixture(*zip(*parts, strict=True)) if parts else Never()

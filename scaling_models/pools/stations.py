@@ -1,0 +1,87 @@
+"""One server of a pool whose servers do not see each other: FIFO, fed by Erlang gaps."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+from scaling_models.latency import Deterministic, Distribution, Erlang, Exponential, mixture
+from scaling_models.pools.formulas.erlang_arrivals import erlang_arrivals_wait
+from scaling_models.pools.formulas.solution import is_exponential
+from scaling_models.pools.responses import ErlangResponse
+from scaling_models.pools.single_server import QueuedLatency, QueuedWait
+
+
+@dataclasses.dataclass(frozen=True)
+class Station:
+    """A FIFO server with `workers`, which gets requests at `arrival_rate` with Erlang gaps of so many `stages`.
+
+    Exact for exponential services (E_N/M/k), and for one worker and any service (E_N/G/1).
+    """
+
+    arrival_rate: float
+    stages: int
+    service: Distribution
+    workers: int
+
+    @property
+    def gap(self) -> Distribution:
+        """The time between arrivals."""
+        mean = 1.0 / self.arrival_rate
+        return Exponential(mean) if self.stages == 1 else Erlang(mean, self.stages)
+
+    @property
+    def utilization(self) -> float:
+        """The share of its workers' time that is busy."""
+        return self.arrival_rate * self.service.mean() / self.workers
+
+    @functools.cached_property
+    def memoryless(self) -> bool:
+        """Whether the services are exponential."""
+        return is_exponential(self.service)
+
+    @property
+    def solved(self) -> bool:
+        """Whether there is a closed form for it."""
+        return self.memoryless or self.workers == 1
+
+    @property
+    def error(self) -> float:
+        """The largest relative error of a quantile."""
+        return 0.0 if self.memoryless else max(self._queued_wait.error, self._queued_latency.error)
+
+    @functools.cached_property
+    def probability_of_wait(self) -> float:
+        """That an arrival finds all workers busy."""
+        return self._erlang[0] if self.memoryless else self._queued_wait.chance
+
+    @property
+    def wait(self) -> Distribution:
+        """Zero, or what those wait who have to."""
+        chance = self.probability_of_wait
+        late = Exponential(1.0 / self._drain) if self.memoryless else self._queued_wait
+        return mixture((1.0 - chance, chance), (Deterministic(0.0), late))
+
+    @property
+    def latency(self) -> Distribution:
+        """The wait and the service."""
+        chance = self.probability_of_wait
+        if self.memoryless:
+            return ErlangResponse(1.0 / self.service.mean(), self._drain, chance)
+        return mixture((1.0 - chance, chance), (self.service, self._queued_latency))
+
+    @functools.cached_property
+    def _erlang(self) -> tuple[float, float]:
+        return erlang_arrivals_wait(self.stages, self.workers, self.utilization)
+
+    @property
+    def _drain(self) -> float:
+        return self.workers / self.service.mean() * (1.0 - self._erlang[1])
+
+    @functools.cached_property
+    def _queued_wait(self) -> QueuedWait:
+        return QueuedWait(self.gap, self.service)
+
+    @functools.cached_property
+    def _queued_latency(self) -> QueuedLatency:
+        return QueuedLatency(self.gap, self.service)

@@ -1,0 +1,89 @@
+"""Requests to servers of unequal speed at random, the faster the more."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import functools
+from typing import ClassVar
+
+from scaling_models.answers import answer
+from scaling_models.montecarlo.kernels.dispatch import Dispatch
+from scaling_models.montecarlo.kernels.rules import Random
+from scaling_models.montecarlo.traffic.flows import Flow
+from scaling_models.parameters import Real, Rows, parameter
+from scaling_models.pools.formulas.weights import best_weights
+from scaling_models.pools.separate_queues import SeparateQueues
+from scaling_models.pools.stations import Station
+
+
+class WeightedSplit(SeparateQueues):
+    """Each request to one of the servers at random, by given weights or the best: on server i the service is S / v_i.
+
+    Each server is M/G/1 with lambda_i = w_i lambda (or M/M/k with several workers): exact, the latency a mixture. The
+    best weights have the least mean latency of any split at random; with k workers those of servers k times as fast,
+    which is no more than near the best. nginx, HAProxy, Envoy: weighted random.
+    """
+
+    speeds: tuple[float, ...] = parameter(
+        default=(1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 2.0),
+        domain=Rows(Real(), most=10_000),
+        symbol="v",
+        about="how fast each server is: a service of S takes it S / v",
+    )
+    weights: tuple[float, ...] = parameter(
+        default=(),
+        domain=Rows(Real(open_low=False), least=0, most=10_000),
+        symbol="w",
+        about="what each server gets of the requests, in proportion; none for the best",
+    )
+    servers: ClassVar[int]  # type: ignore[misc]  # not a parameter here: as many as there are speeds
+    verified_with: ClassVar[int] = 16_000_000
+
+    def _check(self) -> None:
+        count = len(self.speeds)
+        object.__setattr__(self, "servers", count)
+        if self.weights and len(self.weights) != count:
+            raise ValueError(
+                f"WeightedSplit.weights must be one a server ({count} speeds), or none for the best; "
+                f"got {len(self.weights)}"
+            )
+        if self.weights and not sum(self.weights) > 0:
+            raise ValueError(f"WeightedSplit.weights must not all be zero; got {self.weights!r}")
+
+    @functools.cached_property
+    def shares(self) -> tuple[float, ...]:
+        """The share of the requests that each server gets: the weights, or the best, made to sum to 1."""
+        if self.weights:
+            return tuple(weight / sum(self.weights) for weight in self.weights)
+        rates = [speed * self.workers / self.service.mean() for speed in self.speeds]
+        return tuple(best_weights(rates, self.arrival_rate, self.service.scv).tolist())
+
+    @property
+    def _servers(self) -> tuple[tuple[float, Station], ...]:
+        kinds = collections.Counter(zip(self.shares, self.speeds, strict=True))
+        return tuple(
+            (
+                share * count,
+                Station(
+                    share * self.arrival_rate,
+                    1,
+                    self.service if speed == 1 else self.service * (1.0 / speed),
+                    self.workers,
+                ),
+            )
+            for (share, speed), count in kinds.items()
+            if share > 0
+        )
+
+    @answer("erlangs", "mean number of slots that the arrivals would occupy")
+    def offered_load(self) -> float:
+        """a = lambda sum w_i E[S] / v_i."""
+        each = (share / speed for share, speed in zip(self.shares, self.speeds, strict=True))
+        return self.arrival_rate * self.service.mean() * sum(each)
+
+    def _rule(self) -> Random:
+        return Random(self.shares)
+
+    def _system(self, flow: Flow) -> Dispatch:
+        return dataclasses.replace(super()._system(flow), speeds=self.speeds)

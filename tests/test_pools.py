@@ -239,14 +239,14 @@ def test_one_server_is_one_queue_whatever_the_policy(kind, discipline):
 
 @pytest.mark.parametrize("kind", [sm.PowerOfChoices, sm.LeastConnections, sm.JoinIdleQueue])
 def test_policies_without_a_formula_say_so_and_can_be_watched(kind):
-    pool = kind(800.0, 10)
+    pool = kind(800.0, 10, sm.LogNormal(0.01, 4.0))
     assert pool.accuracy("latency").label == "simulated"
     assert pool.accuracy("utilization").label == "exact"
     with pytest.raises(sm.NoClosedForm, match="simulate it"):
         pool.latency  # noqa: B018
     assert kind(1000.0, 10).latency == sm.Never()
     for discipline in ("fifo", "sharing"):
-        told = pool.replace(discipline=discipline).timeline(seed=1)
+        told = kind(800.0, 10, discipline=discipline).timeline(seed=1)
         line = told.lines["requests in the pool"]
         assert line.max() > 500
         assert line[-1] < 100

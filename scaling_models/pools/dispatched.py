@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+
+from scaling_models.answers import Accuracy, NoClosedForm, answer
+from scaling_models.latency import Distribution, Never
 from scaling_models.montecarlo.kernels.dispatch import Dispatch
 from scaling_models.montecarlo.kernels.rules import Rule
 from scaling_models.montecarlo.kernels.stalls import stalled_departures
 from scaling_models.montecarlo.traffic.flows import Flow
 from scaling_models.parameters import Choice, Integer, Slider, parameter
+from scaling_models.pools.approximation import Approximation, Errors
+from scaling_models.pools.formulas.profiles import Found
 from scaling_models.pools.pool import Array, Pool
 
 
@@ -31,6 +37,46 @@ class Dispatched(Pool):
     def _rule(self) -> Rule:
         """How the balancer chooses."""
         raise NotImplementedError
+
+    def _approximation(self) -> Approximation:
+        """What arrivals find at FIFO servers below capacity, or `NoClosedForm`."""
+        raise self._simulate_it()
+
+    def _finding(self, found: Found, errors: Errors) -> Approximation:
+        """The approximation by what arrivals find."""
+        return Approximation(found, errors, self.service, self.workers)
+
+    @functools.cached_property
+    def _fifo(self) -> Approximation:
+        """The approximation, where servers are FIFO."""
+        if self.discipline == "sharing":
+            raise self._simulate_it()
+        return self._approximation()
+
+    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+        """Of the load exact; of FIFO servers by the errors measured of the approximation; else simulated."""
+        otherwise = super().accuracy(metric, level)
+        if otherwise.error is not None or metric in ("latency_low", "latency_high"):
+            return otherwise
+        try:
+            return self._fifo.accuracy(metric, level)
+        except NoClosedForm:
+            return otherwise
+
+    @answer("", "share of the requests that find no worker free at their server")
+    def probability_of_wait(self) -> float:
+        """1 at overload; else by what arrivals find."""
+        return 1.0 if self._overloaded else self._fifo.probability_of_wait
+
+    @answer("s", "time before a worker takes the request")
+    def wait(self) -> Distribution:
+        """Never at overload; else by what arrivals find."""
+        return Never() if self._overloaded else self._fifo.wait
+
+    @answer("s", "time from arrival to reply: wait and service")
+    def latency(self) -> Distribution:
+        """Never at overload; else the wait and an independent service."""
+        return Never() if self._overloaded else self._fifo.latency
 
     def _system(self, flow: Flow) -> Dispatch:
         sharing = self.discipline == "sharing"

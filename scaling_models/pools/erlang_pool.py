@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-
 from scaling_models.answers import Accuracy, NoClosedForm, answer
 from scaling_models.latency import Deterministic, Distribution, Exponential, Never, mixture
 from scaling_models.montecarlo.far_tails.tails import RareTail
 from scaling_models.pools.formulas.erlang import erlang_c
-from scaling_models.pools.formulas.solution import is_exponential
 from scaling_models.pools.pool import Pool
 from scaling_models.pools.rare import rare_tail
 from scaling_models.pools.responses import ErlangResponse
@@ -21,11 +18,6 @@ class ErlangPool(Pool):
     def _queues(self) -> int:
         """How many queues share the arrivals, and the slots."""
         raise NotImplementedError
-
-    @functools.cached_property
-    def _exponential(self) -> bool:
-        """Whether the service is exponential, whatever it is called."""
-        return is_exponential(self.service)
 
     @property
     def _exponential_rate(self) -> float:

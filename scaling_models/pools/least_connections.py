@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from scaling_models.montecarlo.kernels import rules
 from scaling_models.parameters import Choice, parameter
+from scaling_models.pools.approximation import NONE, Approximation, Errors
 from scaling_models.pools.dispatched import Counting
+from scaling_models.pools.formulas.several_balancers import found_by_several
+from scaling_models.pools.formulas.shortest_queue import affordable_spread, found_at_shortest
+
+# By the spread of the chain: of the latency, and of the probability of a wait. Measured against a spread larger by two,
+# and by simulation, at 2 to 100 servers of 1 to 8 workers and loads from 0.3 to 0.98.
+BY_SPREAD = {2: (0.015, 0.05), 3: (0.004, 0.008), 4: (0.001, 0.002), 5: (0.0003, 0.0005), 6: (0.0003, 0.0005)}
 
 
 class LeastConnections(Counting):
     """Each request to the server with the fewest requests, served or waiting (join the shortest queue).
 
-    No closed form yet: `latency` raises `NoClosedForm`, and can be simulated. nginx: least_conn; HAProxy: leastconn;
-    AWS: least_outstanding_requests.
+    Exponential service before FIFO servers: one balancer by a chain of all states in which queues differ by a few
+    requests only, several by a mean field. nginx: least_conn; HAProxy: leastconn; AWS: least_outstanding_requests.
     """
 
     ties: str = parameter(
@@ -22,3 +29,26 @@ class LeastConnections(Counting):
 
     def _rule(self) -> rules.LeastConnections:
         return rules.LeastConnections("random" if self.ties == "random" else "used")
+
+    def _approximation(self) -> Approximation:
+        if not self._exponential:
+            raise self._simulate_it()
+        if self.servers == 1:
+            return self._finding(found_at_shortest(self.utilization, 1, self.workers), NONE)
+        if self.balancers > 1:
+            return self._by_several()
+        spread = affordable_spread(self.servers, self.workers)
+        if not spread:
+            raise self._simulate_it()
+        error, of_a_wait = BY_SPREAD[spread]
+        found = found_at_shortest(self.utilization, self.servers, self.workers)
+        return self._finding(found, Errors(error, (error,) * 4, of_a_wait, "2 to 100 servers, loads up to 0.98"))
+
+    def _by_several(self) -> Approximation:
+        """Measured by simulation at 4 to 50 servers, 2 to 30 balancers, loads 0.5 to 0.95, one worker a server."""
+        if self.workers > 1:
+            raise self._simulate_it()
+        free = self.servers * (1.0 - self.utilization)
+        error = 0.01 + max(free**-1.3, free**-1.8) / self.balancers
+        errors = Errors(error, (error,) * 4, error, "one worker a server; grows with 1 / (servers x (1 - load))")
+        return self._finding(found_by_several(self.utilization, self.balancers), errors)

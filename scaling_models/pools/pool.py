@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from concurrent.futures import Executor
 from typing import ClassVar
@@ -21,6 +22,7 @@ from scaling_models.montecarlo.systems import System
 from scaling_models.montecarlo.traffic.arrivals import Batches, Correlated, Renewal
 from scaling_models.montecarlo.traffic.flows import Flow
 from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.pools.formulas.solution import is_exponential
 from scaling_models.pools.occupancies import MOST_DRAWN, Occupancy, drawn, occupancy_of
 
 Array = NDArray[np.float64]
@@ -87,6 +89,11 @@ class Pool(Model):
     @property
     def _overloaded(self) -> bool:
         return self.utilization >= 1.0
+
+    @functools.cached_property
+    def _exponential(self) -> bool:
+        """Whether the service is exponential, whatever it is called."""
+        return is_exponential(self.service)
 
     def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Of the load exact; of the rest only that there is none at overload, else it is simulated."""

@@ -1,0 +1,24 @@
+"""Join the shortest queue: which of its two chains is affordable, and how far it errs."""
+
+from __future__ import annotations
+
+from scaling_models.pools.formulas.extras import found_balanced
+from scaling_models.pools.formulas.profiles import Found, found_by, shortest, states
+
+MOST_STATES = {2: 12_000, 3: 3_500, 4: 2_500, 5: 1_500, 6: 1_500}  # by spread: what is solved in 50 ms
+
+
+def affordable_spread(servers: int, workers: int) -> int:
+    """The largest spread of queues that is solved in 50 ms; 0 where none is."""
+    return max((spread for spread, most in MOST_STATES.items() if states(servers, spread, workers) <= most), default=0)
+
+
+def found_at_shortest(load: float, servers: int, workers: int = 1) -> Found:
+    """What an arrival finds at the shortest of all queues, of equals one at random.
+
+    By `found_by` with the largest affordable spread, else (many servers) by `found_balanced`. Load in (0, 1).
+    """
+    spread = affordable_spread(servers, workers)
+    if servers == 1 or not spread:
+        return found_balanced(load, servers, workers)
+    return found_by(shortest, load, servers, workers, spread)

@@ -25,6 +25,10 @@ def empty(lam, mu, c):
     return 1.0 / (sum(terms) + waiting)
 
 
+def phased(law, lam, c, **_):
+    return CentralQueue(lam, c, law)
+
+
 ANSWERS = {
     ("erlang_b", "blocking"): lambda A, c: erlang_b(c, A),
     ("erlang_b", "required_servers"): lambda A, target: next(c for c in range(1, 10**6) if erlang_b(c, A) <= target),
@@ -33,6 +37,11 @@ ANSWERS = {
     ("mmc", "p0"): empty,
     ("mmc", "wait_cdf"): lambda t, **p: pool(**p).wait.cdf(t),
     ("mm1", "response_quantile"): lambda lam, mu, q: pool(lam, mu, 1).latency.icdf(q),
+    ("mdc", "mean_wait"): lambda lam, c, service: CentralQueue(lam, c, sm.Deterministic(service)).wait.mean(),
+    ("m_e2_c", "mean_wait"): lambda **p: phased(sm.Erlang(1.0, 2), **p).wait.mean(),
+    ("m_e2_c", "prob_wait"): lambda **p: phased(sm.Erlang(1.0, 2), **p).probability_of_wait,
+    ("m_h2cv4_c", "mean_wait"): lambda **p: phased(sm.Hyperexponential(1.0, 4.0), **p).wait.mean(),
+    ("m_h2cv4_c", "prob_wait"): lambda **p: phased(sm.Hyperexponential(1.0, 4.0), **p).probability_of_wait,
     ("zipf_norm", "generalised harmonic number ZETAN"): lambda K, alpha: harmonic(K, alpha),
 }
 INPUTS = {"rtt"}  # facts that models take in, not answers

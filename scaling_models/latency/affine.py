@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from scaling_models.latency.distribution import Array, Distribution
+from scaling_models.latency.phases import Phases
 from scaling_models.latency.record import LATENCY
 from scaling_models.parameters import Real, Slider, parameter
 
@@ -138,3 +139,9 @@ class Scaled(Affine):
     @property
     def _scale(self) -> float:
         return self.factor
+
+    @property
+    def phases(self) -> Phases | None:
+        """The part's, slower by the factor."""
+        phases = self.distribution.phases
+        return None if phases is None else phases.times(self.factor)

@@ -12,6 +12,7 @@ import numpy as np
 from scaling_models.latency.affine import Shifted
 from scaling_models.latency.counting import at_least
 from scaling_models.latency.distribution import Array, Distribution
+from scaling_models.latency.phases import Phases, in_branches
 from scaling_models.latency.quadrature import graded, merged
 from scaling_models.latency.record import LATENCY
 from scaling_models.parameters import Integer, Real, Rows, Slider, parameter
@@ -110,6 +111,13 @@ class Mixture(Composed):
     def lost(self) -> float:
         """The parts', weighted."""
         return math.fsum(w * part.lost for w, part in self._pairs)
+
+    @property
+    def phases(self) -> Phases | None:
+        """The parts' side by side."""
+        each = [(w, part.phases) for w, part in self._pairs]
+        known = [(w, phases) for w, phases in each if phases is not None]
+        return in_branches(*zip(*known, strict=True)) if len(known) == len(each) else None
 
     def mean(self) -> float:
         """The parts' means, weighted."""

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scaling_models.answers import NoClosedForm
 from scaling_models.latency import quadrature
+from scaling_models.latency.phases import Phases
 from scaling_models.parameters import Declared
 
 Array = NDArray[np.float64]
@@ -58,6 +59,11 @@ class Distribution(Declared):
     def depth(self) -> int:
         """How many tables of numerical integrals lie under each other in it (an internal of quadrature)."""
         return 0
+
+    @property
+    def phases(self) -> Phases | None:
+        """The Markov chain whose time to absorption it is, if it is declared as one."""
+        return None
 
     @property
     def spread_known(self) -> bool:

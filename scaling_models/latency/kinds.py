@@ -9,6 +9,7 @@ import numpy as np
 from scipy import special
 
 from scaling_models.latency.distribution import Array, Distribution
+from scaling_models.latency.phases import Phases, in_branches, in_stages
 from scaling_models.latency.quadrature import graded
 from scaling_models.parameters import Integer, Real, Slider, parameter
 
@@ -30,6 +31,11 @@ class Exponential(Distribution):
     def variance(self) -> float:
         """m squared."""
         return self.mean_**2
+
+    @property
+    def phases(self) -> Phases:
+        """One."""
+        return in_stages(1, 1.0 / self.mean_)
 
     def _ccdf(self, t: Array) -> Array:
         return np.exp(-t / self.mean_)
@@ -74,6 +80,11 @@ class Erlang(Distribution):
     def variance(self) -> float:
         """m squared over the stages."""
         return self.mean_**2 / self.stages
+
+    @property
+    def phases(self) -> Phases:
+        """The stages."""
+        return in_stages(self.stages, 1.0 / self._stage)
 
     @property
     def _stage(self) -> float:
@@ -129,6 +140,12 @@ class Hyperexponential(Distribution):
         p = (1.0 + math.sqrt((self.scv - 1.0) / (self.scv + 1.0))) / 2.0
         rest = 1.0 / (2.0 * (self.scv + 1.0) * p)  # 1 - p without cancellation: p (1 - p) = 1 / (2 (scv + 1))
         return ((p, 2.0 * p / self.mean_), (rest, 2.0 * rest / self.mean_))
+
+    @property
+    def phases(self) -> Phases:
+        """The branches."""
+        weights, rates = zip(*self._branches, strict=True)
+        return in_branches(weights, [in_stages(1, rate) for rate in rates])
 
     def _ccdf(self, t: Array) -> Array:
         (p, fast), (r, slow) = self._branches

@@ -11,23 +11,20 @@ from scaling_models.montecarlo.kernels.dispatch import Dispatch
 from scaling_models.montecarlo.kernels.rules import LeastWork
 from scaling_models.montecarlo.kernels.stalls import stalled_waits
 from scaling_models.montecarlo.traffic.flows import Flow
-from scaling_models.pools.erlang_pool import ErlangPool
+from scaling_models.pools.central_pool import CentralPool
 from scaling_models.pools.pool import Array
 
 
-class CentralQueue(ErlangPool):
-    """One FIFO queue for all `servers x workers` slots: M/M/c, c = servers x workers.
+class CentralQueue(CentralPool):
+    """One FIFO queue for all `servers x workers` slots: M/G/c, c = servers x workers.
 
-    P(wait) = C(c, a), wait ~ Exp(c mu - lambda) given that there is one. Exact for exponential service; other
-    services raise `NoClosedForm` and can be simulated. In HAProxy: any balance with maxconn on the servers.
-    Erlang 1917; Cooper, Introduction to Queueing Theory, section 3.3.
+    Exact for exponential service (P(wait) = C(c, a), wait ~ Exp(c mu - lambda) given that there is one: Erlang 1917;
+    Cooper, Introduction to Queueing Theory, section 3.3), for constant service (Crommelin 1932), and for service in
+    phases, such as hyperexponential and Erlang, that are not too many for the slots. Other services raise
+    `NoClosedForm` and can be simulated. In HAProxy: any balance with maxconn on the servers.
     """
 
     verified_with: ClassVar[int] = 8_000_000
-
-    @property
-    def _queues(self) -> int:
-        return 1
 
     def _system(self, flow: Flow) -> Central:
         return Central(flow, self._slots)

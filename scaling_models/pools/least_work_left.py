@@ -6,20 +6,16 @@ from scaling_models.montecarlo.kernels.dispatch import Dispatch
 from scaling_models.montecarlo.kernels.rules import LeastWork
 from scaling_models.montecarlo.kernels.stalls import stalled_departures
 from scaling_models.montecarlo.traffic.flows import Flow
-from scaling_models.pools.erlang_pool import ErlangPool
+from scaling_models.pools.central_pool import CentralPool
 from scaling_models.pools.pool import Array
 
 
-class LeastWorkLeft(ErlangPool):
+class LeastWorkLeft(CentralPool):
     """Each request to the server on which it will begin first: path by path what one central queue does.
 
-    So M/M/c with c = servers x workers: exact for exponential service; other services raise `NoClosedForm` and can be
-    simulated. Needs to know the work that is left at every server.
+    So M/G/c with c = servers x workers, as `CentralQueue` tells. Needs to know the work that is left at every server
+    (of one with several workers: when the first of them comes free).
     """
-
-    @property
-    def _queues(self) -> int:
-        return 1
 
     def _system(self, flow: Flow) -> Dispatch:
         return Dispatch(flow, LeastWork(), self.servers, self.workers)

@@ -1,0 +1,153 @@
+"""What one queue before several slots answers in closed form, by the service that it has."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from scaling_models.answers import EXACT, Accuracy
+from scaling_models.latency import Deterministic, Distribution, Exponential, Shifted, mixture
+from scaling_models.pools.constant_wait import ConstantServiceWait
+from scaling_models.pools.formulas.erlang import erlang_c
+from scaling_models.pools.formulas.phase_queue import phases_together
+from scaling_models.pools.phase_times import PhaseResponse, PhaseWait, solved
+from scaling_models.pools.responses import ErlangResponse
+
+EXPONENTIAL_AT = np.array([0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0])  # means
+MOST_PHASES = 130  # of all slots together: more take longer than a slider waits
+
+
+class Case(Protocol):
+    """One queue before several slots, below capacity, with one kind of service."""
+
+    @property
+    def probability_of_wait(self) -> float:
+        """The share that finds no slot free."""
+
+    @property
+    def wait(self) -> Distribution:
+        """The time before a slot takes the request."""
+
+    @property
+    def latency(self) -> Distribution:
+        """Wait and service."""
+
+    def accuracy(self, metric: str, level: float | None) -> Accuracy:
+        """How far these can be trusted."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Exact:
+    """Base of the cases that are exact."""
+
+    arrival_rate: float
+    slots: int
+    service: Distribution
+
+    @property
+    def offered_load(self) -> float:
+        """lambda E[S]."""
+        return self.arrival_rate * self.service.mean()
+
+    def accuracy(self, metric: str, level: float | None) -> Accuracy:
+        """Exact."""
+        return EXACT
+
+
+class ExponentialCase(Exact):
+    """M/M/c: P(wait) = C(c, a), wait ~ Exp(c mu - lambda) given that there is one."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether the service is exponential, whatever it is called: its ccdf is e^{-t/m} at several t."""
+        t = self.service.mean() * EXPONENTIAL_AT
+        return bool(np.allclose(self.service.ccdf(t), np.exp(-EXPONENTIAL_AT), rtol=1e-9, atol=0.0))
+
+    @property
+    def _drain(self) -> float:
+        return self.slots / self.service.mean() - self.arrival_rate
+
+    @functools.cached_property
+    def probability_of_wait(self) -> float:
+        """Erlang C."""
+        return float(erlang_c(self.slots, self.offered_load))
+
+    @property
+    def wait(self) -> Distribution:
+        """Zero or exponential."""
+        chance = self.probability_of_wait
+        return mixture((1.0 - chance, chance), (Deterministic(0.0), Exponential(1.0 / self._drain)))
+
+    @property
+    def latency(self) -> Distribution:
+        """See `ErlangResponse`."""
+        return ErlangResponse(1.0 / self.service.mean(), self._drain, self.probability_of_wait)
+
+
+class ConstantCase(Exact):
+    """M/D/c: see `deterministic_wait_ccdf`."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether the service takes one time only."""
+        least, most = self.service.support
+        return least == most
+
+    @functools.cached_property
+    def probability_of_wait(self) -> float:
+        """What the wait's atom leaves."""
+        return float(self.wait.ccdf(0.0))
+
+    @functools.cached_property
+    def wait(self) -> Distribution:
+        """See `ConstantServiceWait`."""
+        return ConstantServiceWait(self.arrival_rate, self.slots, self.service.mean())
+
+    @property
+    def latency(self) -> Distribution:
+        """The wait, moved."""
+        return Shifted(self.wait, self.service.mean())
+
+
+class PhaseCase(Exact):
+    """M/PH/c: see `phase_queue`."""
+
+    most: ClassVar[int] = MOST_PHASES
+
+    @property
+    def fits(self) -> bool:
+        """Whether the service has phases, and all slots together not too many."""
+        phases = self.service.phases
+        return phases is not None and phases_together(self.slots, len(phases.start)) <= self.most
+
+    @property
+    def probability_of_wait(self) -> float:
+        """From the boundary."""
+        return solved(self.arrival_rate, self.slots, self.service).probability_of_wait
+
+    @property
+    def wait(self) -> Distribution:
+        """Zero, or phase-type."""
+        chance = self.probability_of_wait
+        parts = (Deterministic(0.0), PhaseWait(self.arrival_rate, self.slots, self.service))
+        return mixture((1.0 - chance, chance), parts)
+
+    @property
+    def latency(self) -> Distribution:
+        """Phase-type."""
+        return PhaseResponse(self.arrival_rate, self.slots, self.service)
+
+
+CASES = (ExponentialCase, ConstantCase, PhaseCase)
+
+
+def case_of(arrival_rate: float, slots: int, service: Distribution) -> Case | None:
+    """The first case that the service fits, below capacity; None where there is none."""
+    if not 0.0 < service.mean() < math.inf:
+        return None
+    cases = (case(arrival_rate, slots, service) for case in CASES)
+    return next((case for case in cases if case.fits), None)

@@ -1,6 +1,7 @@
 """The stateless tier: servers behind a load balancer. A new model is one file and one line in MODELS."""
 
 from scaling_models.pools.central_queue import CentralQueue
+from scaling_models.pools.fan_out import FanOut
 from scaling_models.pools.formulas.erlang import erlang_b, erlang_c
 from scaling_models.pools.formulas.erlang_arrivals import busy_root, erlang_arrivals_wait
 from scaling_models.pools.formulas.weights import best_weights
@@ -21,6 +22,7 @@ POLICIES = (
     JoinIdleQueue,
     LeastWorkLeft,
     CentralQueue,
+    FanOut,
 )
 MODELS = (*POLICIES,)
 
@@ -28,6 +30,7 @@ __all__ = [
     "MODELS",
     "POLICIES",
     "CentralQueue",
+    "FanOut",
     "JoinIdleQueue",
     "LeastConnections",
     "LeastWorkLeft",

@@ -1,0 +1,150 @@
+"""A request that asks several servers at once and waits for all of them, or for enough."""
+
+from __future__ import annotations
+
+import functools
+
+from scaling_models.answers import EXACT, Accuracy, NoClosedForm, answer
+from scaling_models.latency import Distribution, KOfN, MeanOnly, Never
+from scaling_models.pools.exponential import is_exponential
+from scaling_models.pools.forked import Forked
+from scaling_models.pools.formulas.fan_out import common_share
+from scaling_models.pools.joined_legs import JoinedLegs
+from scaling_models.pools.pool import SIMULATED
+
+MOST_LEGS = 64  # up to which the formulas of fork and join were measured
+WIDE = 10  # times as many servers as legs: what legs have in common hardly shows
+MOSTLY = 0.75  # of the legs waited for: the mean of their order statistic holds
+MODERATE = 0.7  # the utilization up to which the mean of fork and join holds best
+JOINED = Accuracy("within 15%", 0.09, "2 to 64 legs at servers with one worker, loads 0.3 to 0.95, p50 to p99.9")
+JOINED_EASY = Accuracy("within 3%", 0.03, "2 to 64 legs, ten times as many servers; or their mean, loads up to 0.7")
+WIDE_MEAN = Accuracy("within 3%", 0.03, "at least ten times as many servers as legs, 8 to 32 legs, loads 0.5 to 0.9")
+WIDE_LEVEL = Accuracy("within 15%", 0.12, "at least ten times as many servers as legs, 8 to 32 legs, loads 0.5 to 0.9")
+ENOUGH = Accuracy("within 15%", 0.06, "three quarters of 4 to 64 legs, exponential service")
+BOUND = Accuracy("bound", None, "an upper bound: legs with arrivals in common are taken for independent")
+BELOW_MEDIAN = Accuracy("bound", None, "below the median the formula is too low, by up to half")
+BAND = Accuracy("band", None, "between one leg and independent legs")
+
+
+class FanOut(Forked):
+    """Each request sends a leg to `legs` of the servers and ends with the `needed`-th of their answers.
+
+    Without queues the legs are independent: an order statistic, exact. With a FIFO queue at every server a leg is one
+    request of a random split (exact), but legs have arrivals in common: all legs at every request to the same M/M/1
+    servers (legs = servers), or to servers drawn at random; see `JoinedLegs`. What other services do is simulated,
+    between the bounds of one leg and of independent legs. Nelson and Tantawi 1988; Varma and Makowski 1994; without
+    queues Dean and Barroso, The Tail at Scale, 2013.
+    """
+
+    @functools.cached_property
+    def _joined(self) -> bool:
+        """Whether it is a fork and join of M/M/1 servers within the range that was measured."""
+        simple = self.workers == 1 and is_exponential(self.service)
+        return self._queued and simple and 1 < self.legs <= MOST_LEGS
+
+    @property
+    def _wide(self) -> bool:
+        return self.servers >= WIDE * self.legs
+
+    @property
+    def _independent(self) -> Distribution:
+        leg = self.leg_latency
+        return leg if self.legs == 1 else KOfN(self._waited_for, (leg,) * self.legs)
+
+    @property
+    def _known(self) -> bool:
+        """Whether the whole distribution is told, not its mean alone."""
+        alone = self.legs == 1 or not self._queued
+        return alone or (self._waited_for == self.legs and (self._joined or self._wide))
+
+    @answer("s", "time from arrival to the last answer that is waited for")
+    def latency(self) -> Distribution:
+        """An order statistic of independent legs, or `JoinedLegs`; the mean alone where that is all that holds."""
+        if self._overloaded:
+            return Never()
+        if self._known:
+            return self._fork_and_join if self._joined else self._independent
+        if self._waited_for < MOSTLY * self.legs and not self._wide:
+            raise self._simulate_it()
+        return MeanOnly(self._independent.mean())
+
+    def _no_band(self) -> NoClosedForm:
+        return NoClosedForm("FanOut has a band only where all legs are waited for and no formula holds: see latency")
+
+    @property
+    def _fork_and_join(self) -> Distribution:
+        share = common_share(self.legs, self.servers)
+        return JoinedLegs(self.legs, self.leg_latency.mean(), self.utilization, share)
+
+    @answer("s", "the lower end of a band for the latency, where a band is all that is known")
+    def latency_low(self) -> Distribution:
+        """One leg's, where all are waited for."""
+        if self._known or self._overloaded or self._waited_for < self.legs:
+            raise self._no_band()
+        return self.leg_latency
+
+    @answer("s", "the upper end of a band for the latency, where a band is all that is known")
+    def latency_high(self) -> Distribution:
+        """That of independent legs, where all are waited for: arrivals in common make legs long together."""
+        if self._known or self._overloaded or self._waited_for < self.legs:
+            raise self._no_band()
+        return self._independent
+
+    @answer("", "expected share of the legs that have answered by the deadline")
+    def answered(self) -> float:
+        """P(leg <= d), whatever legs have in common."""
+        return float(self.leg_latency.cdf(self.deadline))
+
+    @answer("", "probability that all legs have answered by the deadline")
+    def all_answered(self) -> float:
+        """P(last leg <= d)."""
+        last = self.replace(needed=0)
+        if not last._known and not self._overloaded:
+            raise self._simulate_it()
+        return float(last.latency.cdf(self.deadline))
+
+    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+        """Exact without queues and of single legs; of the last of several legs as measured beside simulations."""
+        declared = self._answer(metric).accuracy
+        if metric in ("utilization", "offered_load") or self._overloaded or not self._queued:
+            return declared
+        if metric in ("probability_of_wait", "wait"):
+            return self._each_leg.accuracy(metric, level)
+        if metric in ("leg_latency", "answered") or self.legs == 1:
+            return self._each_leg.accuracy("latency", level)
+        if metric == "all_answered":
+            return self.replace(needed=0)._by_deadline()
+        return self._of_several(level)
+
+    def _of_several(self, level: float | None) -> Accuracy:
+        if self._waited_for < self.legs:
+            return self._of_enough(level)
+        if self._joined:
+            return self._of_joined(level)
+        if self._wide:
+            return WIDE_MEAN if level is None else WIDE_LEVEL
+        return BOUND if level is None else BAND
+
+    def _of_enough(self, level: float | None) -> Accuracy:
+        if level is not None or not (self._wide or self._waited_for >= MOSTLY * self.legs):
+            return SIMULATED
+        return WIDE_MEAN if self._wide else ENOUGH
+
+    def _of_joined(self, level: float | None) -> Accuracy:
+        if level is None and self.legs == self.servers == 2:
+            return EXACT
+        if level is not None and level < 0.5 and not self._wide:
+            return BELOW_MEDIAN
+        easy = self._wide or (level is None and self.utilization <= MODERATE)
+        return JOINED_EASY if easy else JOINED
+
+    def _by_deadline(self) -> Accuracy:
+        """What a wrong scale of the latency makes of a probability."""
+        if not self._known:
+            return SIMULATED
+        scale = self._of_several(0.5).error or 0.0
+        exact = self.all_answered
+        low, high = (float(self.latency.cdf(self.deadline * (1.0 + turn * scale))) for turn in (-1.0, 1.0))
+        error = max(high - exact, exact - low) / max(exact, 1e-300)
+        label = "within 3%" if error <= 0.03 else "within 15%" if error <= 0.15 else "bound"
+        return Accuracy(label, error, "as far as the latency's own error goes")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from scaling_models.answers import Accuracy, answer
+from scaling_models.latency import Distribution
 from scaling_models.montecarlo.far_tails.tails import RareTail
 from scaling_models.montecarlo.kernels.rules import Random
 from scaling_models.pools.rare import rare_tail
 from scaling_models.pools.separate_queues import SeparateQueues
+from scaling_models.pools.shared_responses import shared_accuracy, shared_response
 from scaling_models.pools.stations import Station
 
 
@@ -17,7 +20,7 @@ class RandomSplit(SeparateQueues):
     Thinning leaves Poisson arrivals of rate lambda / N. Exact for FIFO servers with one worker and any service
     (Pollaczek 1930, Khinchine 1932, on a lattice), and with several and exponential service, where one worker makes the
     latency exponential with rate mu - lambda / N; otherwise `NoClosedForm` is raised. Cooper, Introduction to Queueing
-    Theory, sections 3.3 and 5.8.
+    Theory, sections 3.3 and 5.8. Of sharing servers the mean is exact, and the latency that of `shared_response`.
     """
 
     verified_with: ClassVar[int] = 16_000_000
@@ -28,6 +31,21 @@ class RandomSplit(SeparateQueues):
 
     def _rule(self) -> Random:
         return Random()
+
+    @property
+    def _server(self) -> tuple[float, Distribution, int]:
+        return (self.arrival_rate / self.servers, self.service, self.workers)
+
+    @answer("s", "time from arrival to reply: wait and service")
+    def latency(self) -> Distribution:
+        """Of one server, which all are like."""
+        return shared_response(*self._server) if self.discipline == "sharing" else SeparateQueues.latency.compute(self)
+
+    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+        """Exact for FIFO servers where there is a closed form; of sharing ones as `shared_accuracy` says."""
+        if self.discipline == "sharing" and metric in ("latency", "in_flight"):
+            return shared_accuracy(*self._server, level)
+        return super().accuracy(metric, level)
 
     def far_tail(self, seed: int = 0, smallest: float = 1e-9) -> RareTail:
         """Latencies of one FIFO server as rare as `smallest`, with intervals: see `rare_tail`."""

@@ -7,14 +7,15 @@ from scipy.linalg import eigh_tridiagonal
 
 from scaling_models.latency import Distribution
 from scaling_models.latency.distribution import Array
-from scaling_models.latency.quadrature import panels
 from scaling_models.pools.formulas.erlang import erlang_c
+from scaling_models.pools.formulas.lattices import USED, cells, excess
+from scaling_models.pools.formulas.single_server import poisson_waits
 
 ANGLES = 512  # nodes of the integral for one worker
 STEPS = 250  # of the Lanczos recursion for several
 LATTICE_STEPS = (0.02, 0.5, 12.0)  # mean services
-POINTS = 4096  # of each lattice
-TILT = 18.0
+COUNT = 4096  # nodes of each lattice
+POINTS = int(USED * COUNT)
 EDGE = 40.0  # states of the chain over 1 - load: less than 1e-16 of the probability lies beyond
 
 
@@ -109,7 +110,7 @@ def conditional_variance(arrival_rate: float, service: Distribution, sizes: Arra
     done, curve = 0, _TwiceIntegrated()
     for step in LATTICE_STEPS:
         if done < len(sizes):
-            curve = curve.followed_by(wait_ccdf(load, service, step * mean), step * mean, load)
+            curve = curve.followed_by(wait_ccdf(load, service, step * mean), step * mean)
             last = int(np.searchsorted(sizes, curve.places[-1], side="right"))
             found[done:last] = curve(sizes[done:last])
             done = last
@@ -124,15 +125,14 @@ class _TwiceIntegrated:
         self.places, self.once, self.twice = np.zeros(1), np.zeros(1), np.zeros(1)
         self.ccdf, self.slope = np.zeros(1), np.zeros(1)
 
-    def followed_by(self, ccdf: Array, step: float, first: float) -> _TwiceIntegrated:
-        """Goes on from its end with a ccdf known at (k + 1/2) step, and `first` at 0."""
+    def followed_by(self, ccdf: Array, step: float) -> _TwiceIntegrated:
+        """Goes on from its end with a ccdf known at k step."""
         next_ = _TwiceIntegrated()
-        places = np.concatenate([[0.0], (np.arange(len(ccdf)) + 0.5) * step])
+        places = np.arange(len(ccdf)) * step
         start = self.places[-1]
-        at_start = np.interp(start, places, np.concatenate([[first], ccdf]))
         later = places > start
         next_.places = np.concatenate([[start], places[later]])
-        next_.ccdf = np.concatenate([[at_start], ccdf[later[1:]]])
+        next_.ccdf = np.concatenate([[np.interp(start, places, ccdf)], ccdf[later]])
         width, near, far = np.diff(next_.places), next_.ccdf[:-1], next_.ccdf[1:]
         next_.once = np.cumsum(np.concatenate([self.once[-1:], width * (near + far) / 2.0]))
         grown = width * next_.once[:-1] + width**2 * (2.0 * near + far) / 6.0
@@ -153,22 +153,7 @@ class _TwiceIntegrated:
         return np.asarray(value * (x / last) ** (last * self.once[-1] / value))
 
 
-def wait_ccdf(load: float, service: Distribution, step: float, points: int = POINTS) -> Array:
-    """P(W > (k + 1/2) h), k < points, h = `step`: the wait of M/G/1 under FIFO, a geometric sum of residual services.
-
-    Their probabilities on the lattice are transformed after tilting, so that what wraps round is e^-18 of it.
-    """
-    edges: Array = (np.arange(points, dtype=float) + 0.5) * step
-    residual = np.diff(_residual_cdf(service, edges), prepend=0.0)
-    tilt = np.exp(-TILT / points * np.arange(points))
-    geometric = (1.0 - load) / (1.0 - load * np.fft.rfft(residual * tilt, points))
-    return np.asarray(np.maximum(1.0 - np.cumsum(np.fft.irfft(geometric, points) / tilt), 0.0))
-
-
-def _residual_cdf(service: Distribution, edges: Array) -> Array:
-    """E min(S, x) / E S at ascending x, by Gauss nodes between them and the service's own cuts."""
-    own = np.concatenate([service.kinks, service.cuts])
-    cuts = np.union1d(np.concatenate([[0.0], edges]), own[(own > 0) & (own < edges[-1])])
-    nodes, weights = panels(cuts, 4)
-    parts = (service.ccdf(nodes) * weights).reshape(-1, 4).sum(axis=1)
-    return np.asarray(np.cumsum(parts)[np.searchsorted(cuts, edges) - 1] / service.mean())
+def wait_ccdf(load: float, service: Distribution, step: float) -> Array:
+    """P(W > k h), k < POINTS, h = `step`: the wait of M/G/1 under FIFO, see `poisson_waits`."""
+    _, beyond = excess(service, step * COUNT)
+    return load * poisson_waits(load, cells(service, step, COUNT, float(beyond[0])))[:POINTS]

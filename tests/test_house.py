@@ -25,6 +25,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
             ["pools", "shards", "quorums"],
             ["architectures"],
             ["atlas", "sweeps", "validation"],
+            ["sizing"],
             ["figures"],
             ["explorer", "report", "lab"],
             ["__init__"],

@@ -2,9 +2,10 @@
 
 from scaling_models.figures.loads import load
 from scaling_models.figures.queues import queues
+from scaling_models.figures.sizing import sizing
 from scaling_models.figures.sweeping import sweep
 from scaling_models.figures.tails import survival
 from scaling_models.figures.timelines import timeline
 from scaling_models.figures.verifications import verification
 
-__all__ = ["load", "queues", "survival", "sweep", "timeline", "verification"]
+__all__ = ["load", "queues", "sizing", "survival", "sweep", "timeline", "verification"]

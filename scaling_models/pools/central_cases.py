@@ -7,17 +7,15 @@ import functools
 import math
 from typing import ClassVar, Protocol
 
-import numpy as np
-
 from scaling_models.answers import EXACT, Accuracy
 from scaling_models.latency import Deterministic, Distribution, Exponential, Shifted, mixture
 from scaling_models.pools.constant_wait import ConstantServiceWait
 from scaling_models.pools.formulas.erlang import erlang_c
 from scaling_models.pools.formulas.phase_queue import phases_together
+from scaling_models.pools.formulas.solution import is_exponential
 from scaling_models.pools.phase_times import PhaseResponse, PhaseWait, solved
 from scaling_models.pools.responses import ErlangResponse
 
-EXPONENTIAL_AT = np.array([0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0])  # means
 MOST_PHASES = 130  # of all slots together: more take longer than a slider waits
 
 
@@ -63,9 +61,8 @@ class ExponentialCase(Exact):
 
     @property
     def fits(self) -> bool:
-        """Whether the service is exponential, whatever it is called: its ccdf is e^{-t/m} at several t."""
-        t = self.service.mean() * EXPONENTIAL_AT
-        return bool(np.allclose(self.service.ccdf(t), np.exp(-EXPONENTIAL_AT), rtol=1e-9, atol=0.0))
+        """Whether the service is exponential, whatever it is called."""
+        return is_exponential(self.service)
 
     @property
     def _drain(self) -> float:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 
-from scaling_models.answers import Accuracy, answer
+import numpy as np
+
+from scaling_models.answers import Accuracy, NoClosedForm, answer
 from scaling_models.latency import Distribution, Exponential, Never
-from scaling_models.montecarlo.far_tails.slots import split_waits
 from scaling_models.montecarlo.far_tails.tails import RareTail
-from scaling_models.montecarlo.far_tails.twisting import rare_latencies
 from scaling_models.pools.central_cases import Case, case_of
-from scaling_models.pools.pool import Pool
+from scaling_models.pools.formulas.sizing import central_servers
+from scaling_models.pools.pool import Array, Pool
+from scaling_models.pools.rare import rare_tail
 
 
 class CentralPool(Pool):
@@ -49,13 +51,15 @@ class CentralPool(Pool):
         """The wait plus an independent service."""
         return Never() if self._overloaded else self._known.latency
 
-    def far_tail(self, seed: int = 0, smallest: float = 1e-9) -> RareTail:
-        """Latencies as rare as `smallest`, which plain simulation hardly sees, with intervals.
+    def servers_holding(self, arrival_rates: Array, latency: float, level: float) -> Array:
+        """The least servers that hold a quantile of the latency at each of several arrival rates; `inf` for none.
 
-        With a single slot by exponential twisting (services with exponential moments only: others raise `ValueError`),
-        with several by splitting; both unbiased for any service that they take. Raises `NotSettled` at overload.
+        With exponential service; others raise `NoClosedForm`.
         """
-        gap = Exponential(1.0 / self.arrival_rate)
-        if self._slots == 1:
-            return rare_latencies(gap, self.service, seed, smallest)
-        return split_waits(gap, self.service, self._slots, seed, smallest).before(self.service)
+        if not self._exponential:
+            raise NoClosedForm(f"{type(self).__name__} is sized for many loads at once with exponential service only")
+        return np.asarray(central_servers(arrival_rates, self.service.mean(), latency, level, self.workers))
+
+    def far_tail(self, seed: int = 0, smallest: float = 1e-9) -> RareTail:
+        """Latencies as rare as `smallest`, with intervals: see `rare_tail`."""
+        return rare_tail(Exponential(1.0 / self.arrival_rate), self.service, self._slots, seed, smallest)

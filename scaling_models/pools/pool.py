@@ -95,6 +95,11 @@ class Pool(Model):
         """Whether the service is exponential, whatever it is called."""
         return is_exponential(self.service)
 
+    @property
+    def unloaded_latency(self) -> Distribution:
+        """What no number of servers can undercut: the latency of a request that is alone, its service."""
+        return self.service
+
     def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Of the load exact; of the rest only that there is none at overload, else it is simulated."""
         declared = super().accuracy(metric, level)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from scaling_models.answers import Accuracy, answer
+import numpy as np
+
+from scaling_models.answers import Accuracy, NoClosedForm, answer
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.far_tails.tails import RareTail
 from scaling_models.montecarlo.kernels.rules import Random
+from scaling_models.pools.formulas.sizing import split_servers
+from scaling_models.pools.pool import Array
 from scaling_models.pools.rare import rare_tail
 from scaling_models.pools.separate_queues import SeparateQueues
 from scaling_models.pools.shared_responses import shared_accuracy, shared_response
@@ -31,6 +35,15 @@ class RandomSplit(SeparateQueues):
 
     def _rule(self) -> Random:
         return Random()
+
+    def servers_holding(self, arrival_rates: Array, latency: float, level: float) -> Array:
+        """The least servers that hold a quantile of the latency at each of several arrival rates; `inf` for none.
+
+        Of FIFO servers with exponential service; others raise `NoClosedForm`.
+        """
+        if not self._exponential or self.discipline != "fifo":
+            raise NoClosedForm("RandomSplit is sized for many loads at once where its servers are M/M/k only")
+        return np.asarray(split_servers(arrival_rates, self.service.mean(), latency, level, self.workers))
 
     @property
     def _server(self) -> tuple[float, Distribution, int]:

@@ -10,13 +10,19 @@ from scaling_models.montecarlo.kernels.dispatch import Dispatch
 from scaling_models.montecarlo.streams import streams_of
 
 
-def stalled_waits(arrivals: Array, services: Array, slots: int, at: float, length: float) -> Array:
-    """Waits in one queue before `slots` slots, each of which from `at` on first serves a stall of `length` (s)."""
+def stalled_waits(
+    arrivals: Array, services: Array, slots: int, at: float, length: float, stalled: int | None = None
+) -> Array:
+    """Waits in one queue before `slots` slots, each of which from `at` on first serves a stall of `length` (s).
+
+    Or only as many of them as are `stalled`: those that are free first.
+    """
+    many = slots if stalled is None else stalled
     first = int(np.searchsorted(arrivals, at))
-    when = np.insert(arrivals, first, np.full(slots, at))
-    work = np.insert(services, first, np.full(slots, length))
+    when = np.insert(arrivals, first, np.full(many, at))
+    work = np.insert(services, first, np.full(many, length))
     waits = replay_central(when, work, slots)
-    return np.delete(waits, np.arange(first, first + slots))
+    return np.delete(waits, np.arange(first, first + many))
 
 
 def stalled_departures(

@@ -56,6 +56,7 @@ async def measure() -> bool:
     panels = [(f"{model.__name__}, survival", explore(model)) for model in sm.MODELS]
     panels.append(("CentralQueue, sweep", explore(sm.pools.CentralQueue, figures.sweep, parameter="arrival_rate")))
     panels.append(("CentralQueue, load", explore(sm.pools.CentralQueue, figures.load)))
+    panels.append(("PoolPlan, sizing", explore(sm.PoolPlan, figures.sizing)))
     shards = {"parameter": "shards", "answer": "effective_shards", "values": [2**power for power in range(9)]}
     panels.append(("ShardLoad, sweep", explore(sm.shards.ShardLoad, figures.sweep, **shards)))
     good = True

@@ -25,6 +25,7 @@ _LATE = {
     "compare": ("scaling_models.sweeps", "compare"),
     "servers_for": ("scaling_models.sizing", "servers_for"),
     "most_load": ("scaling_models.sizing", "most_load"),
+    "PoolPlan": ("scaling_models.sizing", "PoolPlan"),
     "sizing": ("scaling_models.sizing", ""),
     "validate": ("scaling_models.validation", "validate"),
     "figures": ("scaling_models.figures", ""),

@@ -24,6 +24,7 @@ from scaling_models.answers import Model
 from scaling_models.figures import style
 from scaling_models.latency import Exponential
 from scaling_models.montecarlo.verification import verify
+from scaling_models.sizing import PoolPlan
 
 PLOTLY = "plotly.min.js"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -46,11 +47,17 @@ Drawable: TypeAlias = "go.Figure | Callable[[], go.Figure]"
 
 
 def figures() -> dict[str, Callable[[], go.Figure]]:
-    """The figures of the standard report by file name, each drawn when called: four questions a model, and two more."""
+    """The figures of the standard report by name, each drawn when called: four questions a model, and three more."""
     models = (*pools.MODELS, *shards.MODELS, *quorums.MODELS)
     found = {name: figure for kind in models for name, figure in _questions(kind.example()).items()}
     busy = _asking("How busy may servers be?", lambda: draw.load(pools.CentralQueue()))
-    return {"load": busy, "haproxy": _asking("Would it have predicted a real balancer?", _haproxy), **found}
+    sized = _asking("How many servers, surviving the loss of a zone?", lambda: draw.sizing(PoolPlan()))
+    return {
+        "load": busy,
+        "sizing": sized,
+        "haproxy": _asking("Would it have predicted a real balancer?", _haproxy),
+        **found,
+    }
 
 
 def _haproxy() -> go.Figure:

@@ -134,5 +134,5 @@ def _says(plan: PoolPlan) -> str:
         return servers_for(plan.pool, latency=plan.target, level=plan.level).says
     held = f"hold p{100.0 * plan.level:.10g} at {units.human(float(plan.latency.icdf(plan.level)), 's')}"
     peak = f" at the peak of {units.human(plan.pool.arrival_rate, 'requests/s')}" if plan.peak > 1 else ""
-    lost = f", of which {plan.needed:,} are left without {plan.reserve.loss}," if plan.reserve.loss else ""
+    lost = f", of which {plan.needed:,} are left after the loss of {plan.reserve.loss}," if plan.reserve.loss else ""
     return f"{units.human(servers, 'servers')}{lost} {held}{peak}"

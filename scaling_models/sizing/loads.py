@@ -24,11 +24,13 @@ def most_load(
     With `zones` and `failures` with those that are left; with `peak` the day's mean, the target met at its highest. The
     arrival rate of the given model does not count. Answers must not shrink with the load. Exact to about 1e-9.
     """
-    reserve, goals = Reserve(zones, failures, peak), targets(model, target, level)
     most_servers(model)
+    reserve, goals = Reserve(zones, failures, peak), targets(model, target, level)
     left = reserve.left(value_of(model, "servers"))
     if left < 1:
-        raise ValueError(f"most_load: of {value_of(model, 'servers')} servers none is left without {reserve.loss}")
+        raise ValueError(
+            f"most_load: of {value_of(model, 'servers')} servers none is left after the loss of {reserve.loss}"
+        )
     remaining = model.replace(servers=int(left))
     rate, goal = min(((_highest(remaining, goal), goal) for goal in goals), key=lambda each: each[0])
     return _capacity(remaining, goal, rate, reserve)
@@ -80,5 +82,5 @@ def _capacity(model: Model, target: Target, rate: float, reserve: Reserve) -> Ca
 
 def _who(model: Model, reserve: Reserve) -> str:
     left = value_of(model, "servers")
-    lost = f" that are left without {reserve.loss}" if reserve.loss else ""
+    lost = f" that are left after the loss of {reserve.loss}" if reserve.loss else ""
     return f"{left:,} server{'s' if left > 1 else ''}{lost}"

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from scaling_models import units
-from scaling_models.answers import Model, NoClosedForm
+from scaling_models.answers import EXACT, Model, NoClosedForm
 from scaling_models.parameters import Integer
 from scaling_models.pools.formulas.sizing import Array
 from scaling_models.sizing.records import Reserve, Sizing, value_of
@@ -40,6 +40,7 @@ def servers_for(
     Answers must not grow with servers. Where the model has no closed form that can be trusted, raises `NoClosedForm`:
     nothing is simulated. Where no number will do, the answer is `inf`, and the sentence says why.
     """
+    most_servers(model)
     reserve, goals = Reserve(zones, failures, peak), targets(model, target, level)
     busy = reserve.at_peak(model)
     found = [(needed(busy, goal), goal) for goal in goals]
@@ -125,13 +126,13 @@ def unreachable(model: Model, target: Target) -> bool:
 
 def _none(model: Model, target: Target) -> Sizing:
     wanted = f"No number of servers brings {target.name} to {target.human(target.bound)}"
-    inf, accuracy = math.inf, model.accuracy(target.answer, target.level)
+    inf = math.inf
     if not unreachable(model, target):
         says = f"{wanted}: none was found up to the most that were tried"
-        return Sizing(inf, inf, math.nan, math.nan, model, accuracy, says)
+        return Sizing(inf, inf, math.nan, math.nan, model, model.accuracy(target.answer, target.level), says)
     alone = target.of(getattr(model, "unloaded_latency"))  # noqa: B009  # it is there: the limit was tested against it
     says = f"{wanted}: of a request that is alone it is {target.human(alone)} already, its service"
-    return Sizing(inf, inf, alone, alone, model, accuracy, says)
+    return Sizing(inf, inf, alone, alone, model, EXACT, says)
 
 
 def _sizing(model: Model, target: Target, least: int, reserve: Reserve) -> Sizing:
@@ -156,7 +157,7 @@ def _one_fewer(model: Model, target: Target, servers: int) -> float:
 
 def _says(model: Model, target: Target, servers: tuple[int, int], values: tuple[float, float], reserve: Reserve) -> str:
     provided, least = servers
-    lost = f", of which {least:,} are left without {reserve.loss}" if reserve.loss else ""
+    lost = f", of which {least:,} are left after the loss of {reserve.loss}" if reserve.loss else ""
     peak = f" at the peak of {units.human(value_of(model, 'arrival_rate'), 'requests/s')}" if reserve.peak > 1 else ""
     there = f"{target.name} is {target.human(values[0])}{peak}, at most {target.human(target.bound)} is wanted"
     return f"{provided:,} server{'s' if provided > 1 else ''}{lost}: {there}{_fewer(target, least - 1, values[1])}"

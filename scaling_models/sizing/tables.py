@@ -44,6 +44,7 @@ def sizing_table(
 
     if price is not None and not (is_number(price) and 0 < price < math.inf):
         raise ValueError(f"price (of a server for an hour) must lie in (0, inf); got {price!r}")
+    most_servers(model)
     rates = np.array(list(arrival_rates), dtype=float)
     for rate in rates[~((rates > 0) & np.isfinite(rates))]:
         raise ValueError(f"arrival_rates must lie in (0, inf) requests/s; got {rate}")

@@ -13,23 +13,25 @@ from numpy.typing import NDArray
 from scaling_models import sweeps, units
 from scaling_models.figures import style
 from scaling_models.pools import CentralQueue
-from scaling_models.sizing import PoolPlan, servers_for, sizing_table
+from scaling_models.pools.formulas.sizing import zoned
+from scaling_models.sizing import PoolPlan, servers_for
 from scaling_models.sizing.search import at_once
 
 Array = NDArray[np.float64]
 Line = tuple[list[float], list[float | None], list[float | None]]
 TRAFFIC = (10.0, 100_000.0)  # requests/s
-DENSE, COARSE = 961, 49  # rates tried where all are had at once, and where each is searched for
+DENSE, COARSE = 961, 48  # rates that are tried, and about how many are drawn where nothing happens
 DRAWN_STEPS = 12  # servers up to which each step is drawn; beyond, where it is fullest
 NAMES = ("no zone lost", "one zone may be lost")
+DECADES = {"type": "log", "dtick": 1, "tickformat": ",~r"}
 LEFT, RIGHT = (0.0, 0.44), (0.56, 1.0)  # of the width: servers, utilization
 
 
 def sizing(plan: PoolPlan) -> go.Figure:
     """The plan's servers against traffic, and how busy they are on the mean, with and without the loss of a zone.
 
-    Traces, on the left servers and on the right utilization: the lines without and with the zone, then a mark for each
-    where the plan stands now.
+    Traces, on the left servers and on the right utilization: the lines without and with the zone (where the service has
+    a vector path), then a mark for each where the plan stands now.
     """
     looks = [
         (plan.replace(zones=1), NAMES[0], style.BLUE, "solid"),
@@ -46,17 +48,12 @@ def sizing(plan: PoolPlan) -> go.Figure:
     ]
     across, ends = "arrival rate (requests/s)", [math.log10(end) for end in _ends(plan.arrival_rate)]
     axes: dict[str, Any] = {
-        "xaxis": {**_decades(), "range": ends, "domain": LEFT},
-        "xaxis2": {**_decades(), "range": ends, "domain": RIGHT, "title_text": across, "anchor": "y2"},
-        "yaxis": _decades(),
+        "xaxis": {**DECADES, "range": ends, "domain": LEFT},
+        "xaxis2": {**DECADES, "range": ends, "domain": RIGHT, "title_text": across, "anchor": "y2"},
+        "yaxis": DECADES,
         "yaxis2": {"anchor": "x2", "title_text": "utilization (%)", "range": [0, 103]},
     }
     return style.figure(traces, f"{units.title_of(plan)}: {_says(plan)}", across, "servers", **axes)
-
-
-def _decades() -> dict[str, Any]:
-    ticks = [10.0**power for power in range(-3, 10)]
-    return {"type": "log", "tickvals": ticks, "ticktext": [units.number(tick) for tick in ticks]}
 
 
 def _ends(rate: float) -> tuple[float, float]:
@@ -69,35 +66,29 @@ def _anywhere(plan: PoolPlan) -> PoolPlan:
     return plan.replace(arrival_rate=1000.0) if inside else plan
 
 
-@functools.lru_cache(maxsize=64)
 def _curve(plan: PoolPlan) -> Line:
-    pool = CentralQueue(1.0, 1, plan.service, plan.workers)
-    reserve = plan.reserve
-    table = sizing_table(
-        pool,
-        _rates(plan, pool),
-        latency=plan.target,
-        level=plan.level,
-        zones=reserve.zones,
-        failures=reserve.failures,
-        peak=reserve.peak,
-    )
-    return table.arrival_rate.tolist(), _drawn(table.servers), _drawn(100.0 * table.utilization)
+    rates, least = _least(plan.replace(zones=1, failures=0))
+    servers = zoned(least + plan.failures, plan.zones)
+    busy = rates * plan.service.mean() / (servers * plan.workers)
+    return rates.tolist(), _drawn(servers), _drawn(np.where(np.isfinite(servers), 100.0 * busy, np.nan))
 
 
-def _rates(plan: PoolPlan, pool: CentralQueue) -> Array:
-    """The rates that are drawn: both sides of each of the first steps, later the last before a step."""
-    ends = _ends(plan.arrival_rate)
-    dense = np.geomspace(*ends, DENSE)
-    least = at_once(pool, plan.goal, dense * plan.peak)
+@functools.lru_cache(maxsize=64)
+def _least(plan: PoolPlan) -> tuple[Array, Array]:
+    """Rates, and the servers needed there: both sides of each of the first steps, later the last before a step.
+
+    None where each had to be searched for by itself, which may take seconds.
+    """
+    dense = np.geomspace(*_ends(plan.arrival_rate), DENSE)
+    least = at_once(CentralQueue(1.0, 1, plan.service, plan.workers), plan.goal, dense * plan.peak)
     if least is None:
-        return np.geomspace(*ends, COARSE)
+        return np.array([]), np.array([])
     before = np.flatnonzero(least[1:] > least[:-1])  # the last rate for so many servers
     small = before[least[before] <= DRAWN_STEPS]
     large = before[least[before] > DRAWN_STEPS]
-    fewer = large[:: max(1, large.size // COARSE)]
     between = np.arange(0, small[-1] if small.size else DENSE, DENSE // COARSE)
-    return np.asarray(dense[np.unique([*between, *small, *(small + 1), *fewer, DENSE - 1])])
+    kept = np.unique([*between, *small, *(small + 1), *large[:: max(1, large.size // COARSE)], DENSE - 1])
+    return dense[kept], least[kept]
 
 
 def _drawn(values: Any) -> list[float | None]:

@@ -163,7 +163,7 @@ class PoolPlan(Model):
         sized = {"planned for": self.servers, "not planned for": self.needed + self.failures}
         counts = {name: self._lost(arrivals, services, int(servers), at, times) for name, servers in sized.items()}
         ends = [f"with {sized[name]:,.0f} servers {count[-1]:,.0f}" for name, count in counts.items()]
-        says = f"one of {self.zones} zones is lost; in the end there are {ends[0]} requests in the pool, {ends[1]}"
+        says = f"one of {self.zones} zones is lost; requests in the pool at the end: {ends[0]}, {ends[1]}"
         return Timeline(says, times, counts, "requests", ((at, "a zone is lost"),))
 
     def _lost(self, arrivals: Array, services: Array, servers: int, at: float, times: Array) -> Array:

@@ -1,5 +1,6 @@
 """The stateless tier: servers behind a load balancer. A new model is one file and one line in MODELS."""
 
+from scaling_models.pools.batch_arrivals import BatchArrivals
 from scaling_models.pools.central_queue import CentralQueue
 from scaling_models.pools.fan_out import FanOut
 from scaling_models.pools.formulas.erlang import erlang_b, erlang_c
@@ -8,6 +9,7 @@ from scaling_models.pools.formulas.weights import best_weights
 from scaling_models.pools.join_idle_queue import JoinIdleQueue
 from scaling_models.pools.least_connections import LeastConnections
 from scaling_models.pools.least_work_left import LeastWorkLeft
+from scaling_models.pools.modulated_arrivals import ModulatedArrivals
 from scaling_models.pools.power_of_choices import PowerOfChoices
 from scaling_models.pools.random_split import RandomSplit
 from scaling_models.pools.round_robin import RoundRobin
@@ -15,25 +17,31 @@ from scaling_models.pools.weighted_split import WeightedSplit
 
 POLICIES = (
     RandomSplit,
-    WeightedSplit,
     RoundRobin,
     PowerOfChoices,
     LeastConnections,
     JoinIdleQueue,
     LeastWorkLeft,
     CentralQueue,
-    FanOut,
 )
-MODELS = (*POLICIES,)
+MODELS = (
+    *POLICIES,
+    WeightedSplit,
+    FanOut,
+    BatchArrivals,
+    ModulatedArrivals,
+)
 
 __all__ = [
     "MODELS",
     "POLICIES",
+    "BatchArrivals",
     "CentralQueue",
     "FanOut",
     "JoinIdleQueue",
     "LeastConnections",
     "LeastWorkLeft",
+    "ModulatedArrivals",
     "PowerOfChoices",
     "RandomSplit",
     "RoundRobin",

@@ -22,10 +22,10 @@ def response_ccdf(t: Any, rate: Any, drain: Any, probability_of_wait: Any) -> An
     e^{-mu t} + C mu t e^{-min(mu, d) t} exprel(-|d - mu| t): neither d = mu nor overflow is special. Shapes broadcast.
     Exact; Cooper, Introduction to Queueing Theory, section 3.3, integrated.
     """
-    return np.exp(-rate * t) + probability_of_wait * rate * _both(t, rate, drain)
+    return np.exp(-rate * t) + probability_of_wait * rate * both(t, rate, drain)
 
 
-def _both(t: Any, rate: Any, drain: Any) -> Any:
+def both(t: Any, rate: Any, drain: Any) -> Any:
     """(e^{-dt} - e^{-mu t})/(mu - d): the density of the sum of both exponentials, over mu d."""
     return t * np.exp(-np.minimum(rate, drain) * t) * special.exprel(-np.abs(drain - rate) * t)
 
@@ -61,11 +61,11 @@ class ErlangResponse(Distribution):
         return np.asarray(response_ccdf(t, self.rate, self.drain, self.probability_of_wait))
 
     def _cdf(self, t: Array) -> Array:
-        late = self.probability_of_wait * self.rate * _both(t, self.rate, self.drain)
+        late = self.probability_of_wait * self.rate * both(t, self.rate, self.drain)
         return np.asarray(np.maximum(0.0, -np.expm1(-self.rate * t) - late))
 
     def _pdf(self, t: Array) -> Array:
-        after_wait = self.drain * _both(t, self.rate, self.drain)
+        after_wait = self.drain * both(t, self.rate, self.drain)
         none = (1.0 - self.probability_of_wait) * np.exp(-self.rate * t)
         return np.asarray(self.rate * (none + self.probability_of_wait * after_wait))
 

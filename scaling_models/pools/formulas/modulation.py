@@ -1,0 +1,100 @@
+"""Poisson arrivals at a rate that switches between two values by chance (MMPP), before one queue; exact."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+STEPS = 200  # of Newton's method from above the largest root of a cubic: its steps shrink at least by half
+
+
+class ModulatedWaits(NamedTuple):
+    """P(W > t and the arrival comes in phase j) = sum_i weights[j, i] e^{-drains[i] t}; phases and terms come first.
+
+    `drains` (2, ...) in 1/s, ascending; `weights` (2, 2, ...), of which single ones may be negative; `shares` (2, ...)
+    of the arrivals that come in each phase.
+    """
+
+    drains: Array
+    weights: Array
+    shares: Array
+
+
+def modulated_waits(
+    servers: int, service_rate: ArrayLike, rates: tuple[ArrayLike, ArrayLike], leaving: tuple[ArrayLike, ArrayLike]
+) -> ModulatedWaits:
+    """The wait in MMPP(2)/M/c: arrivals at `rates[j]` while in phase j, which is left at rate `leaving[j]` (all 1/s).
+
+    The chain of (number, phase) moves by one in number: the phase in which level n is left downwards for the first
+    time changes with g_j = u_j / (min(n, c) mu + u_0 + u_1), u_j = leaving_j + rate_j g'_j with g' of level n + 1; at
+    and above level c, g = g'. Then p_n = p_{n-1} Lambda G_n / (min(n, c) mu), G_n = [[1 - g_0, g_0], [g_1, 1 - g_1]]:
+    nothing is ever subtracted. Above level c - 1 that is a fixed 2 x 2 matrix, whose eigenvalues r_i give the drains
+    c mu (1 - r_i). Exact to 1e-9; `servers` is one whole number, the others broadcast, with a mean rate below
+    servers x service_rate, and every rate of leaving in (0, inf). Neuts, Matrix-Geometric Solutions, 1981, chapter 6.
+    """
+    mu, *parts = np.broadcast_arrays(*(np.asarray(each, dtype=float) for each in (service_rate, *rates, *leaving)))
+    lam, sigma = np.stack(parts[:2]), np.stack(parts[2:])
+    full, mean = servers * mu, (lam * sigma[::-1]).sum(axis=0) / sigma.sum(axis=0)
+    turning = _turning(lam, sigma, full)
+    level, within, passage = _last_level(turning, lam, sigma, mu, servers)
+    drains = _drains(turning, lam, sigma, full, mean)
+    first = _above(level, lam, passage, full)
+    second = _above(first, lam, passage, full)
+    total = within + _sums(first.sum(axis=0), second.sum(axis=0), drains, full).sum(axis=0)
+    weights = np.moveaxis(_sums(first * lam, second * lam, drains[:, None], full), 0, 1) / (mean * total)
+    return ModulatedWaits(drains, weights, lam * sigma[::-1] / sigma.sum(axis=0) / mean)
+
+
+def _turning(lam: Array, sigma: Array, full: Array) -> Array:
+    """u_j where g = g': u_j = sigma_j z / (z - lambda_j), z = c mu + u_0 + u_1 the largest root of a cubic."""
+    either = lam.sum(axis=0) + sigma.sum(axis=0)
+    linear = full * lam.sum(axis=0) + lam[0] * lam[1] + sigma[0] * lam[1] + sigma[1] * lam[0]
+    z = full + either  # the sum of the roots, which are positive: none is above
+    for _ in range(STEPS):
+        value = ((z - full - either) * z + linear) * z - full * lam[0] * lam[1]
+        slope = (3.0 * z - 2.0 * (full + either)) * z + linear
+        step = np.maximum(value / np.where(slope > 0, slope, np.inf), 0.0)
+        z = z - step
+        if (step <= 1e-16 * z).all():
+            break
+    return np.asarray(sigma * z / np.maximum(z - lam, 1e-16 * z))
+
+
+def _last_level(turning: Array, lam: Array, sigma: Array, mu: Array, servers: int) -> tuple[Array, Array, Array]:
+    """p_{c-1} by phase, the sum of p_0 ... p_{c-1} in the same unit, and g from level c on."""
+    passages, u = [turning / (servers * mu + turning.sum(axis=0))], turning
+    for n in range(servers - 1, 0, -1):
+        u = sigma + lam * passages[-1]
+        passages.append(u / (n * mu + u.sum(axis=0)))
+    u = sigma + lam * passages[-1]
+    level, within = u[::-1] / u.sum(axis=0), np.ones_like(mu)
+    for n, passage in zip(range(1, servers), reversed(passages[1:]), strict=True):
+        level = _above(level, lam, passage, n * mu) / within
+        within = 1.0 + level.sum(axis=0)  # in units of what lies below, lest a large pool overflow
+    return level, within, passages[0]
+
+
+def _above(level: Array, lam: Array, passage: Array, service: Array) -> Array:
+    """p_n from p_{n-1}: p_{n-1} Lambda G_n / (service rate of level n)."""
+    flow = level * lam / service
+    moved = flow * passage
+    return np.asarray(flow - moved + moved[::-1])
+
+
+def _drains(turning: Array, lam: Array, sigma: Array, full: Array, mean: Array) -> Array:
+    """c mu (1 - r) of both eigenvalues r of R, the lesser from their product, which keeps its precision."""
+    total = 2.0 * full - lam.sum(axis=0) - sigma.sum(axis=0) + turning.sum(axis=0)
+    product = full * sigma.sum(axis=0) * (full - mean) / turning.sum(axis=0)
+    larger = (total + np.sqrt(np.maximum(total**2 - 4.0 * product, 0.0))) / 2.0
+    return np.stack([product / larger, larger])
+
+
+def _sums(first: Array, second: Array, drains: Array, full: Array) -> Array:
+    """Both terms of sum_k s_k, where s_k = A r_1^k + B r_2^k begins with `first` and `second`."""
+    r = 1.0 - drains / full
+    gap = (drains[1] - drains[0]) / full
+    each = np.stack([second - r[1] * first, r[0] * first - second]) / gap
+    return np.asarray(each * full / drains)

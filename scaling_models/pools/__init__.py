@@ -9,6 +9,7 @@ from scaling_models.pools.formulas.weights import best_weights
 from scaling_models.pools.join_idle_queue import JoinIdleQueue
 from scaling_models.pools.least_connections import LeastConnections
 from scaling_models.pools.least_work_left import LeastWorkLeft
+from scaling_models.pools.load_step import LoadStep
 from scaling_models.pools.modulated_arrivals import ModulatedArrivals
 from scaling_models.pools.power_of_choices import PowerOfChoices
 from scaling_models.pools.random_split import RandomSplit
@@ -30,6 +31,7 @@ MODELS = (
     FanOut,
     BatchArrivals,
     ModulatedArrivals,
+    LoadStep,
 )
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "JoinIdleQueue",
     "LeastConnections",
     "LeastWorkLeft",
+    "LoadStep",
     "ModulatedArrivals",
     "PowerOfChoices",
     "RandomSplit",

@@ -1,0 +1,263 @@
+"""A step of load that outruns its servers until more of them come."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import ClassVar
+
+import numpy as np
+from scipy import stats
+
+from scaling_models.answers import Accuracy, Assumption, Model, NoClosedForm, Simulation, Timeline, answer
+from scaling_models.latency import LATENCY, Distribution, Exponential, Never, as_latency
+from scaling_models.montecarlo.estimates import Estimate, NotSettled, SimulatedLatency, from_batches
+from scaling_models.montecarlo.kernels.surges import follow_surge
+from scaling_models.montecarlo.streams import checked_requests, stream
+from scaling_models.montecarlo.traffic.arrivals import TimeVarying
+from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.pools.formulas import load_step as formulas
+from scaling_models.pools.pool import Array
+
+SURE, ROUGH = 4.0, 2.5  # standard deviations that the backlog's mean must lie above zero
+NEAR = Accuracy("within 3%", 0.03, "backlog at least 4 of its standard deviations; chance adds a twentieth at most")
+FAR = Accuracy("within 15%", 0.15, "backlog at least 2.5 of its standard deviations; chance adds three tenths at most")
+NONE = Accuracy("simulated", None, "the backlog is small beside its chance fluctuations")
+CURVE = 400  # times of a course
+LATE = 0.5  # of the delay, by which single servers come later at most, where they come late
+
+
+class LoadStep(Model):
+    """Load steps up (or climbs within `ramp` seconds) beyond the servers' capacity; more servers come `delay` later.
+
+    Fluid: the backlog is what arrived too much, (after - capacity) x delay after a step; the longest wait is that
+    of the request which starts as the new servers come, backlog / after; and it drains at the new capacity less
+    the load. Chance adds to the backlog what servers idle before the queue stands for good, and spreads it with
+    variance (arrivals + services). Newell, Applications of Queueing Theory, 1982, chapter 2, for the fluid; measured.
+    """
+
+    headline: ClassVar[str] = "worst_wait"
+    verified_with: ClassVar[int] = 128  # surges of a quarter of a million requests each at the defaults
+    violations: ClassVar[tuple[str, ...]] = ("servers come late",)
+    _assumptions: ClassVar[tuple[Assumption, ...]] = (
+        Assumption("the new servers come all at once, and warm", "optimistic if they come late or cold"),
+        Assumption("nobody gives up or retries", "pessimistic if requests are abandoned, optimistic if retried"),
+        Assumption("one queue before all servers", "optimistic if requests wait at busy servers"),
+        Assumption("the load stays until the queue is gone", "pessimistic if the surge is short"),
+    )
+
+    before: float = parameter(
+        default=700.0,
+        domain=Real(),
+        unit="requests/s",
+        symbol="λ₀",
+        about="requests arriving a second before the step",
+        slider=Slider(100, 2000, 50),
+    )
+    after: float = parameter(
+        default=1100.0,
+        domain=Real(),
+        unit="requests/s",
+        symbol="λ₁",
+        about="requests arriving a second after it",
+        slider=Slider(100, 2000, 50),
+    )
+    servers: int = parameter(
+        default=10,
+        domain=Integer(1, 10**4),
+        unit="servers",
+        symbol="N",
+        about="servers in the pool, one request at a time each",
+        slider=Slider(1, 40, 1),
+    )
+    added: int = parameter(
+        default=2,
+        domain=Integer(0, 10**4),
+        unit="servers",
+        symbol="ΔN",
+        about="servers that come",
+        slider=Slider(0, 20, 1),
+    )
+    provisioning: float = parameter(
+        default=120.0,
+        domain=Real(),
+        unit="s",
+        symbol="D",
+        about="time from the beginning of the step until they do",
+        slider=Slider(10, 600, 10),
+    )
+    ramp: float = parameter(
+        default=0.0,
+        domain=Real(open_low=False),
+        unit="s",
+        symbol="r",
+        about="time within which the load climbs",
+        slider=Slider(0, 600, 10),
+    )
+    service: Distribution = parameter(
+        default=Exponential(0.010), domain=LATENCY, unit="s", symbol="S", about="the time that a request takes a server"
+    )
+
+    def _check(self) -> None:
+        if self.after <= self.before:
+            raise ValueError(f"LoadStep.after must lie in ({self.before:g}, inf) requests/s; got {self.after!r}")
+        if self.ramp > self.provisioning:
+            raise ValueError(
+                f"LoadStep.ramp must lie in [0, {self.provisioning:g}] s, the time of provisioning; got {self.ramp!r}"
+            )
+
+    @classmethod
+    def example(cls) -> LoadStep:
+        """A pool of the same shape whose servers come after eight seconds: a surge is then simulated in no time."""
+        return cls(provisioning=8.0)
+
+    @functools.cached_property
+    def _step(self) -> formulas.Step:
+        speed = 1.0 / self.service.mean()
+        servers = (self.servers, self.servers + self.added)
+        return formulas.Step(self.before, self.after, *servers, speed, self.provisioning, self.ramp)
+
+    @property
+    def _overloaded(self) -> bool:
+        """Whether there was no steady state before the step already."""
+        return self.before >= self.capacity
+
+    def _needs_a_queue(self) -> None:
+        if not self._overloaded and not self.startup_time < self.provisioning:
+            raise NoClosedForm(
+                "LoadStep: the servers carry the new load until more come, so that no queue builds up beyond what "
+                "chance makes: simulate it, or see CentralQueue"
+            )
+
+    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+        """By how far the backlog lies above its own fluctuations, and above what chance adds to the fluid."""
+        declared = super().accuracy(metric, level)
+        if metric in ("capacity", "startup_time") or self._overloaded or self.after >= self.new_capacity > 0:
+            return declared
+        if self.startup_time >= self.provisioning:
+            return NONE
+        sure = self._mean_backlog / self.backlog_spread
+        added = self._mean_backlog / float(formulas.fluid_backlog(self._step, self.provisioning)) - 1.0
+        exact_chance = self.ramp == 0 and self.service.scv == 1.0
+        if sure >= SURE and (exact_chance or added < 0.05) and (level is None or sure >= 3 * SURE):
+            return NEAR
+        return FAR if sure >= ROUGH and (exact_chance or added < 0.3) else NONE
+
+    @answer("requests/s", "what the first servers can serve a second")
+    def capacity(self) -> float:
+        """N / E[S]."""
+        return self.servers / self.service.mean()
+
+    @answer("requests/s", "what all servers can serve a second, once the new ones are there")
+    def new_capacity(self) -> float:
+        """(N + added) / E[S]."""
+        return (self.servers + self.added) / self.service.mean()
+
+    @answer("s", "time from the step until the first servers are all busy")
+    def startup_time(self) -> float:
+        """log((after - before) / (after - capacity)) E[S] after a step; inf where they carry the new load. Fluid."""
+        return float(formulas.start_up(self._step))
+
+    @functools.cached_property
+    def _mean_backlog(self) -> float:
+        return formulas.mean_backlog(self._step)
+
+    @answer("requests", "mean number of requests that wait as the new servers come")
+    def backlog(self) -> float:
+        """(after - capacity) x delay, less the start-up, with what chance adds."""
+        self._needs_a_queue()
+        return math.inf if self._overloaded else self._mean_backlog
+
+    @answer("requests", "standard deviation of that number")
+    def backlog_spread(self) -> float:
+        """The root of arrivals + scv x services since the start-up."""
+        self._needs_a_queue()
+        if self._overloaded:
+            return math.inf
+        came = formulas.arrived(self._step, np.array([self.startup_time, self.provisioning]))
+        served = self.capacity * (self.provisioning - self.startup_time)
+        return math.sqrt(float(came[1] - came[0]) + self.service.scv * served)
+
+    @answer("s", "the longest time that any request waits")
+    def worst_wait(self) -> Distribution:
+        """Normal about backlog / after, with variance (1 + scv) x services / after^2. Never without enough servers."""
+        self._needs_a_queue()
+        if self._overloaded or self.after >= self.new_capacity:
+            return Never()
+        step = self._step
+        chance = self._mean_backlog - float(formulas.fluid_backlog(step, self.provisioning))
+        times = np.linspace(0.0, self.provisioning, 20 * CURVE)
+        longest = float(formulas.fluid_wait(step, times).max()) + chance / self.after
+        mean = longest + float(formulas.beyond_the_relief(step))
+        served = self.capacity * (self.provisioning - self.startup_time)
+        spread = math.sqrt((1.0 + self.service.scv) * served) / self.after
+        if mean < ROUGH * spread:
+            raise NoClosedForm("LoadStep: the backlog is small beside its chance fluctuations: simulate it")
+        spread_out: Distribution = as_latency(stats.truncnorm(-mean / spread, np.inf, loc=mean, scale=spread))
+        return spread_out
+
+    @answer("s", "mean time from the coming of the new servers until no request waits")
+    def drain_time(self) -> float:
+        """(backlog - those whom the new servers take at once + 1) / (new capacity - after) + 1 / after."""
+        backlog = self.backlog
+        if self.after >= self.new_capacity:
+            return math.inf
+        return max(backlog - self.added + 1.0, 0.0) / (self.new_capacity - self.after) + 1.0 / self.after
+
+    def course(self, times: Array) -> dict[str, Array]:
+        """Requests that wait, and the wait (s) of a request that comes, at times (s) after the step. Fluid."""
+        return {
+            "requests that wait": np.asarray(formulas.fluid_backlog(self._step, times)),
+            "wait of a request that comes": np.asarray(formulas.fluid_wait(self._step, times)),
+        }
+
+    def _lead(self) -> float:
+        """Seconds from empty to the steady state before the step."""
+        room = self.servers * (1.0 - math.sqrt(self.before / self.capacity)) ** 2
+        return float(f"{self.service.mean() * (10.0 + 10.0 / room):.6g}")
+
+    def _flow(self, lead: float) -> TimeVarying:
+        knots = (0.0, lead, lead + self.ramp)
+        return TimeVarying(knots, (self.before, self.before, self.after), math.inf, self.service)
+
+    def simulate(self, requests: int | None = None, seed: int = 0, *, violating: str | None = None) -> Simulation:
+        """So many surges (`requests`, 64 unless given), each from the steady state before until no request waits.
+
+        "servers come late": each by its own time, up to half the delay. Raises `NotSettled`
+        where the queue never ends. Exact but for chance.
+        """
+        surges = checked_requests(self, 64 if requests is None else requests, least=2, most=10**5)
+        late = self.known_violation(violating) is not None
+        if self._overloaded or self.after >= self.new_capacity:
+            raise NotSettled("the load stays at or over capacity: there is no end to simulate")
+        lead = self._lead()
+        relief = lead + self.provisioning
+        shifts = stream(seed, 1).uniform(0.0, LATE, (self.added, surges)) if late else 0.0
+        ready = np.full((self.added, surges), relief) + shifts * self.provisioning
+        found = follow_surge(self._flow(lead), self.servers, ready, relief, seed, math.inf)
+        backlog = from_batches(found.backlog)
+        spread = backlog.error * math.sqrt(surges)
+        return Simulation(
+            self,
+            surges,
+            seed,
+            backlog=backlog,
+            backlog_spread=Estimate(spread, spread / math.sqrt(2.0 * (surges - 1)), surges - 1),
+            worst_wait=SimulatedLatency(found.worst_wait[:, None]),
+            drain_time=from_batches(found.drain_time),
+        )
+
+    def timeline(self, seed: int = 0) -> Timeline:
+        """The backlog from the step until it is gone, or for as long again as the servers took to come."""
+        ends = not self._overloaded and self.after < self.new_capacity
+        drain = self.drain_time if ends and self.startup_time < self.provisioning else self.provisioning
+        times = np.linspace(0.0, self.provisioning + 1.2 * drain, CURVE)
+        backlog = self.course(times)["requests that wait"]
+        last = f"gone {drain:.2g} s later" if ends else "and they are too few"
+        return Timeline(
+            f"{backlog.max():,.0f} requests wait as new servers come, {self.provisioning:.3g} s after the step; {last}",
+            times,
+            {"requests that wait": backlog},
+            "requests",
+            ((self.provisioning, "new servers"),),
+        )

@@ -85,8 +85,8 @@ def _tried(system: System, seed: int, backlog: float) -> Start | float:
 
 
 def rounds(system: System) -> int:
-    """Steps of every lane in which each state of the system's flow, if that has any, comes a hundred times over all."""
-    cycle = getattr(getattr(system, "flow", None), "cycle", 0.0)
+    """Steps of every lane in which each state of the system or its flow, if any, comes a hundred times over all."""
+    cycle = getattr(getattr(system, "flow", system), "cycle", 0.0)
     return math.ceil(VISITS * cycle / LANES)
 
 

@@ -2,6 +2,7 @@
 
 from scaling_models.pools.batch_arrivals import BatchArrivals
 from scaling_models.pools.central_queue import CentralQueue
+from scaling_models.pools.failing_servers import FailingServers
 from scaling_models.pools.fan_out import FanOut
 from scaling_models.pools.formulas.erlang import erlang_b, erlang_c
 from scaling_models.pools.formulas.erlang_arrivals import busy_root, erlang_arrivals_wait
@@ -32,6 +33,7 @@ MODELS = (
     BatchArrivals,
     ModulatedArrivals,
     LoadStep,
+    FailingServers,
 )
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "POLICIES",
     "BatchArrivals",
     "CentralQueue",
+    "FailingServers",
     "FanOut",
     "JoinIdleQueue",
     "LeastConnections",

@@ -193,7 +193,9 @@ class LoadStep(Model):
         spread = math.sqrt((1.0 + self.service.scv) * served) / self.after
         if mean < ROUGH * spread:
             raise NoClosedForm("LoadStep: the backlog is small beside its chance fluctuations: simulate it")
-        spread_out: Distribution = as_latency(stats.truncnorm(-mean / spread, np.inf, loc=mean, scale=spread))
+        spread_out: Distribution = as_latency(
+            stats.truncnorm(-(1.0 - 1e-9) * mean / spread, np.inf, loc=mean, scale=spread)
+        )
         return spread_out
 
     @answer("s", "mean time from the coming of the new servers until no request waits")

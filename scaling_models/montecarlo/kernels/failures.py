@@ -67,6 +67,11 @@ class FailingServers:
         """The share of time that a server is up: E up / (E up + E down)."""
         return self.up.mean() / (self.up.mean() + self.down.mean())
 
+    @property
+    def cycle(self) -> float:
+        """In how many requests a server fails once, and is back."""
+        return (self.up.mean() + self.down.mean()) / self.gap.mean()
+
     def start(self, backlog: Array, rngs: Streams) -> Pool:
         """Empty with all servers up; or with a queue since `backlog` seconds ago, and some of the servers down.
 

@@ -1,5 +1,6 @@
 """Figures by question: pure functions from models to plotly figures, always the same traces in the same order."""
 
+from scaling_models.figures.courses import course
 from scaling_models.figures.loads import load
 from scaling_models.figures.queues import queues
 from scaling_models.figures.sizing import sizing
@@ -8,4 +9,4 @@ from scaling_models.figures.tails import survival
 from scaling_models.figures.timelines import timeline
 from scaling_models.figures.verifications import verification
 
-__all__ = ["load", "queues", "sizing", "survival", "sweep", "timeline", "verification"]
+__all__ = ["course", "load", "queues", "sizing", "survival", "sweep", "timeline", "verification"]

@@ -21,6 +21,7 @@ from scaling_models.pools.formulas.load_step import (
     fluid_backlog,
     fluid_wait,
     idling,
+    longest_wait,
     mean_backlog,
     start_up,
 )
@@ -67,6 +68,7 @@ def test_the_fluid_wait_is_first_come_first_served(step):
         step.many - step.few + step.many * step.speed * (starts - step.delay),
         0.0,
     )
+    assert longest_wait(step) == pytest.approx(fluid_wait(step, times).max(), rel=1e-2)
     waits = fluid_wait(step, times) > 1e-9
     jump = starts[waits] <= step.delay * (1 + 1e-9)  # as the new servers come, many start at once
     gap = (ahead - slow - fast)[waits]
@@ -100,7 +102,7 @@ def test_one_server_idles_as_the_random_walk_says():
 
 
 def test_the_story():
-    model = LoadStep()
+    model = LoadStep(700.0, 1100.0, 10, 2, 120.0, service=sm.Exponential(0.010))
     assert model.startup_time == pytest.approx(0.010 * math.log(4.0))
     assert model.backlog == pytest.approx(12_000, rel=1e-3)
     assert model.backlog_spread == pytest.approx(math.sqrt(2100 * 120), rel=1e-3)
@@ -169,21 +171,21 @@ def test_a_backlog_a_tenth_wrong_is_seen():
 
 def test_edges():
     with pytest.raises(sm.NoClosedForm, match="simulate it"):
-        LoadStep(700.0, 900.0).worst_wait  # noqa: B018
-    assert LoadStep(700.0, 900.0).startup_time == math.inf
-    assert LoadStep(700.0, 900.0).accuracy("worst_wait").label == "simulated"
+        LoadStep(70.0, 90.0).worst_wait  # noqa: B018
+    assert LoadStep(70.0, 90.0).startup_time == math.inf
+    assert LoadStep(70.0, 90.0).accuracy("worst_wait").label == "simulated"
     never = LoadStep(added=1)
     assert never.worst_wait == sm.Never()
     assert never.drain_time == math.inf
-    assert never.backlog == pytest.approx(12_000, rel=1e-3)
+    assert never.backlog == pytest.approx(1200, rel=1e-2)
     with pytest.raises(sm.NotSettled, match="no end"):
         never.simulate(10)
-    assert LoadStep(1000.0, 1100.0).backlog == math.inf
-    with pytest.raises(ValueError, match=r"LoadStep.after must lie in \(700, inf\)"):
-        LoadStep(after=600.0)
+    assert LoadStep(100.0, 110.0).backlog == math.inf
+    with pytest.raises(sm.NoClosedForm, match="carry the new load"):
+        LoadStep(after=60.0).backlog  # noqa: B018
     with pytest.raises(ValueError, match="ramp must lie"):
         LoadStep(ramp=200.0)
     with pytest.raises(sm.NoClosedForm, match="small beside"):
         LoadStep(7.0, 11.0, 10, 2, 40.0, 0.0, ONE).worst_wait  # noqa: B018
-    late = LoadStep.example().simulate(64, seed=1, violating="servers come late")
-    assert late.worst_wait.mean() > LoadStep.example().worst_wait.mean()
+    late = LoadStep().simulate(64, seed=1, violating="servers come late")
+    assert late.worst_wait.mean() > LoadStep().worst_wait.mean()

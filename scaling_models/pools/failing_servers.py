@@ -23,6 +23,7 @@ from scaling_models.pools.pool import MOST_DRAWN, SIMULATED
 
 MOST_SERVERS, MOST_SLOTS = 60, 2000  # of the chain: it takes a tenth of a second
 LONGEST_CYCLE = 20_000  # requests from one failure of a server to its next: a longer one takes minutes to settle
+OUTAGE = 100.0  # mean services that an outage lasts in a timeline, at least
 HEAVIER = 4.0  # scv of the services where they are shown to vary more
 
 
@@ -156,15 +157,18 @@ class FailingServers(ExponentialPool):
         )
 
     def timeline(self, seed: int = 0) -> Timeline:
-        """So many servers go at once that the rest cannot carry the load, and come back after `down`, or sooner."""
-        if self._overloaded:
-            raise ValueError(f"utilization is {self.utilization:.2f}: overloaded, the queue grows with all servers up")
-        left = max(1, math.ceil(self.offered_load / self.workers) - 1)
-        gone = min(self.down, 0.2 * MOST_DRAWN / self.arrival_rate)
-        spare = self._slots / self.offered_load - 1.0
-        horizon = min(2.0 * gone + 1.5 * gone / max(spare, 0.05), MOST_DRAWN / self.arrival_rate)
-        when = 0.5 * gone
-        slots = ((when, left * self.workers), (when + gone, self._slots))
+        """Half of the servers go at once, or more if the rest could carry the load, and come back together."""
+        if self._overloaded or self.servers == 1:
+            raise ValueError(
+                f"utilization is {self.utilization:.2f} on {self.servers} servers: a part of them can fail at once "
+                "below 1 only, and where there are two at least"
+            )
+        left = max(1, min(math.ceil(self.offered_load / self.workers) - 1, self.servers // 2))
+        horizon = MOST_DRAWN / self.arrival_rate
+        gone = min(max(self.down, OUTAGE * self.service.mean()), horizon / 8.0)
+        short, spare = 1.0 - left * self.workers / self.offered_load, self._slots / self.offered_load - 1.0
+        horizon = min(gone * (2.5 + 1.5 * short / spare), horizon)
+        slots = ((0.5 * gone, left * self.workers), (1.5 * gone, self._slots))
         times = np.linspace(horizon / 400.0, horizon, 400)
         found = ChangingPool(self.flow(), self._slots, None, slots).follow(times, 1, seed)
         return Timeline(
@@ -173,5 +177,5 @@ class FailingServers(ExponentialPool):
             times,
             {"requests in the pool": found.in_flight[:, 0]},
             "requests",
-            ((when, f"{self.servers - left} fail"), (when + gone, "they are back")),
+            ((0.5 * gone, f"{self.servers - left} fail"), (1.5 * gone, "they are back")),
         )

@@ -37,7 +37,7 @@ class LoadStep(Model):
     """
 
     headline: ClassVar[str] = "worst_wait"
-    verified_with: ClassVar[int] = 128  # surges of a quarter of a million requests each at the defaults
+    verified_with: ClassVar[int] = 400
     violations: ClassVar[tuple[str, ...]] = ("servers come late",)
     _assumptions: ClassVar[tuple[Assumption, ...]] = (
         Assumption("the new servers come all at once, and warm", "optimistic if they come late or cold"),
@@ -47,20 +47,20 @@ class LoadStep(Model):
     )
 
     before: float = parameter(
-        default=700.0,
+        default=70.0,
         domain=Real(),
         unit="requests/s",
         symbol="λ₀",
         about="requests arriving a second before the step",
-        slider=Slider(100, 2000, 50),
+        slider=Slider(10, 200, 5),
     )
     after: float = parameter(
-        default=1100.0,
+        default=110.0,
         domain=Real(),
         unit="requests/s",
         symbol="λ₁",
         about="requests arriving a second after it",
-        slider=Slider(100, 2000, 50),
+        slider=Slider(10, 200, 5),
     )
     servers: int = parameter(
         default=10,
@@ -95,21 +95,14 @@ class LoadStep(Model):
         slider=Slider(0, 600, 10),
     )
     service: Distribution = parameter(
-        default=Exponential(0.010), domain=LATENCY, unit="s", symbol="S", about="the time that a request takes a server"
+        default=Exponential(0.1), domain=LATENCY, unit="s", symbol="S", about="the time that a request takes a server"
     )
 
     def _check(self) -> None:
-        if self.after <= self.before:
-            raise ValueError(f"LoadStep.after must lie in ({self.before:g}, inf) requests/s; got {self.after!r}")
         if self.ramp > self.provisioning:
             raise ValueError(
                 f"LoadStep.ramp must lie in [0, {self.provisioning:g}] s, the time of provisioning; got {self.ramp!r}"
             )
-
-    @classmethod
-    def example(cls) -> LoadStep:
-        """A pool of the same shape whose servers come after eight seconds: a surge is then simulated in no time."""
-        return cls(provisioning=8.0)
 
     @functools.cached_property
     def _step(self) -> formulas.Step:
@@ -186,8 +179,7 @@ class LoadStep(Model):
             return Never()
         step = self._step
         chance = self._mean_backlog - float(formulas.fluid_backlog(step, self.provisioning))
-        times = np.linspace(0.0, self.provisioning, 20 * CURVE)
-        longest = float(formulas.fluid_wait(step, times).max()) + chance / self.after
+        longest = float(formulas.longest_wait(step)) + chance / self.after
         mean = longest + float(formulas.beyond_the_relief(step))
         served = self.capacity * (self.provisioning - self.startup_time)
         spread = math.sqrt((1.0 + self.service.scv) * served) / self.after
@@ -250,16 +242,18 @@ class LoadStep(Model):
         )
 
     def timeline(self, seed: int = 0) -> Timeline:
-        """The backlog from the step until it is gone, or for as long again as the servers took to come."""
-        ends = not self._overloaded and self.after < self.new_capacity
-        drain = self.drain_time if ends and self.startup_time < self.provisioning else self.provisioning
-        times = np.linspace(0.0, self.provisioning + 1.2 * drain, CURVE)
-        backlog = self.course(times)["requests that wait"]
-        last = f"gone {drain:.2g} s later" if ends else "and they are too few"
+        """The backlog as planned, and where the new servers come half as late again. Fluid: nothing is drawn."""
+        late = self.replace(provisioning=(1.0 + LATE) * self.provisioning)
+        ends = not self._overloaded and self.after < self.new_capacity and self.startup_time < self.provisioning
+        times = np.linspace(0.0, late.provisioning + (1.2 * late.drain_time if ends else self.provisioning), CURVE)
+        planned, delayed = (each.course(times)["requests that wait"] for each in (self, late))
+        gone = [each.provisioning + each.drain_time for each in (self, late)] if ends else []
+        last = f"gone {gone[0]:,.0f} s after the step, and not before {gone[1]:,.0f} s" if ends else "and never fewer"
         return Timeline(
-            f"{backlog.max():,.0f} requests wait as new servers come, {self.provisioning:.3g} s after the step; {last}",
+            f"{planned.max():,.0f} requests wait as the new servers come, {delayed.max():,.0f} if they come half as "
+            f"late again; {last}",
             times,
-            {"requests that wait": backlog},
+            {"as planned": planned, "half as late again": delayed},
             "requests",
-            ((self.provisioning, "new servers"),),
+            ((self.provisioning, "new servers, as planned"), (late.provisioning, "late")),
         )

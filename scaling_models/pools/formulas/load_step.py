@@ -61,15 +61,19 @@ def start_up(step: Step) -> Any:
     gap = np.where(each.after > each.capacity, each.after - each.capacity, 1.0)
     rise = np.maximum((each.after - each.before) / gap, 1.0)
     end = each.ramp + np.log(rise) / each.speed
-    high = np.where(each.before < each.capacity, end, 1.0)
-
-    def below(t: Array, *values: Array) -> Array:
-        one = Step(*values)
-        return np.asarray(filling(one, t) - one.few)
-
-    found = elementwise.find_root(below, (np.zeros_like(high), high * (1.0 + 1e-9) + 1e-12), args=tuple(fields)).x
-    at = np.where(each.ramp > 0, found, np.log(rise) / each.speed)
+    at = end if (each.ramp == 0).all() else _filled(each, end)
     return np.where(each.after <= each.capacity, np.inf, np.where(each.before >= each.capacity, 0.0, at))[()]
+
+
+def _filled(step: Step, end: Array) -> Array:
+    """When `filling` reaches the first servers, by a root search up to `end`, when it surely has."""
+
+    def below(t: Array, *fields: Array) -> Array:
+        each = Step(*fields)
+        return np.asarray(filling(each, t) - each.few)
+
+    high = np.where(step.before < step.capacity, end, 1.0) * (1.0 + 1e-9) + 1e-12
+    return np.asarray(elementwise.find_root(below, (np.zeros_like(high), high), args=tuple(step)).x)
 
 
 def fluid_backlog(step: Step, t: ArrayLike) -> Any:
@@ -97,6 +101,17 @@ def fluid_wait(step: Step, t: ArrayLike) -> Any:
     taken = np.where(time < step.delay, step.many - step.few, 0.0)
     after = rest + np.maximum(left - taken, 0.0) / (step.many * step.speed)
     return np.where(left > 0, after, ahead / step.capacity)
+
+
+def longest_wait(step: Step) -> Any:
+    """Seconds: backlog over load after a step; in a ramp that of who comes when arrived(t) is begun by the delay."""
+    begin = start_up(step)
+    begun = arrived(step, begin) + step.capacity * np.maximum(step.delay - begin, 0.0)
+    # The last of them comes while the load climbs, at the positive root of a quadratic, or when it has.
+    slope = (step.after - step.before) / np.where(np.asarray(step.ramp) > 0, step.ramp, 1.0)
+    climbing = 2.0 * begun / (step.before + np.sqrt(step.before**2 + 2.0 * slope * begun))
+    level = step.ramp + (begun - arrived(step, step.ramp)) / step.after
+    return np.maximum(step.delay - np.where(level > step.ramp, level, climbing), 0.0)
 
 
 def idling(step: Step) -> Any:

@@ -10,6 +10,7 @@ import scaling_models as sm
 from scaling_models.answers import Accuracy, answer
 from scaling_models.montecarlo.verification import check
 from scaling_models.pools import CentralQueue, RandomSplit
+from scaling_models.pools.limited_pool import LimitedPool
 from scaling_models.quorums import Raft
 from scaling_models.shards import ShardLoad, Zipf
 
@@ -56,7 +57,9 @@ def test_each_violation_is_told_by_its_name(kind):
         assert table.attrs["violating"] == violation
         assert set(table.verdict) <= {"agrees", "missed", "unseen"}
         known = table.set_index("quantity")
-        if "utilization" in known.index:
+        if "utilization" in known.index and not issubclass(
+            kind, LimitedPool
+        ):  # that serves less of what comes in bursts
             assert known.loc["utilization", "verdict"] == "agrees"
     with pytest.raises(ValueError, match=r"violating must be one of .*; got 'gremlins'"):
         model.simulate(violating="gremlins")

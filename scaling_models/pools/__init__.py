@@ -4,8 +4,10 @@ from scaling_models.pools.batch_arrivals import BatchArrivals
 from scaling_models.pools.central_queue import CentralQueue
 from scaling_models.pools.failing_servers import FailingServers
 from scaling_models.pools.fan_out import FanOut
+from scaling_models.pools.finite_queue import FiniteQueue
 from scaling_models.pools.formulas.erlang import erlang_b, erlang_c
 from scaling_models.pools.formulas.erlang_arrivals import busy_root, erlang_arrivals_wait
+from scaling_models.pools.formulas.losses import blocking, erlang_a
 from scaling_models.pools.formulas.weights import best_weights
 from scaling_models.pools.join_idle_queue import JoinIdleQueue
 from scaling_models.pools.least_connections import LeastConnections
@@ -30,6 +32,7 @@ MODELS = (
     *POLICIES,
     WeightedSplit,
     FanOut,
+    FiniteQueue,
     BatchArrivals,
     ModulatedArrivals,
     LoadStep,
@@ -43,6 +46,7 @@ __all__ = [
     "CentralQueue",
     "FailingServers",
     "FanOut",
+    "FiniteQueue",
     "JoinIdleQueue",
     "LeastConnections",
     "LeastWorkLeft",
@@ -53,7 +57,9 @@ __all__ = [
     "RoundRobin",
     "WeightedSplit",
     "best_weights",
+    "blocking",
     "busy_root",
+    "erlang_a",
     "erlang_arrivals_wait",
     "erlang_b",
     "erlang_c",

@@ -250,7 +250,7 @@ class Pool(Model):
                 f"utilization is {self.utilization:.2f}: overloaded, the queue grows with nothing breaking"
             )
         stall = min(max(1.0, 20.0 * self.service.mean()), MOST_DRAWN / 20.0 / self.arrival_rate)
-        horizon = min(stall * (2.0 + 1.5 / (1.0 - self.utilization)), MOST_DRAWN / self.arrival_rate)
+        horizon = min(stall * (2.0 + 1.5 / max(1.0 - self.utilization, 1e-9)), MOST_DRAWN / self.arrival_rate)
         arrivals, services = drawn(self.flow(), horizon, seed)
         done = self._stalled(arrivals, services, stall, stall, seed)
         times = np.linspace(0.0, float(arrivals[-1]), 400)

@@ -7,6 +7,7 @@ import numpy as np
 from scaling_models.montecarlo.arrays import Array
 from scaling_models.montecarlo.kernels.central import replay_central
 from scaling_models.montecarlo.kernels.dispatch import Dispatch
+from scaling_models.montecarlo.kernels.losses import PATIENCE, Line, Loss, lossy_waits, start_line
 from scaling_models.montecarlo.streams import streams_of
 
 
@@ -39,6 +40,29 @@ def stalled_departures(
         pool.now[:] = (at, arrivals[-1] + length)[part]
         pool.stall((length, 0.0)[part])  # the second only brings everything up to date
     return np.concatenate([np.ravel(ends) for ends in pool.log])
+
+
+def stalled_losses(system: Loss, arrivals: Array, services: Array, at: float, length: float, seed: int) -> Array:
+    """When the given requests leave a queue of which some are lost: at once if turned away, else served or impatient.
+
+    Every slot serves what it has taken and what waits for it at `at`, and then stands still for `length` (s).
+    """
+    patience = np.full(services.shape, np.inf)
+    if system.patience is not None:
+        patience = system.patience._draw(services.shape, streams_of(seed)(PATIENCE))
+    line = start_line(system.slots, system.queue_limit, np.zeros(1))
+    first = int(np.searchsorted(arrivals, at))
+    now, leaves = 0.0, []
+    for part in (slice(None, first), slice(first, None)):
+        gaps = np.diff(arrivals[part], prepend=now)[:, None]
+        limits = (system.queue_limit, patience[part, None], system.deadline)
+        waits, rejected, line = lossy_waits(services[part, None], gaps, line, *limits)
+        served = ~rejected & (waits <= np.minimum(patience[part, None], system.deadline))
+        stays = np.where(served, waits + services[part, None], np.minimum(waits, patience[part, None]))
+        leaves.append(arrivals[part] + np.where(rejected, 0.0, stays)[:, 0])
+        now = float(arrivals[first - 1]) if first else 0.0
+        line = Line(np.maximum(line.free, at - now) + length, line.places, line.oldest)
+    return np.concatenate(leaves)
 
 
 def in_flight(arrivals: Array, departures: Array, times: Array) -> Array:

@@ -23,7 +23,7 @@ def erlang_b(servers: ArrayLike, offered_load: ArrayLike) -> Any:
     c, a = _checked(servers, offered_load)
     with np.errstate(under="ignore"):
         below = special.gammaincc(c + 1.0, a)
-        ordinary = np.exp(_log_poisson(c, np.maximum(a, 1e-300))) / np.maximum(below, 1e-300)
+        ordinary = np.exp(log_poisson(c, np.maximum(a, 1e-300))) / np.maximum(below, 1e-300)
     blocked = np.where(a == 0, np.where(c == 0, 1.0, 0.0), ordinary)
     far = (below < 1e-250) & (a > c)
     if far.any():
@@ -54,7 +54,7 @@ def _checked(servers: ArrayLike, offered_load: ArrayLike) -> tuple[Array, Array]
     return c, a
 
 
-def _log_poisson(c: Array, a: Array) -> Array:
+def log_poisson(c: Array, a: Array) -> Array:
     """log pois(c; a) = -a for c = 0, else -stirling_error(c) - deviance(c, a) - log(2 pi c) / 2."""
     count = np.maximum(c, 1e-300)
     gap = (count - a) / a

@@ -9,8 +9,15 @@ from hypothesis import strategies as st
 from scipy import special
 
 import scaling_models as sm
+from scaling_models.answers import answer
 from scaling_models.latency import quadrature
-from scaling_models.pools import FiniteQueue, blocking, erlang_a, erlang_b, erlang_c
+from scaling_models.pools import (
+    FiniteQueue,
+    blocking,
+    erlang_a,
+    erlang_b,
+    erlang_c,
+)
 from scaling_models.pools.formulas.square_root import halfin_whitt_delay
 from scaling_models.pools.formulas.stages import log_kummer, poisson_average
 from scaling_models.pools.stages import StagedWait, staged
@@ -215,3 +222,35 @@ def test_erlang_a_broadcasts_and_refuses():
 def test_mistakes_are_told_in_a_sentence(call, said):
     with pytest.raises(ValueError, match=said):
         call()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "model",
+    [
+        FiniteQueue(1500.0, 10, queue_limit=20),
+        FiniteQueue(90.0, 1, queue_limit=3),
+        FiniteQueue(900.0, 10, sm.LogNormal(0.01, 4.0), queue_limit=0),
+    ],
+    ids=repr,
+)
+def test_the_twin_agrees(model):
+    """At 1e-6 of false alarms a verification; 3% on the mean latency is seen."""
+    table = sm.verify(model, requests=1_000_000, seed=1).set_index("quantity")
+    assert (table.verdict == "agrees").all(), table.to_string()
+    assert table.loc["latency mean", "smallest_error"] < 0.03
+
+
+class WrongQueue(FiniteQueue):
+    """M/M/c/K with a latency three per cent high."""
+
+    @answer("s", "a latency that is wrong")
+    def latency(self):
+        """Off by three per cent."""
+        return FiniteQueue.latency.compute(self) * 1.03
+
+
+@pytest.mark.slow
+def test_a_formula_three_per_cent_wrong_fails():
+    table = sm.verify(WrongQueue(700.0, 10), requests=4_000_000, seed=2).set_index("quantity")
+    assert (table.loc[["latency mean", "latency p99"], "verdict"] == "disagrees").all(), table.to_string()

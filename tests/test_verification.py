@@ -9,7 +9,7 @@ from strategies import CLOSED
 import scaling_models as sm
 from scaling_models.answers import Accuracy, answer
 from scaling_models.montecarlo.verification import check
-from scaling_models.pools import CentralQueue, RandomSplit
+from scaling_models.pools import CentralQueue, ClosedLoop, RandomSplit
 from scaling_models.pools.limited_pool import LimitedPool
 from scaling_models.quorums import Raft
 from scaling_models.shards import ShardLoad, Zipf
@@ -31,6 +31,8 @@ CASES = [
     ShardLoad(256, Zipf(100_000, 1.5)),
     ShardLoad(16, Zipf(2_000, 0.0)),
 ]
+
+SELF_LIMITING = (LimitedPool, ClosedLoop)  # whose servers are less busy where requests are lost, or clients wait
 
 
 @pytest.mark.slow

@@ -1,12 +1,15 @@
 """The stateless tier: servers behind a load balancer. A new model is one file and one line in MODELS."""
 
+from scaling_models.pools.abandonment import Abandonment
 from scaling_models.pools.batch_arrivals import BatchArrivals
 from scaling_models.pools.central_queue import CentralQueue
+from scaling_models.pools.closed_loop import ClosedLoop
 from scaling_models.pools.failing_servers import FailingServers
 from scaling_models.pools.fan_out import FanOut
 from scaling_models.pools.finite_queue import FiniteQueue
 from scaling_models.pools.formulas.erlang import erlang_b, erlang_c
 from scaling_models.pools.formulas.erlang_arrivals import busy_root, erlang_arrivals_wait
+from scaling_models.pools.formulas.loops import machine_repairman
 from scaling_models.pools.formulas.losses import blocking, erlang_a
 from scaling_models.pools.formulas.weights import best_weights
 from scaling_models.pools.join_idle_queue import JoinIdleQueue
@@ -33,6 +36,8 @@ MODELS = (
     WeightedSplit,
     FanOut,
     FiniteQueue,
+    Abandonment,
+    ClosedLoop,
     BatchArrivals,
     ModulatedArrivals,
     LoadStep,
@@ -42,8 +47,10 @@ MODELS = (
 __all__ = [
     "MODELS",
     "POLICIES",
+    "Abandonment",
     "BatchArrivals",
     "CentralQueue",
+    "ClosedLoop",
     "FailingServers",
     "FanOut",
     "FiniteQueue",
@@ -63,4 +70,5 @@ __all__ = [
     "erlang_arrivals_wait",
     "erlang_b",
     "erlang_c",
+    "machine_repairman",
 ]

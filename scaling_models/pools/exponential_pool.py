@@ -8,9 +8,18 @@ import math
 import numpy as np
 
 from scaling_models.answers import Accuracy, NoClosedForm
+from scaling_models.latency import Distribution
 from scaling_models.pools.pool import Pool
 
 EXPONENTIAL_AT = np.array([0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0])  # means
+
+
+def is_exponential(latency: Distribution) -> bool:
+    """Whether a latency is exponential, whatever it is called: its ccdf is e^{-t/m} at several t."""
+    mean = latency.mean()
+    if not 0 < mean < math.inf:
+        return False
+    return bool(np.allclose(latency.ccdf(mean * EXPONENTIAL_AT), np.exp(-EXPONENTIAL_AT), rtol=1e-9, atol=0.0))
 
 
 class ExponentialPool(Pool):
@@ -18,12 +27,8 @@ class ExponentialPool(Pool):
 
     @functools.cached_property
     def _exponential(self) -> bool:
-        """Whether the service is exponential: its ccdf is e^{-t/m} at several t."""
-        mean = self.service.mean()
-        if not 0 < mean < math.inf:
-            return False
-        t = mean * EXPONENTIAL_AT
-        return bool(np.allclose(self.service.ccdf(t), np.exp(-EXPONENTIAL_AT), rtol=1e-9, atol=0.0))
+        """Whether the service is exponential."""
+        return is_exponential(self.service)
 
     @property
     def _exponential_rate(self) -> float:

@@ -44,7 +44,7 @@ class LimitedPool(ExponentialPool):
     @answer("", "share of the slots' time that is busy, with the requests that are served")
     def utilization(self) -> float:
         """What is served times the mean service, a slot."""
-        return self.throughput * self.service.mean() / self._slots
+        return min(1.0, self.throughput * self.service.mean() / self._slots)  # rounding must not overload it
 
     @answer("requests/s", "requests served a second (the goodput)")
     def throughput(self) -> float:

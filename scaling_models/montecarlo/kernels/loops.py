@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.arrays import Array, Indices
-from scaling_models.montecarlo.kernels.queues import insert
+from scaling_models.montecarlo.kernels.queues import busy_slots, insert
 from scaling_models.montecarlo.kernels.tallies import tallied
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
+
+PIECES = 32  # between two cuts of a latency
 
 
 class Circle(NamedTuple):
@@ -48,6 +51,18 @@ def closed_waits(services: Array, thinks: Array, state: Circle) -> tuple[Array, 
     return waits, now, Circle(free - now, ready - now[:, None])
 
 
+def residual(latency: Distribution, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """Draws of what is left of times found under way in the long run: density ccdf(t) / mean.
+
+    By interpolation between the latency's cuts, to a few per cent of each piece: good enough for a start.
+    """
+    cuts = np.union1d(latency.cuts, [0.0])
+    times = np.concatenate([np.linspace(low, high, PIECES + 1) for low, high in itertools.pairwise(cuts)] or [cuts])
+    late = latency.ccdf(times)
+    area = np.concatenate([[0.0], np.cumsum(np.diff(times) * (late[1:] + late[:-1]) / 2.0)])
+    return np.asarray(np.interp(rng.random(shape) * area[-1], area, times))
+
+
 @dataclasses.dataclass(frozen=True)
 class Loop:
     """`clients` who `think`, send a request to one FIFO queue before `slots` slots, and think again when answered.
@@ -63,9 +78,13 @@ class Loop:
     copies: ClassVar[int] = 4
 
     def start(self, backlog: Array, rngs: Streams) -> Circle:
-        """All clients beginning to think, or (any backlog) all sending a request at once, the fullest there is."""
-        thinking = self.think._draw((len(backlog), self.clients), rngs(2))
-        return Circle(np.zeros((self.slots, len(backlog))), np.where(backlog[:, None] > 0.0, 0.0, thinking))
+        """All clients thinking, for as long as they would be found to in the long run, and slots that are free, or
+        busy for about the backlog.
+
+        (Clients that all began to think at once would for long ask in waves, from either start alike.)
+        """
+        thinking = residual(self.think, (len(backlog), self.clients), rngs(2))
+        return Circle(busy_slots(self.slots, backlog), thinking)
 
     def advance(self, state: Circle, rngs: Streams, customers: int) -> tuple[Outcomes, Circle]:
         """`customers` requests a lane: latency and wait. Tallies: requests, waited, busy and time (s)."""

@@ -129,6 +129,7 @@ class Loss:
 
     def advance(self, state: LossState, rngs: Streams, customers: int) -> tuple[Outcomes, LossState]:
         """`customers` arrivals a lane: the latency of the served, the time in the queue of all who were admitted.
+        With a patience also of the served and of those who lost theirs ("wait_of_served", "wait_of_abandoned").
 
         Tallies: requests, rejected, abandoned, dropped, waited (admitted, but not served at once), busy and time (s).
         """
@@ -142,6 +143,9 @@ class Loss:
             "latency": np.where(served, waits + services, np.nan),
             "wait": np.where(rejected, np.nan, np.minimum(waits, patience)),
         }
+        if self.patience is not None:
+            times["wait_of_served"] = np.where(served, waits, np.nan)
+            times["wait_of_abandoned"] = np.where(abandoned, patience, np.nan)
         tallies = counts(rejected=rejected, abandoned=abandoned, dropped=dropped, waited=~rejected & (waits > 0))
         tallies["requests"] = np.full(gaps.shape[1], float(customers))
         tallies["busy"] = (services * served).sum(axis=0)

@@ -7,6 +7,7 @@ import numpy as np
 from scaling_models.montecarlo.arrays import Array
 from scaling_models.montecarlo.kernels.central import replay_central
 from scaling_models.montecarlo.kernels.dispatch import Dispatch
+from scaling_models.montecarlo.kernels.loops import Circle, Loop, closed_waits
 from scaling_models.montecarlo.kernels.losses import PATIENCE, Line, Loss, lossy_waits, start_line
 from scaling_models.montecarlo.streams import streams_of
 
@@ -63,6 +64,21 @@ def stalled_losses(system: Loss, arrivals: Array, services: Array, at: float, le
         now = float(arrivals[first - 1]) if first else 0.0
         line = Line(np.maximum(line.free, at - now) + length, line.places, line.oldest)
     return np.concatenate(leaves)
+
+
+def stalled_loop(system: Loop, requests: int, at: float, length: float, seed: int) -> tuple[Array, Array]:
+    """When the next requests of a closed loop are sent, and answered (s), where every slot stands still as above."""
+    rngs = streams_of(seed)
+    state = system.start(np.zeros(1), rngs)
+    services, thinks = system.service._draw((requests, 1), rngs(0)), system.think._draw((requests, 1), rngs(3))
+    sent, answered, now, stalled = np.empty(requests), np.empty(requests), 0.0, False
+    for n in range(requests):
+        if not stalled and now + state.ready.min() >= at:
+            state, stalled = Circle(np.maximum(state.free, at - now) + length, state.ready), True
+        waits, passed, state = closed_waits(services[n : n + 1], thinks[n : n + 1], state)
+        now += float(passed[0])
+        sent[n], answered[n] = now, now + waits[0, 0] + services[n, 0]
+    return sent, answered
 
 
 def in_flight(arrivals: Array, departures: Array, times: Array) -> Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -92,33 +94,38 @@ def _checked(servers: ArrayLike, offered_load: ArrayLike, third: ArrayLike, name
     return list(arrays)
 
 
-class Impatience(NamedTuple):
-    """The wait that M/M/c+M offers, by the rate of the capacity c mu, of arrivals and of giving up theta (1/s)."""
+@dataclasses.dataclass(frozen=True)
+class Impatience:
+    """The wait that M/M/c+M offers, by the rates (1/s) of the capacity c mu, of arrivals, and of giving up, theta.
+
+    With x = c mu/theta, y = lambda/theta and z = y e^{-theta t}, all in terms of 1F1(1; x + 1; z). Exact.
+    """
 
     capacity: float
     arrivals: float
     theta: float
 
-    @property
-    def _orders(self) -> tuple[float, float]:
-        return self.capacity / self.theta, self.arrivals / self.theta
+    @functools.cached_property
+    def _start(self) -> float:
+        return float(log_kummer(self.capacity / self.theta, self.arrivals / self.theta))
+
+    def _ends(self, t: Array) -> Array:
+        """log of z^x e^{-z} / (y^x e^{-y}), and of what that is a part of at t = 0."""
+        return -self.capacity * t - self.arrivals / self.theta * np.expm1(-self.theta * t) - self._start
 
     def begins(self, t: Array) -> Array:
         """The density (1/s) at t of the wait that is offered, given that there is one."""
-        x, y = self._orders
-        return np.asarray(self.capacity * np.exp(self._exponent(t) - log_kummer(x, y)))
+        return np.asarray(self.capacity * np.exp(self._ends(t)))
 
     def offered(self, t: Array) -> Array:
-        """P(offered wait > t | wait) = P(x, y e^{-theta t}) / P(x, y), P the lower incomplete gamma function."""
-        x, y = self._orders
-        return np.asarray(np.exp(self._exponent(t) + log_kummer(x, y * np.exp(-self.theta * t)) - log_kummer(x, y)))
+        """P(offered wait > t | wait) = P(x, z) / P(x, y), P the lower incomplete gamma function."""
+        return np.asarray(np.exp(self._ends(t) + self._kummer(t, 0.0)))
 
     def served(self, t: Array) -> Array:
-        """P(served, and waits > t | wait)."""
-        x, y = self._orders
-        rest = log_kummer(x + 1.0, y * np.exp(-self.theta * t)) - log_kummer(x, y)
-        return np.asarray(x / (x + 1.0) * np.exp(self._exponent(t) - self.theta * t + rest))
+        """P(served, and waits > t | wait) = (x/y) P(x + 1, z) / P(x, y)."""
+        x = self.capacity / self.theta
+        return np.asarray(x / (x + 1.0) * np.exp(self._ends(t) - self.theta * t + self._kummer(t, 1.0)))
 
-    def _exponent(self, t: Array) -> Array:
-        """log of z^x e^{-z} / (y^x e^{-y}) for z = y e^{-theta t}."""
-        return np.asarray(-self.capacity * t - self.arrivals / self.theta * np.expm1(-self.theta * t))
+    def _kummer(self, t: Array, more: float) -> Array:
+        z = self.arrivals / self.theta * np.exp(-self.theta * t)
+        return np.asarray(log_kummer(self.capacity / self.theta + more, z))

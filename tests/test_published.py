@@ -7,7 +7,9 @@ import pytest
 
 import scaling_models as sm
 from scaling_models.pools import CentralQueue, FiniteQueue, erlang_a, erlang_b, erlang_c
+from scaling_models.pools.formulas import size_based
 from scaling_models.pools.formulas.losses import places_taken
+from scaling_models.pools.formulas.priorities import cobham
 from scaling_models.pools.formulas.square_root import halfin_whitt_delay
 from scaling_models.quorums import Raft
 from scaling_models.shards import harmonic
@@ -46,12 +48,21 @@ def impatient(lam, mu, c, theta):
     return erlang_a(c, lam / mu, theta / mu)
 
 
+def by_size(formula):
+    return lambda rho, **_: formula(rho, sm.Exponential(1.0))
+
+
 ANSWERS = {
     ("erlang_b", "blocking"): lambda A, c: erlang_b(c, A),
     ("erlang_b", "required_servers"): lambda A, target: next(c for c in range(1, 10**6) if erlang_b(c, A) <= target),
     ("erlang_c", "prob_wait"): lambda A, c: erlang_c(c, A),
     ("mmc", "mean_response"): lambda **p: pool(**p).latency.mean(),
     ("mmc", "p0"): empty,
+    ("mg1", "mean_response"): lambda lam, mean, second_moment: mean + cobham([lam], mean, second_moment)[0],
+    **{
+        (f"mm1_{name}", "mean_response"): by_size(getattr(size_based, name))
+        for name in ("sjf", "psjf", "srpt", "spjf", "pspjf")
+    },
     **{(kind, "blocking"): lambda **p: finite(**p).blocking_probability for kind in ("mmck", "mm1k")},
     **{(kind, "mean_number_in_system"): lambda **p: finite(**p).in_flight for kind in ("mmck", "mm1k")},
     ("mmck", "mean_response_accepted"): lambda **p: finite(**p).latency.mean(),

@@ -18,6 +18,7 @@ from scaling_models.pools.least_work_left import LeastWorkLeft
 from scaling_models.pools.load_step import LoadStep
 from scaling_models.pools.modulated_arrivals import ModulatedArrivals
 from scaling_models.pools.power_of_choices import PowerOfChoices
+from scaling_models.pools.priorities import Priorities
 from scaling_models.pools.random_split import RandomSplit
 from scaling_models.pools.round_robin import RoundRobin
 from scaling_models.pools.weighted_split import WeightedSplit
@@ -38,6 +39,7 @@ MODELS = (
     FiniteQueue,
     Abandonment,
     ClosedLoop,
+    Priorities,
     BatchArrivals,
     ModulatedArrivals,
     LoadStep,
@@ -60,6 +62,7 @@ __all__ = [
     "LoadStep",
     "ModulatedArrivals",
     "PowerOfChoices",
+    "Priorities",
     "RandomSplit",
     "RoundRobin",
     "WeightedSplit",

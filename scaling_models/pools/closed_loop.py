@@ -172,7 +172,7 @@ class ClosedLoop(Model):
             raise NoClosedForm("ClosedLoop compares with an open stream for exponential service only: simulate both")
         if drain <= 0:
             return Never()
-        return ErlangResponse(1.0 / mean, drain, min(float(erlang_c(self._slots, busy)), 1.0 - 1e-16))
+        return ErlangResponse(1.0 / mean, drain, float(erlang_c(self._slots, busy)))
 
     @answer("clients", "how many clients the servers could just serve if all took turns: beyond it, clients only wait")
     def saturation_clients(self) -> float:

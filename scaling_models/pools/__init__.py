@@ -20,6 +20,8 @@ from scaling_models.pools.modulated_arrivals import ModulatedArrivals
 from scaling_models.pools.power_of_choices import PowerOfChoices
 from scaling_models.pools.priorities import Priorities
 from scaling_models.pools.random_split import RandomSplit
+from scaling_models.pools.retrying_clients import RetryingClients
+from scaling_models.pools.remedies import KINDS
 from scaling_models.pools.round_robin import RoundRobin
 from scaling_models.pools.weighted_split import WeightedSplit
 
@@ -31,6 +33,7 @@ POLICIES = (
     JoinIdleQueue,
     LeastWorkLeft,
     CentralQueue,
+    RetryingClients,
 )
 MODELS = (
     *POLICIES,
@@ -47,6 +50,7 @@ MODELS = (
 )
 
 __all__ = [
+    "KINDS",
     "MODELS",
     "POLICIES",
     "Abandonment",
@@ -64,6 +68,7 @@ __all__ = [
     "PowerOfChoices",
     "Priorities",
     "RandomSplit",
+    "RetryingClients",
     "RoundRobin",
     "WeightedSplit",
     "best_weights",

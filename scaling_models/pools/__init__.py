@@ -20,8 +20,8 @@ from scaling_models.pools.modulated_arrivals import ModulatedArrivals
 from scaling_models.pools.power_of_choices import PowerOfChoices
 from scaling_models.pools.priorities import Priorities
 from scaling_models.pools.random_split import RandomSplit
-from scaling_models.pools.retrying_clients import RetryingClients
 from scaling_models.pools.remedies import KINDS
+from scaling_models.pools.retrying_clients import RetryingClients
 from scaling_models.pools.round_robin import RoundRobin
 from scaling_models.pools.weighted_split import WeightedSplit
 

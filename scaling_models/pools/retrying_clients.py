@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from scaling_models.answers import EXACT, Accuracy, Assumption, Model, NoClosedForm, Simulation, Timeline, answer
+from scaling_models.answers import Accuracy, Assumption, Model, NoClosedForm, Simulation, Timeline, answer
 from scaling_models.latency import (
     LATENCY,
     Distribution,
@@ -20,7 +20,7 @@ from scaling_models.latency import (
     Uniform,
     mixture,
 )
-from scaling_models.montecarlo.estimates import Estimate, NotSettled
+from scaling_models.montecarlo.estimates import NotSettled
 from scaling_models.montecarlo.kernels.retries import Retries, timeline
 from scaling_models.montecarlo.sides import LANES, watched
 from scaling_models.montecarlo.streams import checked_requests, streams_of
@@ -161,11 +161,13 @@ class RetryingClients(Model):
 
     @functools.cached_property
     def _fold(self) -> tuple[float, float]:
-        return formulas.fold(self._visits, self._most, self._capacity)
+        where = formulas.fold(self._visits, self._most, self._capacity)
+        endless = math.isinf(where[0]) and not self._limits
+        return (self._capacity / self._most, self._capacity) if endless else where
 
     @property
     def _has_good_state(self) -> bool:
-        return self.arrival_rate < min(self._fold[0], self._capacity if not self._limits else math.inf)
+        return self.arrival_rate < self._fold[0]
 
     def _attempts(self, visits: float) -> float:
         return self.arrival_rate * float(self._sends(self._fates(np.array(visits)))[1])
@@ -248,7 +250,7 @@ class RetryingClients(Model):
     @answer("requests/s", "the fresh requests a second from which there is no good state any more")
     def fold(self) -> float:
         """The largest L with a good state, where it meets the border."""
-        return min(self._fold[0], math.inf if self._limits else self._capacity)
+        return self._fold[0]
 
     @answer("", "the largest retry budget with which it cannot collapse")
     def safe_budget(self) -> float:

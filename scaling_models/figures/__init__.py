@@ -2,11 +2,13 @@
 
 from scaling_models.figures.courses import course
 from scaling_models.figures.loads import load
+from scaling_models.figures.maps import load_map
 from scaling_models.figures.queues import queues
+from scaling_models.figures.recoveries import recovery
 from scaling_models.figures.sizing import sizing
 from scaling_models.figures.sweeping import sweep
 from scaling_models.figures.tails import survival
 from scaling_models.figures.timelines import timeline
 from scaling_models.figures.verifications import verification
 
-__all__ = ["course", "load", "queues", "sizing", "survival", "sweep", "timeline", "verification"]
+__all__ = ["course", "load", "load_map", "queues", "recovery", "sizing", "survival", "sweep", "timeline", "verification"]

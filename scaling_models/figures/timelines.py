@@ -22,29 +22,30 @@ def timeline(model: Model, seed: int = 0) -> go.Figure:
     times = np.asarray(told.times, dtype=float)
     values = {name: np.asarray(line, dtype=float) for name, line in told.lines.items()}
     seen = np.concatenate([line[np.isfinite(line)] for line in values.values()] or [np.array([])])
-    across, scale = units.scale("s", [_largest(times)]), units.axis(told.unit, [_largest(seen)])
+    across, scale = units.scale("s", [largest(times)]), units.axis(told.unit, [largest(seen)])
     traces = [
         style.line(times * across.factor, np.where(np.isfinite(line), line, np.nan) * scale.factor, name, colour)
         for (name, line), colour in zip(values.items(), style.COLOURS * len(values), strict=False)
     ]
-    top = _largest(seen) * scale.factor
+    top = largest(seen) * scale.factor
     title = f"{units.title_of(model)}: {told.says}"
     y = scale.suffix if told.unit != "s" else scale.title("time it takes")
-    figure = style.figure([*traces, *_marks(told, across, top)], title, across.title("time"), y)
-    return figure.update_layout(yaxis_rangemode="tozero", xaxis_range=[0, _largest(times) * across.factor])
+    figure = style.figure([*traces, *marks(told, across, top)], title, across.title("time"), y)
+    return figure.update_layout(yaxis_rangemode="tozero", xaxis_range=[0, largest(times) * across.factor])
 
 
-def _largest(values: NDArray[np.float64]) -> float:
+def largest(values: NDArray[np.float64]) -> float:
+    """The largest of some values; 1 of none."""
     return float(values.max()) if len(values) else 1.0
 
 
-def _marks(told: Timeline, across: units.Scale, top: float) -> list[go.Scatter]:
+def marks(told: Timeline, across: units.Scale, top: float) -> list[go.Scatter]:
     """Dotted lines at the marks, and their labels at alternating heights, right of them until near the end."""
     at = [time * across.factor for time, _ in told.marks]
     x = [part for time in at for part in (time, time, None)]
     y = [part for _ in at for part in (0.0, 1.28 * top, None)]
     drawn = style.line(x, y, "marks", style.GREY, "dot", showlegend=False, hoverinfo="skip")
-    end = _largest(np.asarray(told.times, dtype=float)) * across.factor
+    end = largest(np.asarray(told.times, dtype=float)) * across.factor
     heights = [top * (1.25 - 0.06 * (number % LEVELS_OF_MARKS)) for number in range(len(at))]
     text = [f"\u00a0{said}\u00a0" for _, said in told.marks]  # a space off the line
     places = [style.away(time / end, 0.75, "middle") for time in at]

@@ -33,7 +33,6 @@ POLICIES = (
     JoinIdleQueue,
     LeastWorkLeft,
     CentralQueue,
-    RetryingClients,
 )
 MODELS = (
     *POLICIES,
@@ -47,6 +46,8 @@ MODELS = (
     ModulatedArrivals,
     LoadStep,
     FailingServers,
+    KINDS,
+    RetryingClients,
 )
 
 __all__ = [

@@ -1,21 +1,18 @@
-"""Attempts that time out and are made again: what becomes of them, and at which loads their number sustains itself."""
+"""Attempts that time out and are made again: what becomes of them, and how many there are of a request."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, special
+from scipy import special
 
 from scaling_models.pools.formulas.erlang import erlang_b, erlang_c
 from scaling_models.pools.responses import response_ccdf
 
 Array = NDArray[np.float64]
-POINTS = 400  # at which the balance of attempts is looked at
-HAIR = 1e-9  # relative: the ends of a search are put this far outside
 HALVINGS = 40
 
 
@@ -138,65 +135,3 @@ def _attempts(again: Array, repeated: Array, granted: Array, retries: int) -> tu
         wasted += term * repeated * sum(granted**j for j in range(1, left + 1))
         term = term * granted * again
     return visits, visits + wasted
-
-
-class States(NamedTuple):
-    """Where visits balance (1/s): the low state, the border, the high state; NaN where there is none."""
-
-    low: float
-    border: float
-    high: float
-
-
-Sends = Callable[[Array], Array]  # visits a request, given the rate of visits (1/s)
-
-
-def states(sends_at: Sends, arrival_rate: float, most: float, capacity: float) -> States:
-    """The rates x = L sends_at(x) that sustain themselves, from L to L x `most`, for fresh requests at L (1/s).
-
-    Where the right side falls below the left the state is stable. The lowest is what an empty system comes to, the
-    highest what an overloaded one comes to, and what lies between is the border that parts them. `capacity` (1/s) is
-    where the right side bends most. All crossings of a grid of 400 points, refined to 1e-12.
-    """
-    low, high = arrival_rate * (1.0 - HAIR), arrival_rate * most * (1.0 + HAIR)
-    near = capacity * (1.0 - np.geomspace(1e-5, 0.9, POINTS // 4))
-    grid = np.unique(np.concatenate([np.linspace(low, high, POINTS), near[(near > low) & (near < high)]]))
-
-    def excess(x: Any) -> Any:
-        return arrival_rate * sends_at(np.asarray(x)) - x
-
-    rising = excess(grid) > 0
-    rising[0], rising[-1] = True, False
-    turns = np.flatnonzero(rising[:-1] != rising[1:])
-    found = [_crossing(excess, grid[at], grid[at + 1]) for at in turns]
-    return States(found[0], found[1] if len(found) > 1 else math.nan, found[-1])
-
-
-def _crossing(excess: Callable[[Any], Any], low: float, high: float) -> float:
-    ends = [float(excess(end)) for end in (low, high)]
-    if ends[0] * ends[1] >= 0.0:  # the end of the range itself
-        return low if abs(ends[0]) < abs(ends[1]) else high
-    return float(optimize.brentq(lambda x: float(excess(x)), low, high, xtol=1e-12 * high, rtol=1e-12))
-
-
-def fold(sends_at: Sends, most: float, capacity: float) -> tuple[float, float]:
-    """(L, x): the largest arrival rate with a low state, and the visits there; (inf, inf) where it never ends.
-
-    The first peak of x / sends_at(x), on which low state and border meet.
-    """
-
-    def fresh(x: Any) -> Any:
-        return x / sends_at(np.asarray(x, dtype=float))
-
-    grid = np.concatenate([np.linspace(0.0, 0.99, POINTS)[1:], 1.0 - np.geomspace(0.01, 1e-6, 50)[1:], [1.0]])
-    grid = np.concatenate([grid, np.linspace(1.0, most, POINTS)[1:]]) * capacity
-    values = fresh(grid)
-    falls = np.flatnonzero(values[1:] < values[:-1] * (1.0 - HAIR))
-    if not falls.size:
-        return math.inf, math.inf
-    at = int(falls[0])
-    ends = (grid[max(at - 1, 0)], grid[at + 1])
-    best = optimize.minimize_scalar(
-        lambda x: -float(fresh(x)), bounds=ends, method="bounded", options={"xatol": 1e-9 * ends[1]}
-    )
-    return float(-best.fun), float(best.x)

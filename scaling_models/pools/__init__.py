@@ -42,12 +42,11 @@ MODELS = (
     Abandonment,
     ClosedLoop,
     Priorities,
+    RetryingClients,
     BatchArrivals,
     ModulatedArrivals,
     LoadStep,
     FailingServers,
-    KINDS,
-    RetryingClients,
 )
 
 __all__ = [

@@ -13,11 +13,11 @@ from scaling_models.pools.clients import Clients
 from scaling_models.pools.formulas.balance import Balance, Branches
 from scaling_models.pools.within import Within
 
-CALM = 1e-3  # share of attempts that fail because of the queue, up to which those who follow each other may be ignored
+CALM = 2e-4  # share of attempts that fail because of the queue, up to which those who follow each other may be ignored
 SHARP = 1e-4  # the same, where percentiles up to p99.9 are wanted
 DRAWN_ANEW = 1e-3  # share of attempts given up, up to which their being served all the same changes no wait
 SERVED = 0.01  # of attempts, in time: a bad state that serves more does not last
-MEASURED = "1 to 50 workers, timeouts of 2 to 10 services, where at most 1 attempt in 1,000 fails because of the queue"
+MEASURED = "1 to 50 workers, timeouts of 2 to 10 services, at most 2 attempts in 10,000 failing because of the queue"
 GOOD = Accuracy("within 3%", 0.01, f"{MEASURED}: there the good state lasted a million attempts")
 LEAVES_EARLIER = Accuracy(
     "bound", None, "from above: chance takes it over the border sooner, in a small pool above all"

@@ -47,17 +47,30 @@ Drawable: TypeAlias = "go.Figure | Callable[[], go.Figure]"
 
 
 def figures() -> dict[str, Callable[[], go.Figure]]:
-    """The figures of the standard report by name, each drawn when called: four questions a model, and three more."""
+    """The figures of the standard report by file name, each drawn when called: four questions a model, and four more."""
     models = (*pools.MODELS, *shards.MODELS, *quorums.MODELS)
     found = {name: figure for kind in models for name, figure in _questions(kind.example()).items()}
     busy = _asking("How busy may servers be?", lambda: draw.load(pools.CentralQueue()))
     sized = _asking("How many servers, surviving the loss of a zone?", lambda: draw.sizing(PoolPlan()))
+    overload = _asking("Why did it not come back?", _overload)
     return {
+        "overload": overload,
         "load": busy,
         "sizing": sized,
         "haproxy": _asking("Would it have predicted a real balancer?", _haproxy),
         **found,
     }
+
+
+def _overload() -> go.Figure:
+    """A second's stall of ten workers at 30% load whose clients retry, with one remedy or another."""
+    pool = pools.RetryingClients()
+    remedies = {
+        "no remedy": pool,
+        "retry budget of 10%": pool.replace(remedies=(pools.RetryBudget(0.10),)),
+        "queue limit of 50": pool.replace(remedies=(pools.QueueLimit(50),)),
+    }
+    return draw.recovery(remedies, "answered in time", beside="requests")
 
 
 def _haproxy() -> go.Figure:

@@ -20,7 +20,7 @@ from scaling_models.pools.modulated_arrivals import ModulatedArrivals
 from scaling_models.pools.power_of_choices import PowerOfChoices
 from scaling_models.pools.priorities import Priorities
 from scaling_models.pools.random_split import RandomSplit
-from scaling_models.pools.remedies import KINDS
+from scaling_models.pools.remedies import KINDS, Backoff, DeadlineDrop, QueueLimit, RetryBudget
 from scaling_models.pools.retrying_clients import RetryingClients
 from scaling_models.pools.round_robin import RoundRobin
 from scaling_models.pools.weighted_split import WeightedSplit
@@ -47,6 +47,10 @@ MODELS = (
     ModulatedArrivals,
     LoadStep,
     FailingServers,
+    Backoff,
+    DeadlineDrop,
+    QueueLimit,
+    RetryBudget,
 )
 
 __all__ = [
@@ -54,9 +58,11 @@ __all__ = [
     "MODELS",
     "POLICIES",
     "Abandonment",
+    "Backoff",
     "BatchArrivals",
     "CentralQueue",
     "ClosedLoop",
+    "DeadlineDrop",
     "FailingServers",
     "FanOut",
     "FiniteQueue",
@@ -67,7 +73,9 @@ __all__ = [
     "ModulatedArrivals",
     "PowerOfChoices",
     "Priorities",
+    "QueueLimit",
     "RandomSplit",
+    "RetryBudget",
     "RetryingClients",
     "RoundRobin",
     "WeightedSplit",

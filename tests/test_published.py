@@ -11,6 +11,7 @@ from scaling_models.pools.formulas import size_based
 from scaling_models.pools.formulas.losses import places_taken
 from scaling_models.pools.formulas.priorities import cobham
 from scaling_models.pools.formulas.square_root import halfin_whitt_delay
+from scaling_models.pools.formulas.redundancy import redundancy_mean
 from scaling_models.quorums import Raft
 from scaling_models.shards import harmonic
 
@@ -78,6 +79,7 @@ ANSWERS = {
     ("m_e2_c", "prob_wait"): lambda **p: phased(sm.Erlang(1.0, 2), **p).probability_of_wait,
     ("m_h2cv4_c", "mean_wait"): lambda **p: phased(sm.Hyperexponential(1.0, 4.0), **p).wait.mean(),
     ("m_h2cv4_c", "prob_wait"): lambda **p: phased(sm.Hyperexponential(1.0, 4.0), **p).probability_of_wait,
+    ("redundancy_d_coc", "mean_response"): lambda n, d, rho: redundancy_mean(n, d, rho),
     ("zipf_norm", "generalised harmonic number ZETAN"): lambda K, alpha: harmonic(K, alpha),
 }
 INPUTS = {"rtt"}  # facts that models take in, not answers

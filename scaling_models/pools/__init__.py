@@ -12,6 +12,7 @@ from scaling_models.pools.formulas.erlang_arrivals import busy_root, erlang_arri
 from scaling_models.pools.formulas.loops import machine_repairman
 from scaling_models.pools.formulas.losses import blocking, erlang_a
 from scaling_models.pools.formulas.weights import best_weights
+from scaling_models.pools.hedging import HedgedRequests
 from scaling_models.pools.join_idle_queue import JoinIdleQueue
 from scaling_models.pools.least_connections import LeastConnections
 from scaling_models.pools.least_work_left import LeastWorkLeft
@@ -20,6 +21,7 @@ from scaling_models.pools.modulated_arrivals import ModulatedArrivals
 from scaling_models.pools.power_of_choices import PowerOfChoices
 from scaling_models.pools.priorities import Priorities
 from scaling_models.pools.random_split import RandomSplit
+from scaling_models.pools.redundancy import RedundantRequests
 from scaling_models.pools.remedies import KINDS, Backoff, DeadlineDrop, QueueLimit, RetryBudget
 from scaling_models.pools.retrying_clients import RetryingClients
 from scaling_models.pools.round_robin import RoundRobin
@@ -47,10 +49,6 @@ MODELS = (
     ModulatedArrivals,
     LoadStep,
     FailingServers,
-    Backoff,
-    DeadlineDrop,
-    QueueLimit,
-    RetryBudget,
 )
 
 __all__ = [
@@ -66,6 +64,7 @@ __all__ = [
     "FailingServers",
     "FanOut",
     "FiniteQueue",
+    "HedgedRequests",
     "JoinIdleQueue",
     "LeastConnections",
     "LeastWorkLeft",
@@ -75,6 +74,7 @@ __all__ = [
     "Priorities",
     "QueueLimit",
     "RandomSplit",
+    "RedundantRequests",
     "RetryBudget",
     "RetryingClients",
     "RoundRobin",

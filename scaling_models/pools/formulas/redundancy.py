@@ -1,0 +1,45 @@
+"""Copies of requests: the fixed point of hedging, and the mean of redundancy-d."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy import optimize, special
+
+POINTS = 2000
+
+
+def hedged_utilization(load: float, delay: float) -> float:
+    """The utilization u = load (1 + e^{-(1 - u) delay}) of exponential servers chosen at random; `inf` without one.
+
+    A copy to another server follows after `delay` (in mean services) and is never cancelled; e^{-(1 - u) delay} is the
+    chance that a response of M/M/1 takes longer. The lowest solution on [load, 1); the servers are taken to be
+    independent.
+    """
+    grid = np.linspace(load, 1.0, POINTS)
+    excess = load * (1.0 + np.exp(-(1.0 - grid) * delay)) - grid
+    below = np.flatnonzero(excess <= 0)
+    if load >= 1.0 or not below.size or grid[below[0]] >= 1.0:
+        return math.inf
+    if below[0] == 0:
+        return load
+    ends = (float(grid[below[0] - 1]), float(grid[below[0]]))
+    return float(optimize.brentq(lambda u: load * (1.0 + math.exp(-(1.0 - u) * delay)) - u, *ends, xtol=1e-14))
+
+
+def redundancy_mean(servers: int, copies: int, load: float) -> float:
+    """Mean response, in mean services, of requests sent to `copies` of the servers at once, the rest cancelled.
+
+    sum_{i=d}^N 1 / (N (C(N-1, d-1)/C(i-1, d-1) - load)): exponential services drawn anew, cancelled on completion,
+    `load` of a server without further copies below 1; `inf` from 1 on. Exact. Gardner et al., Redundancy-d: The Power
+    of d Choices for Redundancy, Operations Research 2017, Theorem 1.
+    """
+    d, rho = copies, load
+    if not 1 <= d <= servers:
+        raise ValueError(f"redundancy_mean: copies must lie in [1, {servers}], the servers; got {d}")
+    if rho >= 1.0:
+        return math.inf
+    i = np.arange(d, servers + 1)
+    logs = special.gammaln(servers) - special.gammaln(servers - d + 1) - special.gammaln(i) + special.gammaln(i - d + 1)
+    return float((1.0 / (servers * (np.exp(logs) - rho))).sum())

@@ -1,0 +1,128 @@
+"""Hedging and redundancy in closed form: limits, published means, overload, refusals, and the twin by `verify`."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import scaling_models as sm
+from scaling_models.answers import answer
+from scaling_models.pools import HedgedRequests, RedundantRequests
+from scaling_models.pools.formulas.redundancy import hedged_utilization, redundancy_mean
+from scaling_models.pools.redundant_response import RedundantResponse
+
+
+@given(st.floats(0.01, 0.49), st.floats(0.0, 30.0))
+@settings(max_examples=60, deadline=None)
+def test_the_utilization_solves_its_equation(load, delay):
+    u = hedged_utilization(load, delay)
+    assert load <= u <= 2 * load + 1e-9
+    assert u == pytest.approx(load * (1 + math.exp(-(1 - u) * delay)), rel=1e-9)
+
+
+@pytest.mark.parametrize(("delay", "largest"), [(2.0, 0.5), (4.0, 0.55), (8.0, 0.67), (16.0, 0.78)])
+def test_the_largest_load_with_a_fixed_point(delay, largest):
+    """max u / (1 + e^{-(1-u) d}), to the two digits at which it was worked out beside."""
+    grid = np.linspace(0.01, 0.9999, 5000)
+    most = (grid / (1 + np.exp(-(1 - grid) * delay))).max()
+    assert round(most, 2) == pytest.approx(largest, abs=0.0101)
+    assert math.isfinite(hedged_utilization(most * 0.98, delay))
+    assert math.isinf(hedged_utilization(most * 1.02, delay))
+
+
+def test_limits_of_hedging():
+    assert HedgedRequests(delay=10.0).latency.icdf(0.99) == pytest.approx(sm.RandomSplit(800, 20).latency.icdf(0.99))
+    at_once = HedgedRequests(delay=0.0)
+    assert at_once.utilization == pytest.approx(0.8)
+    assert at_once.latency.mean() == pytest.approx(0.010 / 0.2 / 2)
+    assert HedgedRequests(arrival_rate=2000).latency == sm.Never()
+    assert HedgedRequests(cancel="anywhere").utilization == pytest.approx(0.4)
+    gains = HedgedRequests(arrival_rate=400)
+    assert gains.p99_ratio < 1.0
+    assert 0 < gains.helps_up_to < 0.6 * 2000
+    assert HedgedRequests(arrival_rate=1000).can_collapse
+    assert not HedgedRequests(arrival_rate=999).can_collapse
+    assert not HedgedRequests(arrival_rate=1000, cancel="anywhere").can_collapse
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        HedgedRequests(arrival_rate=1000),
+        HedgedRequests(servers=4, arrival_rate=100),
+        HedgedRequests(copies_redraw="no"),
+        HedgedRequests(cancel="waiting"),
+        HedgedRequests(service=sm.LogNormal(0.01, 4)),
+        RedundantRequests(service=sm.LogNormal(0.01, 4)),
+    ],
+    ids=repr,
+)
+def test_what_no_formula_tells(model):
+    with pytest.raises(sm.NoClosedForm, match="simulate it"):
+        _ = model.latency
+    for level in (None, 0.5, 0.99):
+        assert model.accuracy("latency", level).label == "simulated"
+
+
+def test_redundancy_by_hand():
+    assert redundancy_mean(7, 1, 0.6) == pytest.approx(1 / 0.4)
+    assert redundancy_mean(4, 4, 0.6) == pytest.approx(1 / 4 / 0.4)  # all servers as one, four times as fast
+    assert redundancy_mean(5, 2, 1.0) == math.inf
+    with pytest.raises(ValueError, match=r"copies must lie in \[1, 5\]"):
+        redundancy_mean(5, 6, 0.5)
+    with pytest.raises(ValueError, match=r"sent_to must lie in \[1, 3\]"):
+        RedundantRequests(servers=3, sent_to=4)
+    with pytest.raises(sm.NoClosedForm):
+        RedundantRequests().latency.icdf(0.5)
+    assert RedundantRequests(sent_to=1).latency.icdf(0.99) == pytest.approx(math.log(100) * 0.010 / 0.6)
+
+
+@given(st.floats(1e-3, 10.0), st.floats(0.01, 0.98), st.integers(2, 8))
+@settings(max_examples=40, deadline=None)
+def test_the_limit_has_equal_faces(scale, load, copies):
+    latency = RedundantResponse(scale, load, copies)
+    q = np.array([1e-4, 0.1, 0.5, 0.99, 1 - 1e-9])
+    t = latency.icdf(q)
+    np.testing.assert_allclose(latency.cdf(t), q, rtol=1e-7)
+    np.testing.assert_allclose(latency.ccdf(t), 1 - q, rtol=1e-6)
+    step = 1e-5 * t[1:4]
+    slope = (latency.cdf(t[1:4] + step) - latency.cdf(t[1:4] - step)) / 2 / step
+    np.testing.assert_allclose(latency.pdf(t[1:4]), slope, rtol=1e-5)
+    many = redundancy_mean(200_000, copies, load)
+    assert latency.mean() == pytest.approx(many * scale, rel=2e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "rows"),
+    [
+        (HedgedRequests(arrival_rate=600, delay=0.020), ("copies", "latency mean", "latency p99")),
+        (HedgedRequests(300.0, 10, delay=0.050), ("copies", "latency mean", "latency p99")),
+        (RedundantRequests(400.0, 10, sent_to=3), ("latency mean",)),
+        (RedundantRequests(2500.0, 50), ("latency mean", "latency p99")),
+    ],
+    ids=["hedged", "ten servers", "redundant", "fifty servers"],
+)
+def test_the_twin_agrees(model, rows):
+    table = sm.verify(model, seed=3)
+    assert (table.verdict != "disagrees").all(), table.to_string()
+    seen = table.set_index("quantity")
+    for row in rows:
+        assert seen.loc[row, "smallest_error"] < 0.17  # the 11% that the roughest label allows, and 6% that are seen
+
+
+class Wrong(RedundantRequests):
+    """Three per cent too long."""
+
+    @answer("s", "wrong")
+    def latency(self):
+        """Too long."""
+        return sm.MeanOnly(1.03 * RedundantRequests.latency.compute(self).mean())
+
+
+@pytest.mark.slow
+def test_a_mean_three_per_cent_wrong_fails():
+    table = sm.verify(Wrong(400.0, 10), requests=1_500_000, seed=3).set_index("quantity")
+    assert table.loc["latency mean", "verdict"] == "disagrees", table.to_string()

@@ -10,8 +10,8 @@ from scaling_models.pools import CentralQueue, FiniteQueue, erlang_a, erlang_b, 
 from scaling_models.pools.formulas import size_based
 from scaling_models.pools.formulas.losses import places_taken
 from scaling_models.pools.formulas.priorities import cobham
-from scaling_models.pools.formulas.square_root import halfin_whitt_delay
 from scaling_models.pools.formulas.redundancy import redundancy_mean
+from scaling_models.pools.formulas.square_root import halfin_whitt_delay
 from scaling_models.quorums import Raft
 from scaling_models.shards import harmonic
 

@@ -11,4 +11,15 @@ from scaling_models.figures.tails import survival
 from scaling_models.figures.timelines import timeline
 from scaling_models.figures.verifications import verification
 
-__all__ = ["course", "load", "load_map", "queues", "recovery", "sizing", "survival", "sweep", "timeline", "verification"]
+__all__ = [
+    "course",
+    "load",
+    "load_map",
+    "queues",
+    "recovery",
+    "sizing",
+    "survival",
+    "sweep",
+    "timeline",
+    "verification",
+]

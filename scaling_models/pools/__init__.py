@@ -45,6 +45,8 @@ MODELS = (
     ClosedLoop,
     Priorities,
     RetryingClients,
+    HedgedRequests,
+    RedundantRequests,
     BatchArrivals,
     ModulatedArrivals,
     LoadStep,

@@ -43,10 +43,10 @@ class OvertakenWait(Distribution):
 
     @functools.cached_property
     def _terms(self) -> tuple[Array, Array]:
-        """Rates (1/s) of the exponentials, and how often the wait is each."""
+        """Rates (1/s) of the exponentials, and how often the wait is each, given that there is one."""
         rates, weights = overtaken(self.urgent_rate / self.capacity, self.arrival_rate / self.capacity)
         kept = weights > FINEST
-        return rates[kept] * self.capacity, weights[kept] * self.probability_of_wait
+        return rates[kept] * self.capacity, weights[kept] / weights[kept].sum()
 
     @property
     def atoms(self) -> tuple[tuple[float, float], ...]:
@@ -55,16 +55,18 @@ class OvertakenWait(Distribution):
         return ((0.0, none),) if none > 0 else ()
 
     def _moment(self, order: int) -> float:
+        """E[W^n | wait] / n!."""
         rates, weights = self._terms
         return float((weights / rates**order).sum())
 
     def mean(self) -> float:
         """C / (c mu (1 - rho) (1 - rho_1)), Cobham's."""
-        return self._moment(1)
+        return self.probability_of_wait * self._moment(1)
 
     def variance(self) -> float:
         """That of the mixture."""
-        return 2.0 * self._moment(2) - self._moment(1) ** 2
+        chance = self.probability_of_wait
+        return 2.0 * chance * self._moment(2) - (chance * self._moment(1)) ** 2
 
     @functools.cached_property
     def cuts(self) -> Array:
@@ -79,16 +81,16 @@ class OvertakenWait(Distribution):
     def _ccdf(self, t: Array) -> Array:
         rates, weights = self._terms
         with np.errstate(under="ignore"):
-            return np.asarray(np.exp(-np.multiply.outer(t, rates)) @ weights)
+            return np.asarray(self.probability_of_wait * (np.exp(-np.multiply.outer(t, rates)) @ weights))
 
     def _pdf(self, t: Array) -> Array:
         rates, weights = self._terms
         with np.errstate(under="ignore"):
-            return np.asarray(np.exp(-np.multiply.outer(t, rates)) @ (weights * rates))
+            return np.asarray(self.probability_of_wait * (np.exp(-np.multiply.outer(t, rates)) @ (weights * rates)))
 
     def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         rates, weights = self._terms
-        which = rng.choice(len(rates), shape, p=weights / weights.sum())
+        which = rng.choice(len(rates), shape, p=weights)
         waits = rng.random(shape) < self.probability_of_wait
         return waits * rng.standard_exponential(shape) / rates[which]
 
@@ -121,7 +123,7 @@ class OvertakenResponse(OvertakenWait):
         rates, weights = self._terms
         with np.errstate(under="ignore"):
             each = response_ccdf(np.asarray(t)[..., None], self.rate, rates, self.probability_of_wait)
-        return np.asarray(each @ weights / self.probability_of_wait)
+        return np.asarray(each @ weights)
 
     def _pdf(self, t: Array) -> Array:
         """mu P(in service): what is left of the response when the wait is over."""

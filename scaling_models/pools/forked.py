@@ -62,7 +62,7 @@ class Forked(Pool):
         unit="s",
         symbol="d",
         about="when one answers with whatever has come",
-        slider=Slider(0.001, 10.0, 0.05, log=True),
+        slider=Slider(0.001, 1.0, 0.05, log=True),
     )
 
     verified_with: ClassVar[int] = 1_000_000

@@ -156,16 +156,17 @@ TWINS = [
 @pytest.mark.slow
 @pytest.mark.parametrize("model", TWINS, ids=repr)
 def test_the_twin_agrees(model):
-    table = sm.verify(model, 1000, seed=2).set_index("quantity")
+    table = sm.verify(model, 1000 * model.requests_in_surge, seed=2).set_index("quantity")
     assert (table.verdict != "disagrees").all(), table.to_string()
     assert table.loc["backlog", "smallest_error"] < 0.2
 
 
 @pytest.mark.slow
 def test_a_backlog_a_tenth_wrong_is_seen():
-    found = LoadStep(7.0, 14.0, 10, 10, 100.0, 0.0, ONE).simulate(1000, seed=2)
+    model = LoadStep(7.0, 14.0, 10, 10, 100.0, 0.0, ONE)
+    found = model.simulate(1000 * model.requests_in_surge, seed=2)
     low, high = found.backlog.interval(1 - 1e-6)
-    assert low < LoadStep(7.0, 14.0, 10, 10, 100.0, 0.0, ONE).backlog < high
+    assert low < model.backlog < high
     assert high - low < 0.1 * found.backlog.value
 
 

@@ -33,3 +33,6 @@ POINTWISE = st.one_of(
 
 # The kinds whose headline has a closed form at the example's parameters; of the others there is only a simulation.
 CLOSED = tuple(kind for kind in sm.MODELS if sweeps.closed(kind.example(), kind.headline) is not None)
+
+# Those of them that know more than a mean.
+SPREAD = tuple(kind for kind in CLOSED if getattr(kind.example(), kind.headline).spread_known)

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from strategies import CLOSED
+from strategies import SPREAD
 
 import scaling_models as sm
 from scaling_models import inputs, sweeps
 from scaling_models.pools import CentralQueue, RandomSplit
 
-MODELS = [pytest.param(model.example(), id=model.__name__) for model in CLOSED]
+MODELS = [pytest.param(model.example(), id=model.__name__) for model in SPREAD]
 
 
 def test_a_sweep_has_a_row_a_value_and_crosses_the_wall() -> None:

@@ -63,8 +63,8 @@ def _now(model: RetryingClients, scale: float, good: Array) -> tuple[float, floa
 
 def _marks(rate: float, low: float, border: float) -> list[go.Scatter]:
     there, reach = math.isfinite(low), math.isfinite(border)
-    x, y = ([rate] * 3, [low, (low + border) / 2.0, border]) if reach else ([], [])
-    text = ["", f"{units.number(border / low)} times as many, and it collapses", ""] if reach else []
+    x, y = ([rate] * 3, [low, (low + 3.0 * border) / 4.0, border]) if reach else ([], [])
+    text = ["", f"\u00a0× {units.number(border / low)}, and it collapses", ""] if reach else []
     way = style.labels(x, y, text, "to the border", style.BLACK, mode="lines+markers+text")
     heads = {"symbol": ["circle", "circle", "arrow-up"], "size": [1, 1, 12], "color": style.BLACK}
     now = style.labels([rate] if there else [], [low] if there else [], ["now"] if there else [], "now", style.BLACK)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import math
+from typing import ClassVar
 
 from scaling_models.answers import Accuracy, NoClosedForm, answer
 from scaling_models.latency import Distribution, Never
@@ -11,7 +13,8 @@ from scaling_models.montecarlo.kernels.rules import Rule
 from scaling_models.montecarlo.kernels.stalls import stalled_departures
 from scaling_models.montecarlo.traffic.flows import Flow
 from scaling_models.parameters import Choice, Integer, Slider, parameter
-from scaling_models.pools.approximation import Approximation, Errors
+from scaling_models.pools.approximation import NONE, Approximation, Errors
+from scaling_models.pools.formulas.extras import found_balanced
 from scaling_models.pools.formulas.profiles import Found
 from scaling_models.pools.pool import Array, Pool
 
@@ -24,6 +27,9 @@ class Dispatched(Pool):
         domain=Choice(("fifo", "sharing")),
         about="each worker serves one request after the other, or the server all its requests at once",
     )
+
+    _other_services: ClassVar[tuple[float, float]] = (math.inf, math.inf)
+    """How much more mean and quantiles err where services are not exponential, of scv 1 at most (see `stretched`)."""
 
     @property
     def _balancers(self) -> int:
@@ -39,19 +45,25 @@ class Dispatched(Pool):
         raise NotImplementedError
 
     def _approximation(self) -> Approximation:
-        """What arrivals find at FIFO servers below capacity, or `NoClosedForm`."""
+        """What arrivals find at FIFO servers with exponential service below capacity, or `NoClosedForm`."""
         raise self._simulate_it()
 
     def _finding(self, found: Found, errors: Errors) -> Approximation:
-        """The approximation by what arrivals find."""
+        """The approximation by what arrivals find, if the service is exponential."""
         return Approximation(found, errors, self.service, self.workers)
+
+    def _alone(self) -> Approximation:
+        """Servers that are each a queue M/M/k of their own: one alone, or drawn without a choice."""
+        found = found_balanced(self.utilization, 1, self.workers)
+        return self._finding(found, NONE)
 
     @functools.cached_property
     def _fifo(self) -> Approximation:
-        """The approximation, where servers are FIFO."""
+        """The approximation, where servers are FIFO; what is known of sharing servers joins here."""
         if self.discipline == "sharing":
             raise self._simulate_it()
-        return self._approximation()
+        found = self._approximation()
+        return found if self._exponential else found.stretched(*self._other_services)
 
     def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Of the load exact; of FIFO servers by the errors measured of the approximation; else simulated."""

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from scaling_models.montecarlo.kernels import rules
 from scaling_models.parameters import Choice, parameter
-from scaling_models.pools.approximation import NONE, Approximation, Errors
+from scaling_models.pools.approximation import Approximation, Errors
 from scaling_models.pools.dispatched import Counting
+from scaling_models.pools.formulas.profiles import Found
 from scaling_models.pools.formulas.several_balancers import found_by_several
-from scaling_models.pools.formulas.shortest_queue import affordable_spread, found_at_shortest
+from scaling_models.pools.formulas.shortest_queue import MOST_SLOTS, affordable_spread, found_at_shortest
 
-# By the spread of the chain: of the latency, and of the probability of a wait. Measured against a spread larger by two,
-# and by simulation, at 2 to 100 servers of 1 to 8 workers and loads from 0.3 to 0.98.
-BY_SPREAD = {2: (0.015, 0.05), 3: (0.004, 0.008), 4: (0.001, 0.002), 5: (0.0003, 0.0005), 6: (0.0003, 0.0005)}
+# By the spread of the chain: of the latency, of P(wait), and of the wait. Measured against a spread larger by two, and
+# by simulation, at 2 to 100 servers of 1 to 8 workers and loads from 0.3 to 0.98.
+BY_SPREAD = {
+    2: (0.015, 0.06, 0.06),
+    3: (0.004, 0.008, 0.012),
+    4: (0.001, 0.002, 0.004),
+    5: (0.0003, 0.0005, 0.001),
+    6: (0.0003, 0.0005, 0.001),
+}
 
 
 class LeastConnections(Counting):
@@ -27,26 +36,36 @@ class LeastConnections(Counting):
         about="which of equally loaded servers is taken",
     )
 
+    _other_services: ClassVar[tuple[float, float]] = (0.05, 0.12)
+
     def _rule(self) -> rules.LeastConnections:
         return rules.LeastConnections("random" if self.ties == "random" else "used")
 
     def _approximation(self) -> Approximation:
-        if not self._exponential:
-            raise self._simulate_it()
         if self.servers == 1:
-            return self._finding(found_at_shortest(self.utilization, 1, self.workers), NONE)
+            return self._alone()
+        if self.ties != "random" and (self.balancers > 1 or not self._exponential):
+            raise self._simulate_it()  # which of equals is taken then matters, by 5 to 8% of the mean
         if self.balancers > 1:
             return self._by_several()
-        spread = affordable_spread(self.servers, self.workers)
-        if not spread:
+        if self._slots > MOST_SLOTS and not affordable_spread(self.servers, self.workers):
             raise self._simulate_it()
-        error, of_a_wait = BY_SPREAD[spread]
         found = found_at_shortest(self.utilization, self.servers, self.workers)
-        return self._finding(found, Errors(error, (error,) * 4, of_a_wait, "2 to 100 servers, loads up to 0.98"))
+        return self._finding(found, self._errors(found))
+
+    def _errors(self, found: Found) -> Errors:
+        spread = affordable_spread(self.servers, self.workers)
+        if spread:
+            error, chance, wait = BY_SPREAD[spread]
+            return Errors(error, (error,) * 4, chance, "measured at 2 to 100 servers, loads up to 0.98", wait, error)
+        crowded = 1.0 - float(found.weights[: self.workers + 1].sum())
+        error = 0.003 + 0.25 * crowded**0.6
+        region = "grows with the chance that there are two requests or more at each server"
+        return Errors(error, (error,) * 4, 0.06, region, 0.06 + 0.5 * crowded**0.6, error)
 
     def _by_several(self) -> Approximation:
         """Measured by simulation at 4 to 50 servers, 2 to 30 balancers, loads 0.5 to 0.95, one worker a server."""
-        if self.workers > 1:
+        if self.workers > 1 or not self._exponential:
             raise self._simulate_it()
         free = self.servers * (1.0 - self.utilization)
         error = 0.01 + max(free**-1.3, free**-1.8) / self.balancers

@@ -12,13 +12,13 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solve_banded
+from scipy.linalg import lapack
 
 from scaling_models.pools.formulas.profiles import Found
 
 Array = NDArray[np.float64]
-RARE = 1e-17  # a share of time that no longer counts
-TAIL = 1e-7  # of the requests: beyond, the numbers found fall geometrically
+RARE = 1e-10  # a share of time that no longer counts
+TAIL = 1e-5  # of the requests: beyond, the numbers found fall geometrically
 
 
 def waiting(load: float, servers: int, workers: int, holding: Array) -> tuple[Array, Array]:
@@ -39,12 +39,10 @@ def waiting(load: float, servers: int, workers: int, holding: Array) -> tuple[Ar
         busy = np.arange(least, slots + 1)
         moved, freed = np.minimum(taken, busy), np.maximum(busy - taken, 0.0)
         weights = np.ones(len(busy))
-        if len(busy) > 1:
-            bands = np.zeros((3, len(busy) - 1))
-            bands[0, 1:], bands[1], bands[2, :-1] = -freed[1:-1], arrivals + moved[:-1] + freed[:-1], -arrivals
-            coming = falling[least:slots].copy()
-            coming[-1] += freed[-1]
-            weights[:-1] = solve_banded((1, 1), bands, coming, check_finite=False, overwrite_b=True)
+        if len(busy) > 1:  # the last equation only says that P(S, m) is one
+            up, coming, leaving = np.full(len(freed) - 1, -arrivals), falling[least:].copy(), arrivals + moved + freed
+            up[-1], coming[-1], leaving[-1] = 0.0, 1.0, 1.0
+            weights = lapack.dgtsv(up, leaving, -freed[1:], coming)[3]
         full[m], total[m], logs[m] = 1.0, weights.sum(), scale
         if m:
             falling[:] = 0.0
@@ -57,15 +55,15 @@ def waiting(load: float, servers: int, workers: int, holding: Array) -> tuple[Ar
 
 
 def _long_enough(
-    load: float, servers: int, workers: int, holding: Callable[[Array], Array], most: int
+    load: float, servers: int, workers: int, holding: Callable[[Array], Array], first: int, most: int
 ) -> tuple[Array, Array]:
-    """`waiting`, with so many waiting that more of them would be rare; at most `most`."""
-    length = min(64, most)
+    """`waiting`, with so many waiting that more of them would be rare: `first` or more, at most `most`."""
+    length = min(first, most)
     while True:
         full, total = waiting(load, servers, workers, holding(np.arange(length + 1.0)))
         if full[-1] <= RARE * total.sum() or length == most:
             return full, total
-        length = min(4 * length, most)
+        length = min(2 * length, most)
 
 
 def found_balanced(load: float, servers: int, workers: int = 1) -> Found:
@@ -74,7 +72,7 @@ def found_balanced(load: float, servers: int, workers: int = 1) -> Found:
     e(m) = min(m, N), and an arrival that must wait finds floor(m/N) waiting before it. Exact as long as fewer requests
     wait than there are servers; beyond m = N, P(S, m) falls by the factor `load` exactly.
     """
-    full, total = _long_enough(load, servers, workers, lambda m: np.minimum(m, servers), servers)
+    full, total = _long_enough(load, servers, workers, lambda m: np.minimum(m, servers), 64, servers)
     beyond = full[-1] * load / (1.0 - load) if len(full) > servers else 0.0
     whole = total.sum() + beyond
     at_least_one_each = full[-1] / (1.0 - load) if len(full) > servers else 0.0
@@ -98,7 +96,8 @@ def found_scattered(load: float, servers: int, workers: int = 1) -> Found:
     def holding(m: Array) -> Array:
         return n * m / np.maximum(n + m - 1.0, 1.0)
 
-    full, total = _long_enough(load, servers, workers, holding, 10**5)
+    first = servers + int(math.log(RARE) / math.log(load))
+    full, total = _long_enough(load, servers, workers, holding, first, 10**5)
     waits = full / total.sum()
     m, beyond, seen = np.arange(len(waits), dtype=float), waits.copy(), [float(waits.sum())]
     while seen[-1] > TAIL * seen[0]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from scaling_models.pools.formulas.extras import found_balanced
 from scaling_models.pools.formulas.profiles import Found, found_by, shortest, states
 
-MOST_STATES = {2: 12_000, 3: 3_500, 4: 2_500, 5: 1_500, 6: 1_500}  # by spread: what is solved in 50 ms
+MOST_STATES = {2: 12_000, 3: 3_500, 4: 2_500}  # by spread: what is solved in 50 ms
+MOST_MORE = 1_500  # of wider ones
+MOST_SLOTS = 2_000  # of the chain for many servers
 
 
-def affordable_spread(servers: int, workers: int) -> int:
-    """The largest spread of queues that is solved in 50 ms; 0 where none is."""
-    return max((spread for spread, most in MOST_STATES.items() if states(servers, spread, workers) <= most), default=0)
+def affordable_spread(servers: int, workers: int, most: int = 6) -> int:
+    """The largest spread of queues, up to `most`, that is solved in 50 ms; 0 where none is."""
+    spreads = range(2, most + 1)
+    return max((i for i in spreads if states(servers, i, workers) <= MOST_STATES.get(i, MOST_MORE)), default=0)
 
 
 def found_at_shortest(load: float, servers: int, workers: int = 1) -> Found:

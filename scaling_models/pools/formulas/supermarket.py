@@ -12,6 +12,7 @@ from scaling_models.pools.formulas.profiles import Found
 
 Array = NDArray[np.float64]
 SMALLEST = 1e-16  # a share of servers that no longer counts
+LEAST_LOG = -700.0  # of a positive number
 MOST_LEVELS = 60  # beyond, as without choices, there is nothing to expand
 
 
@@ -24,21 +25,23 @@ def mean_field(load: float, choices: int, workers: int = 1) -> Array:
     such that s_0 = 1. Mitzenmacher 1996; Vvedenskaya, Dobrushin and Karpelevich 1996.
     """
 
-    def down(log_share: float) -> list[float]:
+    def down(level: int, log_share: float) -> list[float]:
         share = math.exp(log_share)
-        shares = [load * share**choices, share]
-        for j in range(workers - 1, 0, -1):
+        shares = [load * share**choices if level == workers - 1 else 0.0, share]
+        for j in range(level, 0, -1):
             step = j * (shares[-1] - shares[-2]) / (load * workers)
             shares.append((shares[-1] ** choices + step) ** (1.0 / choices))
-        return shares
+        return shares[1:]
 
-    last = 0.0
-    if workers > 1:
-        last = float(optimize.brentq(lambda share: math.log(down(share)[-1]), -700.0, 0.0, xtol=1e-15))
-    shares = down(last)[::-1]
+    level, last = workers - 1, 0.0
+    while level and down(level, LEAST_LOG)[-1] >= 1.0:  # shares at this level are too small for a number
+        level -= 1
+    if level:
+        last = float(optimize.brentq(lambda share: math.log(down(level, share)[-1]), LEAST_LOG, 0.0, xtol=1e-15))
+    shares = [share for share in down(level, last)[::-1] if share > SMALLEST]
     while shares[-1] > SMALLEST and len(shares) < MOST_LEVELS + workers:
-        shares.append(load * shares[-1] ** choices)
-    return np.array(shares)
+        shares.append(load * shares[-1] ** choices if len(shares) >= workers else 0.0)
+    return np.array([share for share in shares if share > SMALLEST])
 
 
 def found_by_choices(

@@ -7,8 +7,9 @@ import functools
 import math
 from typing import ClassVar, Protocol
 
-from scaling_models.answers import EXACT, Accuracy
+from scaling_models.answers import EXACT, Accuracy, NoClosedForm
 from scaling_models.latency import Deterministic, Distribution, Exponential, Shifted, mixture
+from scaling_models.pools.central_general import BandCase, LightCase, LookalikeCase
 from scaling_models.pools.constant_wait import ConstantServiceWait
 from scaling_models.pools.formulas.erlang import erlang_c
 from scaling_models.pools.formulas.phase_queue import phases_together
@@ -34,6 +35,14 @@ class Case(Protocol):
     def latency(self) -> Distribution:
         """Wait and service."""
 
+    @property
+    def latency_low(self) -> Distribution:
+        """Quantile for quantile at most the latency, if that is not known better."""
+
+    @property
+    def latency_high(self) -> Distribution:
+        """Quantile for quantile at least the latency, if that is not known better."""
+
     def accuracy(self, metric: str, level: float | None) -> Accuracy:
         """How far these can be trusted."""
 
@@ -50,6 +59,16 @@ class Exact:
     def offered_load(self) -> float:
         """lambda E[S]."""
         return self.arrival_rate * self.service.mean()
+
+    @property
+    def latency_low(self) -> Distribution:
+        """None is needed."""
+        raise NoClosedForm("the latency is exact here, and needs no band: see latency")
+
+    @property
+    def latency_high(self) -> Distribution:
+        """None is needed."""
+        return self.latency_low
 
     def accuracy(self, metric: str, level: float | None) -> Accuracy:
         """Exact."""
@@ -139,7 +158,7 @@ class PhaseCase(Exact):
         return PhaseResponse(self.arrival_rate, self.slots, self.service)
 
 
-CASES = (ExponentialCase, ConstantCase, PhaseCase)
+CASES = (ExponentialCase, ConstantCase, PhaseCase, LookalikeCase, LightCase, BandCase)
 
 
 def case_of(arrival_rate: float, slots: int, service: Distribution) -> Case | None:

@@ -51,6 +51,16 @@ class CentralPool(Pool):
         """The wait plus an independent service."""
         return Never() if self._overloaded else self._known.latency
 
+    @answer("s", "the lower end of a band for the latency, where a band is all that is known")
+    def latency_low(self) -> Distribution:
+        """Quantile for quantile at most the latency, where this is approximate; never at overload."""
+        return Never() if self._overloaded else self._known.latency_low
+
+    @answer("s", "the upper end of a band for the latency, where a band is all that is known")
+    def latency_high(self) -> Distribution:
+        """Quantile for quantile at least the latency, where this is approximate; never at overload."""
+        return Never() if self._overloaded else self._known.latency_high
+
     def servers_holding(self, arrival_rates: Array, latency: float, level: float) -> Array:
         """The least servers that hold a quantile of the latency at each of several arrival rates; `inf` for none.
 

@@ -20,8 +20,10 @@ class CentralQueue(CentralPool):
 
     Exact for exponential service (P(wait) = C(c, a), wait ~ Exp(c mu - lambda) given that there is one: Erlang 1917;
     Cooper, Introduction to Queueing Theory, section 3.3), for constant service (Crommelin 1932), and for service in
-    phases, such as hyperexponential and Erlang, that are not too many for the slots. Other services raise
-    `NoClosedForm` and can be simulated. In HAProxy: any balance with maxconn on the servers.
+    phases, such as hyperexponential and Erlang, that are not too many for the slots. Approximate for other services of
+    finite variance, as `accuracy` tells level by level: light tails by Tijms, van Hoorn and Federgruen 1981; scv above
+    1 by the exact queue of a hyperexponential service that looks alike; else a band, `latency_low` to `latency_high`,
+    and Boxma, Cohen and Huffels' mean (1979). In HAProxy: any balance with maxconn on the servers.
     """
 
     verified_with: ClassVar[int] = 8_000_000

@@ -267,6 +267,8 @@ def test_exact_cases_need_no_band_and_infinite_variance_has_no_form():
         with pytest.raises(sm.NoClosedForm, match="simulate it"):
             getattr(endless, answer)
         assert endless.accuracy(answer).label == "simulated"
+    with pytest.raises(sm.NoClosedForm, match="simulate it"):
+        _ = endless.replace(servers=1, arrival_rate=0.5).latency
     crowded = CentralQueue(12.0, 10, sm.LogNormal(1.0, 4.0))
     assert crowded.latency == crowded.latency_low == crowded.latency_high == sm.Never()
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 from scaling_models.answers import EXACT, Accuracy, NoClosedForm
 from scaling_models.latency import Deterministic, Distribution, Exponential, Shifted, mixture
-from scaling_models.pools.central_general import BandCase, LightCase, LookalikeCase
+from scaling_models.pools.central_general import MOST_PHASES, BandCase, LightCase, LookalikeCase
 from scaling_models.pools.constant_wait import ConstantServiceWait
 from scaling_models.pools.formulas.erlang import erlang_c
 from scaling_models.pools.formulas.phase_queue import phases_together
 from scaling_models.pools.formulas.solution import is_exponential
 from scaling_models.pools.phase_times import PhaseResponse, PhaseWait, solved
 from scaling_models.pools.responses import ErlangResponse
-
-MOST_PHASES = 130  # of all slots together: more take longer than a slider waits
 
 
 class Case(Protocol):
@@ -132,13 +130,11 @@ class ConstantCase(Exact):
 class PhaseCase(Exact):
     """M/PH/c: see `phase_queue`."""
 
-    most: ClassVar[int] = MOST_PHASES
-
     @property
     def fits(self) -> bool:
         """Whether the service has phases, and all slots together not too many."""
         phases = self.service.phases
-        return phases is not None and phases_together(self.slots, len(phases.start)) <= self.most
+        return phases is not None and phases_together(self.slots, len(phases.start)) <= MOST_PHASES
 
     @property
     def probability_of_wait(self) -> float:

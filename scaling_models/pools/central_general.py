@@ -27,7 +27,7 @@ LEAST_WAIT, LEAST_WAIT_HEAVY, MOST_WAIT = 0.5, 0.3, 1.05  # of the mean, at the 
 HEAVY = 5.0  # scv from which the measured errors are larger
 MOST_SCV = 12.0
 LOOKS_ALIKE = 0.02  # the error of three branches, up to which a service passes for hyperexponential
-MOST_PHASES = 130
+MOST_PHASES = 130  # of all slots together: more take longer than a slider waits
 LIGHT_SKEW = 2.05  # a lognormal service of scv 1 has 2
 
 
@@ -192,9 +192,9 @@ class LightCase(General):
     def fits(self) -> bool:
         """Whether no moment of the service up to the third is large, or there is one slot only."""
         service = self.service
-        return self.slots == 1 or (
-            service.scv <= 1.0 and math.isinf(service.tail_index) and residual(service).skew <= LIGHT_SKEW
-        )
+        if self.slots == 1:
+            return math.isfinite(service.scv)
+        return service.scv <= 1.0 and math.isinf(service.tail_index) and residual(service).skew <= LIGHT_SKEW
 
     @property
     def latency(self) -> Distribution:

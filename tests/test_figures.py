@@ -106,7 +106,7 @@ def test_survival_has_the_same_traces_in_every_state(kind: type[Model]) -> None:
 
 
 OVERLOADED = CentralQueue(arrival_rate=1200)
-NO_FORMULA = CentralQueue(service=sm.LogNormal(0.010, 4.0))
+NO_FORMULA = CentralQueue(service=sm.Pareto(0.010, 1.9))
 
 
 def test_survival_without_a_steady_state_says_so() -> None:

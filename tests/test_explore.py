@@ -271,9 +271,6 @@ def test_another_figure_with_options() -> None:
     panel.controls["servers"].value = 20
     assert trace(panel, "wall").x[0] == pytest.approx(2000)
     assert trace(panel, "now").x[0] == 800
-    panel.controls["service"].value = sm.Pareto
-    panel.controls["service.tail_index"].value = 1.9
-    assert "no closed form yet for this service" in panel.message.value
 
 
 def test_a_refusal_stays_until_a_control_moves():

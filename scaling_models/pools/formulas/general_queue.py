@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 STEP = 0.02  # mean services: of the lattice of residuals
 REACH = 40.0  # means of the sum: how far the lattice goes
 HEAVY_REACH = 400.0
-MOST = 2**18  # points of the lattice
+MOST = 2**15  # points of the lattice: where more would be needed the step grows
 TILT = 20.0  # e^-20 is what comes back from beyond the lattice
 KEPT = 1e-8  # above this the lattice's ccdf is taken, below it its tail goes on
 

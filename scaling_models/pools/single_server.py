@@ -8,7 +8,8 @@ from scaling_models.latency import LATENCY, Distribution, Exponential
 from scaling_models.latency.integrals import MANY
 from scaling_models.latency.lattices import Lattice, Survival
 from scaling_models.parameters import parameter
-from scaling_models.pools.formulas.solution import Solution, is_exponential, single_server
+from scaling_models.pools.formulas.solution import Solution, single_server
+from scaling_models.pools.formulas.walks import is_exponential
 
 
 class QueuedWait(Lattice):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 
 from scaling_models.latency import Deterministic, Distribution, Erlang, Exponential, mixture
 from scaling_models.pools.formulas.erlang_arrivals import erlang_arrivals_wait
-from scaling_models.pools.formulas.solution import is_exponential
+from scaling_models.pools.formulas.walks import is_exponential
 from scaling_models.pools.responses import ErlangResponse
 from scaling_models.pools.single_server import QueuedLatency, QueuedWait
+
+MOST_ERROR = 1e-3  # of a quantile: what a closed form that is called exact may be wrong by
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,15 +43,18 @@ class Station:
         """Whether the services are exponential."""
         return is_exponential(self.service)
 
-    @property
+    @functools.cached_property
     def solved(self) -> bool:
         """Whether there is a closed form for it."""
-        return self.memoryless or self.workers == 1
+        return self.memoryless or (self.workers == 1 and self.error < MOST_ERROR)
 
-    @property
+    @functools.cached_property
     def error(self) -> float:
         """The largest relative error of a quantile."""
-        return 0.0 if self.memoryless else max(self._queued_wait.error, self._queued_latency.error)
+        try:
+            return 0.0 if self.memoryless else max(self._queued_wait.error, self._queued_latency.error)
+        except ArithmeticError:
+            return math.inf
 
     @functools.cached_property
     def probability_of_wait(self) -> float:
@@ -59,6 +65,8 @@ class Station:
     def wait(self) -> Distribution:
         """Zero, or what those wait who have to."""
         chance = self.probability_of_wait
+        if chance == 0:
+            return Deterministic(0.0)
         late = Exponential(1.0 / self._drain) if self.memoryless else self._queued_wait
         return mixture((1.0 - chance, chance), (Deterministic(0.0), late))
 
@@ -68,6 +76,8 @@ class Station:
         chance = self.probability_of_wait
         if self.memoryless:
             return ErlangResponse(1.0 / self.service.mean(), self._drain, chance)
+        if chance == 0:
+            return self.service
         return mixture((1.0 - chance, chance), (self.service, self._queued_latency))
 
     @functools.cached_property

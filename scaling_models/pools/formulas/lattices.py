@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import NamedTuple
 
 import numpy as np
 from scipy import fft
@@ -17,6 +18,14 @@ TILT = 16.0  # what comes round the end of a Fourier transform is e^-16 of what 
 USED = 0.75  # of the lattice: towards its end the tilt has blown up the rounding
 RATIO = 8.0 ** (1 / 5)  # of the ends of a panel beyond the lattice: the ends of coarser lattices are among them
 FARTHEST = 1e60
+
+
+class Steps(NamedTuple):
+    """A distribution on nodes: its ccdf, its mass lumped there, and as much of that as comes from the right."""
+
+    ccdf: Array
+    lumped: Array
+    right: Array
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -42,25 +51,28 @@ class Cells:
         moment = (self.moment[::2] + self.moment[1::2] + self.mass[1::2]) / 2.0
         return Cells(2.0 * self.step, self.ccdf[::2], mass, moment, self.beyond)
 
-    def lumped(self) -> tuple[Array, Array]:
-        """S with each time shared between the nodes to either side so that the mean stays: all, and from the right."""
+    def excess(self) -> Array:
+        """The integral of the ccdf from each node to infinity."""
+        return np.asarray(self.beyond + np.cumsum(self.mass[::-1])[::-1])
+
+    def lumped(self) -> Steps:
+        """S with each time shared between the nodes to either side so that the mean stays."""
         right = self.ccdf - self.mass / self.step
         left = self.mass / self.step - np.append(self.ccdf[1:], 0.0)
         left[-1] = 0.0
         right[0] += 1.0 - self.ccdf[0]
-        return _joined(right, left)
+        return _joined(self.ccdf, right, left)
 
-    def residual(self) -> tuple[Array, Array, Array]:
-        """The equilibrium distribution, of density ccdf / E S: ccdf at the nodes, lumped, and from the right."""
+    def residual(self) -> Steps:
+        """The equilibrium distribution, of density ccdf / E S."""
         mean = self.mean
-        ccdf = (self.beyond + np.cumsum(self.mass[::-1])[::-1]) / mean
-        return ccdf, *_joined((self.mass - self.moment) / mean, self.moment / mean)
+        return _joined(self.excess() / mean, (self.mass - self.moment) / mean, self.moment / mean)
 
 
-def _joined(right: Array, left: Array) -> tuple[Array, Array]:
+def _joined(ccdf: Array, right: Array, left: Array) -> Steps:
     together = right.copy()
     together[1:] += left[:-1]
-    return together, right
+    return Steps(ccdf, together, right)
 
 
 def cells(service: Distribution, step: float, count: int, beyond: float) -> Cells:
@@ -120,5 +132,6 @@ def with_service(waits: Array, service: Cells, decay: float) -> Array:
     """P(X + S > k h) where P(X > k h) is `waits`, linear between the nodes and 1 at 0; `decay` is that of X a step."""
     count = len(waits)
     tilt = TILT / count - decay
-    lumped, right = service.lumped()
-    return service.ccdf + untilted(tilted(waits, tilt) * tilted(lumped, tilt) - tilted(right, tilt), tilt, count)
+    steps = service.lumped()
+    served = tilted(waits, tilt) * tilted(steps.lumped, tilt) - tilted(steps.right, tilt)
+    return service.ccdf + untilted(served, tilt, count)

@@ -19,7 +19,7 @@ class RoundRobin(SeparateQueues):
     raised. nginx and HAProxy: round robin.
     """
 
-    verified_with: ClassVar[int] = 16_000_000
+    verified_with: ClassVar[int] = 8_000_000
 
     @property
     def _servers(self) -> tuple[tuple[float, Station], ...]:

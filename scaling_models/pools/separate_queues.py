@@ -37,9 +37,12 @@ class SeparateQueues(Dispatched):
     def _simulate_it(self) -> NoClosedForm:
         if self.discipline != "fifo":
             return NoClosedForm(f"{type(self).__name__} has a closed form for FIFO servers only (so far): simulate it")
+        service = type(self.service).__name__
+        if self.workers == 1:
+            return NoClosedForm(f"{type(self).__name__}: no lattice resolves this {service} service: simulate it")
         return NoClosedForm(
             f"{type(self).__name__} has a closed form for one worker a server, or for exponential service (so far), "
-            f"not for {self.workers} workers and {type(self.service).__name__}: simulate it"
+            f"not for {self.workers} workers and {service} service: simulate it"
         )
 
     def accuracy(self, metric: str, level: float | None = None) -> Accuracy:

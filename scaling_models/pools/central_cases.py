@@ -13,7 +13,7 @@ from scaling_models.pools.central_general import MOST_PHASES, BandCase, LightCas
 from scaling_models.pools.constant_wait import ConstantServiceWait
 from scaling_models.pools.formulas.erlang import erlang_c
 from scaling_models.pools.formulas.phase_queue import phases_together
-from scaling_models.pools.formulas.solution import is_exponential
+from scaling_models.pools.formulas.walks import is_exponential
 from scaling_models.pools.phase_times import PhaseResponse, PhaseWait, solved
 from scaling_models.pools.responses import ErlangResponse
 

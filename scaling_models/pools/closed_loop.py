@@ -20,7 +20,7 @@ from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.parameters import Integer, Slider, parameter
 from scaling_models.pools.formulas.erlang import erlang_c
 from scaling_models.pools.formulas.loops import machine_repairman
-from scaling_models.pools.formulas.solution import is_exponential
+from scaling_models.pools.formulas.walks import is_exponential
 from scaling_models.pools.pool import Array
 from scaling_models.pools.responses import ErlangResponse
 from scaling_models.pools.stages import StagedResponse, StagedWait, staged

@@ -8,7 +8,7 @@ from scaling_models.answers import EXACT, Accuracy, NoClosedForm, answer
 from scaling_models.latency import Distribution, KOfN, MeanOnly, Never
 from scaling_models.pools.forked import Forked
 from scaling_models.pools.formulas.fan_out import common_share
-from scaling_models.pools.formulas.solution import is_exponential
+from scaling_models.pools.formulas.walks import is_exponential
 from scaling_models.pools.joined_legs import JoinedLegs
 from scaling_models.pools.pool import SIMULATED
 

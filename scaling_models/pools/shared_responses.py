@@ -8,7 +8,7 @@ from scaling_models.answers import EXACT, Accuracy
 from scaling_models.latency import Distribution, MeanOnly, Never
 from scaling_models.pools.exponential_sharing import ExponentialSharing
 from scaling_models.pools.formulas.sharing import shared_mean
-from scaling_models.pools.formulas.solution import is_exponential
+from scaling_models.pools.formulas.walks import is_exponential
 from scaling_models.pools.pool import SIMULATED
 from scaling_models.pools.sharing import Sharing
 

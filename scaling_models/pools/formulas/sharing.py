@@ -9,7 +9,7 @@ from scaling_models.latency import Distribution
 from scaling_models.latency.distribution import Array
 from scaling_models.pools.formulas.erlang import erlang_c
 from scaling_models.pools.formulas.lattices import USED, cells, excess
-from scaling_models.pools.formulas.single_server import poisson_waits
+from scaling_models.pools.formulas.single_server import compound_waits
 
 ANGLES = 512  # nodes of the integral for one worker
 STEPS = 250  # of the Lanczos recursion for several
@@ -154,6 +154,6 @@ class _TwiceIntegrated:
 
 
 def wait_ccdf(load: float, service: Distribution, step: float) -> Array:
-    """P(W > k h), k < POINTS, h = `step`: the wait of M/G/1 under FIFO, see `poisson_waits`."""
+    """P(W > k h), k < POINTS, h = `step`: the wait of M/G/1 under FIFO, see `compound_waits`."""
     _, beyond = excess(service, step * COUNT)
-    return load * poisson_waits(load, cells(service, step, COUNT, float(beyond[0])))[:POINTS]
+    return load * compound_waits(load, cells(service, step, COUNT, float(beyond[0])).residual())[:POINTS]

@@ -12,11 +12,13 @@ from scaling_models.montecarlo.kernels.dispatch import Dispatch
 from scaling_models.montecarlo.kernels.rules import Rule
 from scaling_models.montecarlo.kernels.stalls import stalled_departures
 from scaling_models.montecarlo.traffic.flows import Flow
-from scaling_models.parameters import Choice, Integer, Slider, parameter
+from scaling_models.parameters import Choice, Integer, Real, Slider, parameter
 from scaling_models.pools.approximation import NONE, Approximation, Errors
 from scaling_models.pools.formulas.extras import found_balanced
 from scaling_models.pools.formulas.profiles import Found
 from scaling_models.pools.pool import Array, Pool
+
+ERROR_TIME = 0.001  # in which a server that fails fast answers (s)
 
 
 class Dispatched(Pool):
@@ -26,6 +28,19 @@ class Dispatched(Pool):
         default="fifo",
         domain=Choice(("fifo", "sharing")),
         about="each worker serves one request after the other, or the server all its requests at once",
+    )
+
+    first_speed: float = parameter(
+        default=1.0,
+        domain=Real(),
+        symbol="v₁",
+        about="speed of the first server, on which a service S takes S / v₁; the others have speed 1",
+        slider=Slider(0.1, 2.0, 0.1),
+    )
+    first_answers: str = parameter(
+        default="properly",
+        domain=Choice(("properly", "errors in 1 ms")),
+        about="whether the first server does its work, or fails fast: an error in a millisecond to whoever comes",
     )
 
     _other_services: ClassVar[tuple[float, float]] = (math.inf, math.inf)
@@ -39,6 +54,24 @@ class Dispatched(Pool):
     def _usual_requests(self) -> int:
         many = super()._usual_requests
         return many // 5 if self.discipline == "sharing" else many  # sharing takes ten times as long a request
+
+    @property
+    def _fails_fast(self) -> bool:
+        return self.first_answers != "properly"
+
+    @property
+    def _equal(self) -> bool:
+        """Whether all servers are alike."""
+        return self.first_speed == 1.0 and not self._fails_fast
+
+    @property
+    def _capacity(self) -> float:
+        """In slots of speed 1: the slow server's count for less; one that fails fast counts as if it did its work."""
+        return self._slots + (0.0 if self._fails_fast else self.workers * (self.first_speed - 1.0))
+
+    @property
+    def _demand(self) -> str:
+        return "offered"
 
     def _rule(self) -> Rule:
         """How the balancer chooses."""
@@ -60,7 +93,7 @@ class Dispatched(Pool):
     @functools.cached_property
     def _fifo(self) -> Approximation:
         """The approximation, where servers are FIFO; what is known of sharing servers joins here."""
-        if self.discipline == "sharing":
+        if self.discipline == "sharing" or not self._equal:
             raise self._simulate_it()
         found = self._approximation()
         return found if self._exponential else found.stretched(*self._other_services)
@@ -68,12 +101,21 @@ class Dispatched(Pool):
     def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Of the load exact; of FIFO servers by the errors measured of the approximation; else simulated."""
         otherwise = super().accuracy(metric, level)
+        if metric == "error_share" and not self._fails_fast:
+            return self._answer(metric).accuracy
         if otherwise.error is not None or metric in ("latency_low", "latency_high"):
             return otherwise
         try:
             return self._fifo.accuracy(metric, level)
         except NoClosedForm:
             return otherwise
+
+    @answer("", "share of the requests that get an error at once, from a first server that fails fast")
+    def error_share(self) -> float:
+        """None, unless it fails fast: then it has fewer requests than the others, and attracts the more."""
+        if self._fails_fast:
+            raise self._simulate_it()
+        return 0.0
 
     @answer("", "share of the requests that find no worker free at their server")
     def probability_of_wait(self) -> float:
@@ -91,8 +133,17 @@ class Dispatched(Pool):
         return Never() if self._overloaded else self._fifo.latency
 
     def _system(self, flow: Flow) -> Dispatch:
-        sharing = self.discipline == "sharing"
-        return Dispatch(flow, self._rule(), self.servers, self.workers, self._balancers, sharing=sharing)
+        others = self.servers - 1
+        return Dispatch(
+            flow,
+            self._rule(),
+            self.servers,
+            self.workers,
+            self._balancers,
+            speeds=None if self.first_speed == 1.0 else (self.first_speed,) + (1.0,) * others,
+            fixed=(ERROR_TIME,) + (None,) * others if self._fails_fast else None,
+            sharing=self.discipline == "sharing",
+        )
 
     def _dealt(self) -> Dispatch:
         return self._system(self.flow())

@@ -87,6 +87,16 @@ class Pool(Model):
         return self.servers * self.workers
 
     @property
+    def _capacity(self) -> float:
+        """How many slots of speed 1 the pool is worth."""
+        return float(self._slots)
+
+    @property
+    def _demand(self) -> str:
+        """The tally of the work (s) that makes the offered load."""
+        return "busy"
+
+    @property
     def _overloaded(self) -> bool:
         return self.utilization >= 1.0
 
@@ -111,8 +121,8 @@ class Pool(Model):
 
     @answer("", "share of the slots' time that is busy: arrival rate x mean service / slots; above 1 overloaded")
     def utilization(self) -> float:
-        """rho = lambda E[S] / (number of slots)."""
-        return self.offered_load / self._slots
+        """rho = lambda E[S] / (number of slots of speed 1)."""
+        return self.offered_load / self._capacity
 
     @answer("erlangs", "mean number of slots that the arrivals would occupy")
     def offered_load(self) -> float:
@@ -214,13 +224,15 @@ class Pool(Model):
 
     def _simulation(self, found: Run, seed: int) -> Simulation:
         mean = found.times["latency"].mean_estimate()
-        busy = found.ratio("busy", "time")
+        busy, capacity = found.ratio(self._demand, "time"), self._capacity
         answers: dict[str, Sampled | Estimate] = {
-            "utilization": dataclasses.replace(busy, value=busy.value / self._slots, error=busy.error / self._slots),
+            "utilization": dataclasses.replace(busy, value=busy.value / capacity, error=busy.error / capacity),
             "offered_load": busy,
             "latency": found.times["latency"],
             "in_flight": Estimate(self.arrival_rate * mean.value, self.arrival_rate * mean.error, mean.freedom),
         }
+        if "errors" in found.tallies:
+            answers["error_share"] = at_least_binomial(found.ratio("errors", "requests"), found.requests)
         if "wait" in found.times:
             answers["probability_of_wait"] = at_least_binomial(found.share("waited", "requests"), found.requests)
             answers["wait"] = found.times["wait"]

@@ -31,7 +31,7 @@ class RandomSplit(SeparateQueues):
 
     @property
     def _servers(self) -> tuple[tuple[float, Station], ...]:
-        return ((1.0, Station(self.arrival_rate / self.servers, 1, self.service, self.workers)),)
+        return self._first_and_others(Station(self.arrival_rate / self.servers, 1, self.service, self.workers))
 
     def _rule(self) -> Random:
         return Random()
@@ -41,7 +41,7 @@ class RandomSplit(SeparateQueues):
 
         Of FIFO servers with exponential service; others raise `NoClosedForm`.
         """
-        if not self._exponential or self.discipline != "fifo":
+        if not (self._exponential and self._equal) or self.discipline != "fifo":
             raise NoClosedForm("RandomSplit is sized for many loads at once where its servers are M/M/k only")
         return np.asarray(split_servers(arrival_rates, self.service.mean(), latency, level, self.workers))
 
@@ -52,15 +52,17 @@ class RandomSplit(SeparateQueues):
     @answer("s", "time from arrival to reply: wait and service")
     def latency(self) -> Distribution:
         """Of one server, which all are like."""
-        return shared_response(*self._server) if self.discipline == "sharing" else SeparateQueues.latency.compute(self)
+        if self.discipline == "sharing" and self._equal:
+            return shared_response(*self._server)
+        return SeparateQueues.latency.compute(self)
 
     def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Exact for FIFO servers where there is a closed form; of sharing ones as `shared_accuracy` says."""
-        if self.discipline == "sharing" and metric in ("latency", "in_flight"):
+        if self.discipline == "sharing" and self._equal and metric in ("latency", "in_flight"):
             return shared_accuracy(*self._server, level)
         return super().accuracy(metric, level)
 
     def far_tail(self, seed: int = 0, smallest: float = 1e-9) -> RareTail:
-        """Latencies of one FIFO server as rare as `smallest`, with intervals: see `rare_tail`."""
-        ((_, station),) = self._stations
+        """Latencies of one ordinary FIFO server as rare as `smallest`, with intervals: see `rare_tail`."""
+        station = self._stations[-1][1]
         return rare_tail(station.gap, self.service, self.workers, seed, smallest)

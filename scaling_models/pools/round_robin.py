@@ -23,12 +23,13 @@ class RoundRobin(SeparateQueues):
 
     @property
     def _servers(self) -> tuple[tuple[float, Station], ...]:
-        return ((1.0, Station(self.arrival_rate / self.servers, self.servers, self.service, self.workers)),)
+        rate = self.arrival_rate / self.servers
+        return self._first_and_others(Station(rate, self.servers, self.service, self.workers))
 
     def _rule(self) -> Rule:
         return Rule()
 
     def far_tail(self, seed: int = 0, smallest: float = 1e-9) -> RareTail:
-        """Latencies of one FIFO server as rare as `smallest`, with intervals: see `rare_tail`."""
-        ((_, station),) = self._stations
+        """Latencies of one ordinary FIFO server as rare as `smallest`, with intervals: see `rare_tail`."""
+        station = self._stations[-1][1]
         return rare_tail(station.gap, self.service, self.workers, seed, smallest)

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 
 from scaling_models.answers import Accuracy, NoClosedForm, answer
-from scaling_models.latency import Distribution, Never, mixture
-from scaling_models.pools.dispatched import Dispatched
+from scaling_models.latency import Deterministic, Distribution, Never, mixture
+from scaling_models.pools.dispatched import ERROR_TIME, Dispatched
 from scaling_models.pools.pool import SIMULATED
 from scaling_models.pools.stations import Station
 
-LOAD = ("utilization", "offered_load")
+KNOWN = ("utilization", "offered_load", "error_share")
 
 
 class SeparateQueues(Dispatched):
     """Base: a subclass says which servers there are, and the share of the requests that each kind of them gets."""
+
+    def _first_and_others(self, station: Station) -> tuple[tuple[float, Station], ...]:
+        """Servers that are all like this one, but for the first."""
+        if self._equal:
+            return ((1.0, station),)
+        service = Deterministic(ERROR_TIME) if self._fails_fast else self.service * (1.0 / self.first_speed)
+        first = dataclasses.replace(station, service=service)
+        alone = 1.0 / self.servers
+        return ((alone, first), (1.0 - alone, station)) if self.servers > 1 else ((1.0, first),)
 
     @property
     def _servers(self) -> tuple[tuple[float, Station], ...]:
@@ -48,7 +58,7 @@ class SeparateQueues(Dispatched):
     def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Exact where there is a closed form, to what the lattices tell of their error; else simulated."""
         declared = self._answer(metric).accuracy
-        if metric in LOAD or self._overloaded:
+        if metric in KNOWN or self._overloaded:
             return declared
         if not self._solved:
             return SIMULATED
@@ -56,6 +66,11 @@ class SeparateQueues(Dispatched):
         if error == 0.0:
             return declared
         return Accuracy("exact", error, f"everywhere, but for a numerical error of {error:.0e} of a quantile")
+
+    @answer("", "share of the requests that get an error at once, from a first server that fails fast")
+    def error_share(self) -> float:
+        """The first server's share."""
+        return self._stations[0][0] if self._fails_fast else 0.0
 
     @answer("", "share of the requests that find no slot free")
     def probability_of_wait(self) -> float:

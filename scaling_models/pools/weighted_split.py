@@ -37,7 +37,9 @@ class WeightedSplit(SeparateQueues):
         symbol="w",
         about="what each server gets of the requests, in proportion; none for the best",
     )
-    servers: ClassVar[int]  # type: ignore[misc]  # not a parameter here: as many as there are speeds
+    servers: ClassVar[int]  # type: ignore[misc]  # not parameters here: as many as there are speeds, and all work
+    first_speed: ClassVar[float] = 1.0  # type: ignore[misc]
+    first_answers: ClassVar[str] = "properly"  # type: ignore[misc]
     verified_with: ClassVar[int] = 8_000_000
 
     def _check(self) -> None:
@@ -81,6 +83,10 @@ class WeightedSplit(SeparateQueues):
         """a = lambda sum w_i E[S] / v_i."""
         each = (share / speed for share, speed in zip(self.shares, self.speeds, strict=True))
         return self.arrival_rate * self.service.mean() * sum(each)
+
+    @property
+    def _demand(self) -> str:
+        return "busy"
 
     def _rule(self) -> Random:
         return Random(self.shares)

@@ -131,6 +131,9 @@ class Dispatch:
             {"wait": told.waits, "latency": told.latencies},
             {**tallied(told.waits, told.work, gaps.sum(axis=0)), "offered": work.sum(axis=0)},
         )
+        if self.fixed is not None:
+            times_of_errors = [each for each in self.fixed if each is not None]
+            tallies["errors"] = np.isin(told.work, times_of_errors).sum(axis=0).astype(float)
         if self.sharing:  # nobody waits for a worker, and nobody has one alone
             del times["wait"], tallies["waited"]
         return Outcomes(times, tallies), (pool, after)

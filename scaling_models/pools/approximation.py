@@ -48,7 +48,7 @@ class Errors:
         if level is None:
             return self.mean
         known = zip(LEVELS, self.quantiles, strict=True)
-        return next((error for last, error in known if level <= last), self.beyond)
+        return next((error for last, error in known if level <= last + 1e-9), self.beyond)
 
 
 HEAVY = 1.4  # a tail beside gamma's for which nothing holds: lognormal ones below scv 1 are at 1.34 at most

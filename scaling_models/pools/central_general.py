@@ -176,9 +176,9 @@ class LookalikeCase(General):
 
     def _latency_error(self, level: float | None) -> float:
         heavy, few = self.service.scv > HEAVY, self.slots < 5
-        if level is None or level <= 0.95:
+        if level is None or level <= 0.95 + 1e-9:
             wait = 0.15 if heavy else 0.04
-        elif level <= 0.99:
+        elif level <= 0.99 + 1e-9:
             wait = 0.25 if heavy else 0.15 if few else 0.08
         else:
             wait = 1.0 if heavy or few else 0.3

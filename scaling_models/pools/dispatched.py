@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from typing import ClassVar
@@ -90,11 +91,29 @@ class Dispatched(Pool):
         found = found_balanced(self.utilization, 1, self.workers)
         return self._finding(found, NONE)
 
-    @functools.cached_property
-    def _fifo(self) -> Approximation:
-        """The approximation, where servers are FIFO; what is known of sharing servers joins here."""
-        if self.discipline == "sharing" or not self._equal:
+    def _shared(self) -> Approximation:
+        """What is known of sharing servers, or `NoClosedForm`: of exponential services the mean, which is FIFO's.
+
+        For who leaves next is forgotten either way, so that the counts of requests, which the balancer sees, are alike.
+        """
+        if not self._exponential or self._balancers > 1:
             raise self._simulate_it()
+        found = self._approximation()
+        return self._by_mean(found, 0.0, found.errors.region)
+
+    @staticmethod
+    def _by_mean(found: Approximation, more: float, region: str) -> Approximation:
+        """The same with so much more error of the mean, and nothing known of the rest."""
+        errors = Errors(found.errors.mean + more, (math.inf,) * 4, math.inf, region, math.inf)
+        return dataclasses.replace(found, errors=errors)
+
+    @functools.cached_property
+    def _known(self) -> Approximation:
+        """The approximation, of servers that are all alike."""
+        if not self._equal:
+            raise self._simulate_it()
+        if self.discipline == "sharing":
+            return self._shared()
         found = self._approximation()
         return found if self._exponential else found.stretched(*self._other_services)
 
@@ -106,7 +125,7 @@ class Dispatched(Pool):
         if otherwise.error is not None or metric in ("latency_low", "latency_high"):
             return otherwise
         try:
-            return self._fifo.accuracy(metric, level)
+            return self._known.accuracy(metric, level)
         except NoClosedForm:
             return otherwise
 
@@ -120,17 +139,17 @@ class Dispatched(Pool):
     @answer("", "share of the requests that find no worker free at their server")
     def probability_of_wait(self) -> float:
         """1 at overload; else by what arrivals find."""
-        return 1.0 if self._overloaded else self._fifo.probability_of_wait
+        return 1.0 if self._overloaded else self._known.probability_of_wait
 
     @answer("s", "time before a worker takes the request")
     def wait(self) -> Distribution:
         """Never at overload; else by what arrivals find."""
-        return Never() if self._overloaded else self._fifo.wait
+        return Never() if self._overloaded else self._known.wait
 
     @answer("s", "time from arrival to reply: wait and service")
     def latency(self) -> Distribution:
         """Never at overload; else the wait and an independent service."""
-        return Never() if self._overloaded else self._fifo.latency
+        return Never() if self._overloaded else self._known.latency
 
     def _system(self, flow: Flow) -> Dispatch:
         others = self.servers - 1
@@ -167,3 +186,18 @@ class Counting(Dispatched):
     @property
     def _balancers(self) -> int:
         return self.balancers
+
+    def _shared(self) -> Approximation:
+        """Of servers of one worker the mean: what the queues hold hardly depends on the services' distribution.
+
+        Of constant, hyperexponential (scv 4) and lognormal (scv 10) ones at 10 and 50 servers the mean was off by 1.1%
+        at most up to load 0.7, by 3.6% at 0.9.
+        """
+        if self._exponential:
+            return super()._shared()
+        load = self.utilization
+        measured = self.servers >= 10 and load <= 0.9 and self.service.scv <= 10.0
+        if self.workers > 1 or self.balancers > 1 or not measured:
+            raise self._simulate_it()
+        more = 0.011 if load <= 0.7 else 0.036
+        return self._by_mean(self._approximation(), more, "10 servers or more, load up to 0.9, scv up to 10")

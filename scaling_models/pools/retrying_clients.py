@@ -221,7 +221,7 @@ class RetryingClients(Clients):
             return Accuracy("simulated", None, str(reason).partition(": ")[0])
         if not self._has_good_state:
             return EXACT
-        return ROUGH if level is not None and level > 0.999 else declared
+        return ROUGH if level is not None and level > 0.999 + 1e-9 else declared
 
     def _closed(self, metric: str) -> Any:
         """The answer, or `NoClosedForm`."""

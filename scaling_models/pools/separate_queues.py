@@ -7,7 +7,7 @@ import functools
 import math
 
 from scaling_models.answers import Accuracy, NoClosedForm, answer
-from scaling_models.latency import Deterministic, Distribution, Never, mixture
+from scaling_models.latency import Deterministic, Distribution, MeanOnly, Never, mixture
 from scaling_models.pools.dispatched import ERROR_TIME, Dispatched
 from scaling_models.pools.pool import SIMULATED
 from scaling_models.pools.stations import Station
@@ -41,6 +41,11 @@ class SeparateQueues(Dispatched):
         return any(station.utilization >= 1.0 for _, station in self._stations)
 
     @property
+    def _shares_memoryless(self) -> bool:
+        """Whether servers share themselves among exponential services: who leaves next is forgotten as if FIFO."""
+        return self.discipline == "sharing" and all(station.memoryless for _, station in self._stations)
+
+    @property
     def _solved(self) -> bool:
         return self.discipline == "fifo" and all(station.solved for _, station in self._stations)
 
@@ -59,6 +64,8 @@ class SeparateQueues(Dispatched):
         """Exact where there is a closed form, to what the lattices tell of their error; else simulated."""
         declared = self._answer(metric).accuracy
         if metric in KNOWN or self._overloaded:
+            return declared
+        if metric in ("latency", "in_flight") and level is None and self._shares_memoryless:
             return declared
         if not self._solved:
             return SIMULATED
@@ -88,8 +95,10 @@ class SeparateQueues(Dispatched):
 
     @answer("s", "time from arrival to reply: wait and service")
     def latency(self) -> Distribution:
-        """Of each server, weighted."""
-        return self._mixed([(share, station.latency) for share, station in self._solvable])
+        """Of each server, weighted; of sharing servers with exponential service the mean, which is FIFO's."""
+        if self._overloaded or not self._shares_memoryless:
+            return self._mixed([(share, station.latency) for share, station in self._solvable])
+        return MeanOnly(math.fsum(share * station.latency.mean() for share, station in self._stations))
 
     @property
     def _solvable(self) -> tuple[tuple[float, Station], ...]:

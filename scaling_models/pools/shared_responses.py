@@ -42,7 +42,7 @@ def shared_accuracy(
         return EXACT
     if workers > 1 or _jumps(service):
         return SIMULATED
-    if not 0.5 <= level <= 0.999 or (service.atoms and len(service.atoms) > 1):
+    if not 0.5 - 1e-9 <= level <= 0.999 + 1e-9 or (service.atoms and len(service.atoms) > 1):
         return ROUGH
     return NEAR if service.scv < STEADY or service.atoms else CLOSE
 

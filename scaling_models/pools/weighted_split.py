@@ -11,7 +11,7 @@ from scaling_models.answers import answer
 from scaling_models.montecarlo.kernels.dispatch import Dispatch
 from scaling_models.montecarlo.kernels.rules import Random
 from scaling_models.montecarlo.traffic.flows import Flow
-from scaling_models.parameters import Real, Rows, parameter
+from scaling_models.parameters import Real, Rows, Slider, parameter
 from scaling_models.pools.formulas.weights import best_weights
 from scaling_models.pools.separate_queues import SeparateQueues
 from scaling_models.pools.stations import Station
@@ -30,12 +30,14 @@ class WeightedSplit(SeparateQueues):
         domain=Rows(Real(), most=10_000),
         symbol="v",
         about="how fast each server is: a service of S takes it S / v",
+        slider=Slider(0.1, 4.0, 0.1),
     )
     weights: tuple[float, ...] = parameter(
         default=(),
         domain=Rows(Real(open_low=False), least=0, most=10_000),
         symbol="w",
         about="what each server gets of the requests, in proportion; none for the best",
+        slider=Slider(0.0, 10.0, 0.5),
     )
     servers: ClassVar[int]  # type: ignore[misc]  # not parameters here: as many as there are speeds, and all work
     first_speed: ClassVar[float] = 1.0  # type: ignore[misc]

@@ -6,10 +6,9 @@ import re
 import pytest
 
 import scaling_models as sm
-from scaling_models.pools import CentralQueue, FiniteQueue, erlang_a, erlang_b, erlang_c
+from scaling_models.pools import CentralQueue, FiniteQueue, RandomSplit, erlang_a, erlang_b, erlang_c
 from scaling_models.pools.formulas import size_based
 from scaling_models.pools.formulas.losses import places_taken
-from scaling_models.pools.formulas.priorities import cobham
 from scaling_models.pools.formulas.redundancy import redundancy_mean
 from scaling_models.pools.formulas.square_root import halfin_whitt_delay
 from scaling_models.quorums import Raft
@@ -18,6 +17,10 @@ from scaling_models.shards import harmonic
 
 def pool(lam, mu, c, **_):
     return CentralQueue(lam, c, sm.Exponential(1 / mu))
+
+
+def single(lam, mean, second_moment):
+    return RandomSplit(lam, 1, sm.LogNormal(mean, second_moment / mean**2 - 1)).latency.mean()
 
 
 def empty(lam, mu, c):
@@ -59,7 +62,6 @@ ANSWERS = {
     ("erlang_c", "prob_wait"): lambda A, c: erlang_c(c, A),
     ("mmc", "mean_response"): lambda **p: pool(**p).latency.mean(),
     ("mmc", "p0"): empty,
-    ("mg1", "mean_response"): lambda lam, mean, second_moment: mean + cobham([lam], mean, second_moment)[0],
     **{
         (f"mm1_{name}", "mean_response"): by_size(getattr(size_based, name))
         for name in ("sjf", "psjf", "srpt", "spjf", "pspjf")
@@ -73,6 +75,7 @@ ANSWERS = {
     ("erlang_a", "mean_wait_all"): lambda theta, **p: impatient(theta=theta, **p).probability_of_abandonment / theta,
     ("halfin_whitt", "delay_prob_limit"): lambda beta: halfin_whitt_delay(beta),
     ("mmc", "wait_cdf"): lambda t, **p: pool(**p).wait.cdf(t),
+    ("mg1", "mean_response"): single,
     ("mm1", "response_quantile"): lambda lam, mu, q: pool(lam, mu, 1).latency.icdf(q),
     ("mdc", "mean_wait"): lambda lam, c, service: CentralQueue(lam, c, sm.Deterministic(service)).wait.mean(),
     ("m_e2_c", "mean_wait"): lambda **p: phased(sm.Erlang(1.0, 2), **p).wait.mean(),

@@ -211,6 +211,9 @@ def test_heavy_tails_fall_as_the_service_does():
     residual = (1 / index) * ((index - 1) / index / t) ** (index - 1)
     assert pool.wait.ccdf(t) == pytest.approx(load / (1 - load) * residual, rel=1e-3)
     assert pool.wait.tail_index == pytest.approx(0.5)
+    assert pool.accuracy("latency", 0.99999).label == "exact"
+    assert pool.accuracy("latency", 1.0 - 1e-9).label == "simulated"  # rarer than the lattice tells
+    assert RandomSplit(load, 1, sm.Erlang(1.0, 2)).accuracy("latency", 1.0 - 1e-12).label == "exact"
     assert pool.wait.ccdf(1e40) == pytest.approx(pool.wait.ccdf(1e30) * 1e-5, rel=1e-3)
 
 

@@ -17,8 +17,9 @@ DEEP = np.array([1e-5, 1e-7, 1e-10, 1e-13, 1e-16])
 class Survival:
     """log ccdf at ascending times from 0 on, straight between them, and what follows the last.
 
-    It falls on at the rate `decay` (1/s); or, with `far` times and their logs given instead, as they do (straight in
-    log t), and beyond them as a power `index` of t. `error` is the largest relative error of a quantile, as measured.
+    It falls on at the rate `decay` (1/s); or, with `far` logs of times and of the ccdf given instead, as they do
+    (straight), and beyond them as a power `index` of t. `error` is the largest relative error of a quantile that was
+    measured; `known_to` the ccdf down to which that holds.
     """
 
     def __init__(
@@ -33,7 +34,7 @@ class Survival:
     ) -> None:
         self.times, self.decay, self.index, self.error = times, decay, index, error
         self.logs = np.minimum.accumulate(np.minimum(logs, 0.0))
-        self.far = None if far is None else (np.log(far[0]), np.minimum.accumulate(far[1]))
+        self.far = None if far is None else (far[0], np.minimum.accumulate(far[1]))
 
     def __call__(self, t: Array) -> Array:
         """log P(T > t), t >= 0."""
@@ -45,6 +46,11 @@ class Survival:
         at = np.log(np.maximum(t, last))
         beyond = np.interp(at, places, logs) - np.where(at > places[-1], self._slope * (at - places[-1]), 0.0)
         return np.asarray(np.where(t > last, beyond, inside))
+
+    @property
+    def known_to(self) -> float:
+        """The least ccdf that is more than an extrapolation; 0 where the tail is known to be exponential."""
+        return 0.0 if self.far is None else math.exp(self.logs[-1])
 
     @property
     def _slope(self) -> float:

@@ -13,6 +13,7 @@ from scaling_models.pools.pool import SIMULATED
 from scaling_models.pools.stations import Station
 
 KNOWN = ("utilization", "offered_load", "error_share")
+TOO_RARE = Accuracy("simulated", None, "rarer than the lattice tells: extrapolated as the tail of the service")
 
 
 class SeparateQueues(Dispatched):
@@ -69,6 +70,8 @@ class SeparateQueues(Dispatched):
             return declared
         if not self._solved:
             return SIMULATED
+        if level is not None and 1.0 - level < max(station.known_to for _, station in self._stations):
+            return TOO_RARE
         error = max(station.error for _, station in self._stations)
         if error == 0.0:
             return declared

@@ -39,6 +39,11 @@ class QueuedWait(Lattice):
         return self._solution.chance
 
     @property
+    def known_to(self) -> float:
+        """The least ccdf that is more than an extrapolation."""
+        return self._survival.known_to
+
+    @property
     def _survival(self) -> Survival:
         return self._solution.wait
 

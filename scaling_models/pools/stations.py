@@ -57,6 +57,13 @@ class Station:
             return math.inf
 
     @functools.cached_property
+    def known_to(self) -> float:
+        """The probability of a latency or wait so rare that what is beyond is extrapolated."""
+        if self.memoryless:
+            return 0.0
+        return self.probability_of_wait * max(self._queued_wait.known_to, self._queued_latency.known_to)
+
+    @functools.cached_property
     def probability_of_wait(self) -> float:
         """That an arrival finds all workers busy."""
         return self._erlang[0] if self.memoryless else self._queued_wait.chance

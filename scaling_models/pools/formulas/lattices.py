@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from typing import NamedTuple
 
@@ -14,9 +15,9 @@ from scaling_models.latency.quadrature import Array, gauss
 
 NEAR_CELLS = 64  # in these the body of a distribution may lie: cut at its own cuts, with many nodes
 NEAR_NODES, FAR_NODES = 12, 2
-TILT = 16.0  # what comes round the end of a Fourier transform is e^-16 of what lies there
+TILT = 14.0  # what comes round the end of a Fourier transform is e^-14 of what lies there
 USED = 0.75  # of the lattice: towards its end the tilt has blown up the rounding
-RATIO = 8.0 ** (1 / 5)  # of the ends of a panel beyond the lattice: the ends of coarser lattices are among them
+RATIO = math.sqrt(2.0)  # of the ends of a panel in the tail: the ends of all lattices are among them
 FARTHEST = 1e60
 
 
@@ -75,6 +76,7 @@ def _joined(ccdf: Array, right: Array, left: Array) -> Steps:
     return Steps(ccdf, together, right)
 
 
+@functools.lru_cache(maxsize=32)  # a slider of the load leaves the service's
 def cells(service: Distribution, step: float, count: int, beyond: float) -> Cells:
     """The distribution on `count` cells of `step` seconds, `beyond` being the integral of its ccdf after them."""
     nodes: Array = step * np.arange(count + 1.0)

@@ -24,8 +24,8 @@ COARSER = 8  # times the step from one lattice to the next, which reaches as muc
 MOST_NODES = 2**18  # after that the step grows
 MOST_LATTICES = 20
 WIDER, RIGHT = (1.0, 4.0, 16.0), 1e-3  # a first lattice is made wider until its error is smaller
-ENOUGH = 1e-6  # of a ccdf that is not known to fall exponentially: from there on it falls as the service's own does
-FLOOR = 1e-7  # the least that a lattice tells of such a ccdf, for rounding
+ENOUGH = 1e-7  # of a ccdf that is not known to fall exponentially: from there on it falls as the service's own does
+FLOOR = 1e-8  # the least that a lattice tells of such a ccdf, for rounding
 RARE, NEARLY = 1e-200, 0.999  # a tail is light that has fallen faster there than the wait's exponential
 SLIGHT = 1e-5  # of the sum that tells the decay: what may come from the far half of a lattice
 STEEPEST = 300.0  # decay over the whole lattice that is tilted away
@@ -80,7 +80,7 @@ def _queue(gap: Distribution, service: Distribution, reach: float) -> tuple[_Que
     step, count = service.mean() / FINE, COUNT
     while step * count < reach:
         step, count = (step, 2 * count) if count < MOST_NODES else (2.0 * step, count)
-    return _Queue(gap, service, reach == 0, count, excess(service, step * count)), step
+    return _Queue(gap, service, reach == 0, count, excess(service, service.mean())), step
 
 
 def _to_the_end(queue: _Queue, step: float, first: _Piece, ladder: Ladder) -> Solution:
@@ -216,11 +216,11 @@ class _Queue:
             slope = float((log[near] - log[-1]) / (t[-1] - t[near]))  # freer of the step than the root is
             return Survival(t, log, decay=slope, error=error)
         index = self.service.tail_index - 1.0
-        onward = places > t[-1] * (1.0 + 1e-9)
-        places, left = np.append(t[-1], places[onward]), np.append(np.interp(t[-1], places, left), left[onward])
-        alive = left > 0
-        falls = np.log(left[alive]) - math.log(left[0])
-        return Survival(t, log, far=(places[alive], log[-1] + falls), index=index, error=error)
+        places, left = np.log(places[left > 0]), np.log(left[left > 0])
+        last = math.log(t[-1])
+        onward = places > last + 1e-9
+        places, left = np.append(last, places[onward]), np.append(np.interp(last, places, left), left[onward])
+        return Survival(t, log, far=(places, log[-1] + left - left[0]), index=index, error=error)
 
 
 def _extrapolated(times: Array, solved: Sequence[Array], floor: float, start: float) -> tuple[Array, float]:

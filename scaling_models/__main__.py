@@ -1,4 +1,4 @@
-"""The command `scaling-models`: lab, report, check."""
+"""The command `scaling-models`: lab, report, check, atlas."""
 
 from __future__ import annotations
 
@@ -28,6 +28,16 @@ def _check(options: argparse.Namespace) -> int:
 
     models = [kind.example() for kind in MODELS]
     return 0 if verification.check(models, requests=options.requests, seed=options.seed) else 1
+
+
+def _atlas(options: argparse.Namespace) -> int:
+    from concurrent.futures import ProcessPoolExecutor
+
+    from scaling_models import atlas
+
+    with ProcessPoolExecutor(options.workers) as executor:
+        atlas.write(options.out, options.requests or atlas.REQUESTS, options.seed, executor)
+    return 0
 
 
 def _requests(text: str) -> int:
@@ -65,6 +75,13 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--requests", type=_requests, help="simulated requests a model (default: each model's own)")
     check.add_argument("--seed", type=int, default=1, help="seed of the random numbers")
     check.set_defaults(run=_check)
+
+    atlas = commands.add_parser("atlas", help="measure how far off every policy's formula is, over a grid of cases")
+    atlas.add_argument("--out", type=Path, default=Path("accuracy.csv"), help="the file (default: accuracy.csv)")
+    atlas.add_argument("--requests", type=_requests, help="simulated requests a case (default: a million)")
+    atlas.add_argument("--seed", type=int, default=1, help="seed of the random numbers")
+    atlas.add_argument("--workers", type=_requests, help="processes (default: one a core)")
+    atlas.set_defaults(run=_atlas)
     return top
 
 

@@ -1,8 +1,8 @@
 """The pools' closed forms beside the event-driven simulation in another language, each number within its own label.
 
 A row a case in data/simulated_pools.csv. Normal errors of that simulation, at one in a million of false alarms over all
-numbers; a mean or percentile may be off by what its accuracy states besides, and what is labelled simulated or a band is
-not answered by a formula.
+numbers; a mean or percentile may be off by what its accuracy states besides, and what is labelled simulated or a band
+is not answered by a formula.
 """
 
 import numpy as np

@@ -195,8 +195,8 @@ def _quantile_row(
     near, far = quantile * (1.0 - error) * (1.0 - slack), quantile * (1.0 + error) * (1.0 + slack)
     most, least = found.ccdf_estimate(near), found.ccdf_estimate(far)
     expected_most, expected_least = (float(closed.ccdf(quantile * turn)) for turn in (1 - 1e-12, 1 + 1e-12))
-    too_low = most.value + reach * _error(most, expected_least) < expected_least
-    too_high = least.value - reach * _error(least, expected_most) > expected_most
+    too_high = most.value + reach * _error(most, expected_least) < expected_least  # fewer lie beyond it than should
+    too_low = least.value - reach * _error(least, expected_most) > expected_most
     low, high = found.interval(level)
     # The quantile's standard error from its 95% interval, for far wider ones soon leave the sample.
     standard = (high - low) / (2.0 * _reach(freedom, 0.05))

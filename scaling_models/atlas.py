@@ -70,7 +70,7 @@ def write(path: Path, requests: int = REQUESTS, seed: int = 1, executor: Executo
     found = list(cases())
     table = measured(found, requests, seed, executor=executor)
     head = (
-        "# Formula and simulation of every policy's latency (mean service 1 s), at 4, 10 and 50 servers of one worker.\n"
+        "# Formula and simulation of every policy's latency (mean service 1 s), 4, 10 or 50 servers of one worker.\n"
         f"# Made by `scaling-models atlas`: {requests:,} requests a case, seed {seed}, {len(found)} cases; low and "
         "high are the ends of the simulation's 95% interval.\n"
         "# error: formula over simulation, less 1; stated: what the label allows; verdict: at one false alarm in "

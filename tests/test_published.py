@@ -11,6 +11,7 @@ from scaling_models.pools.formulas import size_based
 from scaling_models.pools.formulas.losses import places_taken
 from scaling_models.pools.formulas.redundancy import redundancy_mean
 from scaling_models.pools.formulas.square_root import halfin_whitt_delay
+from scaling_models.pools.formulas.supermarket import mean_field
 from scaling_models.quorums import Raft
 from scaling_models.shards import harmonic
 
@@ -56,6 +57,13 @@ def by_size(formula):
     return lambda rho, **_: formula(rho, sm.Exponential(1.0))
 
 
+def supermarket(n, d, rho, **_):
+    """The mean response in services: of finitely many servers, or of the mean field."""
+    if n == "inf":
+        return mean_field(rho, d)[1:].sum() / rho
+    return sm.PowerOfChoices(n * rho, n, sm.Exponential(1.0), choices=d).latency.mean()
+
+
 ANSWERS = {
     ("erlang_b", "blocking"): lambda A, c: erlang_b(c, A),
     ("erlang_b", "required_servers"): lambda A, target: next(c for c in range(1, 10**6) if erlang_b(c, A) <= target),
@@ -76,6 +84,7 @@ ANSWERS = {
     ("halfin_whitt", "delay_prob_limit"): lambda beta: halfin_whitt_delay(beta),
     ("mmc", "wait_cdf"): lambda t, **p: pool(**p).wait.cdf(t),
     ("mg1", "mean_response"): single,
+    ("supermarket", "mean_response"): supermarket,
     ("mm1", "response_quantile"): lambda lam, mu, q: pool(lam, mu, 1).latency.icdf(q),
     ("mdc", "mean_wait"): lambda lam, c, service: CentralQueue(lam, c, sm.Deterministic(service)).wait.mean(),
     ("m_e2_c", "mean_wait"): lambda **p: phased(sm.Erlang(1.0, 2), **p).wait.mean(),

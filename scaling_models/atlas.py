@@ -14,7 +14,7 @@ from scaling_models.latency import Distribution
 from scaling_models.montecarlo.estimates import NotSettled
 from scaling_models.montecarlo.verification import verify
 from scaling_models.montecarlo.workers import in_order
-from scaling_models.pools.pool import Pool
+from scaling_models.pools.bases.pool import Pool
 
 if TYPE_CHECKING:
     import pandas as pd

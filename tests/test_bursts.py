@@ -17,7 +17,7 @@ from scaling_models.answers import answer
 from scaling_models.pools import BatchArrivals, CentralQueue, ModulatedArrivals, erlang_c
 from scaling_models.pools.formulas.batches import batch_probability_of_wait
 from scaling_models.pools.formulas.modulation import modulated_waits
-from scaling_models.pools.phased import PhasedResponse, PhasedWait
+from scaling_models.pools.times.phased import PhasedResponse, PhasedWait
 
 ONE = sm.Exponential(1.0)
 LOADS = st.floats(0.05, 0.97)

@@ -18,7 +18,7 @@ from scaling_models.pools.formulas.general_queue import (
 )
 from scaling_models.pools.formulas.lookalikes import lookalike
 from scaling_models.pools.formulas.residuals import residual
-from scaling_models.pools.general_times import Later, ResponseAfter, TijmsWait
+from scaling_models.pools.times.general_times import Later, ResponseAfter, TijmsWait
 
 SERVICES = {
     "lognormal 0.25": sm.LogNormal(1.0, 0.25),

@@ -14,12 +14,12 @@ from scipy.sparse import linalg
 import scaling_models as sm
 from scaling_models import data
 from scaling_models.answers import answer
-from scaling_models.pools.erlang_mixture import ErlangMixture
 from scaling_models.pools.formulas.erlang import erlang_c
 from scaling_models.pools.formulas.extras import found_balanced, found_scattered
 from scaling_models.pools.formulas.profiles import found_by, shortest, shortest_of
 from scaling_models.pools.formulas.several_balancers import found_by_several
 from scaling_models.pools.formulas.supermarket import found_by_choices, mean_field
+from scaling_models.pools.times.erlang_mixture import ErlangMixture
 
 E = sm.Exponential(1.0)
 

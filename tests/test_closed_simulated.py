@@ -12,7 +12,7 @@ from test_simulated_pools import SERVICES, named, spread
 
 import scaling_models as sm
 from scaling_models import data, pools
-from scaling_models.pools.pool import Pool
+from scaling_models.pools.bases.pool import Pool
 
 QUANTITIES = ("mean", "p50", "p95", "p99", "p99.9")
 ALL = data.simulated_pools().to_dict("records")

@@ -11,7 +11,7 @@ import scaling_models as sm
 from scaling_models.answers import answer
 from scaling_models.pools import HedgedRequests, RedundantRequests
 from scaling_models.pools.formulas.redundancy import hedged_utilization, redundancy_mean
-from scaling_models.pools.redundant_response import RedundantResponse
+from scaling_models.pools.times.redundant_response import RedundantResponse
 
 
 @given(st.floats(0.01, 0.49), st.floats(0.0, 30.0))

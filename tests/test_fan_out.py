@@ -18,7 +18,7 @@ from scaling_models.pools.formulas.fan_out import (
     synchronised_mean,
     varma_makowski,
 )
-from scaling_models.pools.joined_legs import JoinedLegs
+from scaling_models.pools.times.joined_legs import JoinedLegs
 
 LEVELS = [0.5, 0.9, 0.95, 0.99, 0.999]
 

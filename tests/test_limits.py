@@ -20,7 +20,7 @@ from scaling_models.pools import (
 )
 from scaling_models.pools.formulas.square_root import halfin_whitt_delay
 from scaling_models.pools.formulas.stages import log_kummer, poisson_average
-from scaling_models.pools.stages import StagedWait, staged
+from scaling_models.pools.times.stages import StagedWait, staged
 
 E = sm.Exponential
 

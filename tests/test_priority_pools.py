@@ -12,7 +12,7 @@ import scaling_models as sm
 from scaling_models.latency import quadrature
 from scaling_models.pools import Priorities
 from scaling_models.pools.formulas.priorities import cobham, overtaken, preemptive_resume
-from scaling_models.pools.overtaken import OvertakenWait
+from scaling_models.pools.times.overtaken import OvertakenWait
 
 E = sm.Exponential
 

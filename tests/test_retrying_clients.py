@@ -20,7 +20,7 @@ from scaling_models.montecarlo.traffic.arrivals import Renewal
 from scaling_models.pools import CentralQueue, RetryingClients, erlang_b
 from scaling_models.pools.formulas.balance import Balance
 from scaling_models.pools.formulas.retries import Fates, fates, sends
-from scaling_models.pools.within import Within
+from scaling_models.pools.times.within import Within
 
 POOL = RetryingClients()
 RATES = st.floats(0.05, 3.0)

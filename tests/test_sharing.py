@@ -14,10 +14,10 @@ from scipy import linalg
 import scaling_models as sm
 from scaling_models.answers import answer
 from scaling_models.latency import quadrature
-from scaling_models.pools.exponential_sharing import ExponentialSharing
 from scaling_models.pools.formulas.sharing import conditional_variance, shared_mean
-from scaling_models.pools.shared_responses import shared_accuracy, shared_response
-from scaling_models.pools.sharing import Sharing
+from scaling_models.pools.times.exponential_sharing import ExponentialSharing
+from scaling_models.pools.times.shared_responses import shared_accuracy, shared_response
+from scaling_models.pools.times.sharing import Sharing
 
 KEPT = [  # service, load; mean, p50, p95, p99, p99.9 and standard errors, of 6e7 requests in C
     (

@@ -15,7 +15,7 @@ from scaling_models.answers import answer
 from scaling_models.pools import RandomSplit, RoundRobin, WeightedSplit, best_weights, busy_root, erlang_arrivals_wait
 from scaling_models.pools.formulas import solution
 from scaling_models.pools.formulas.erlang import erlang_c
-from scaling_models.pools.single_server import QueuedLatency, QueuedWait
+from scaling_models.pools.times.single_server import QueuedLatency, QueuedWait
 
 TAILS = np.array([0.9, 0.5, 0.1, 1e-2, 1e-3])
 DEEP = np.append(TAILS, [1e-6, 1e-9, 1e-12])

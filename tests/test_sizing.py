@@ -20,6 +20,7 @@ from scaling_models.explorer import explore
 from scaling_models.latency import Distribution, MeanOnly, Never
 from scaling_models.montecarlo.kernels.stalls import stalled_waits
 from scaling_models.pools import CentralQueue, RandomSplit
+from scaling_models.pools.bases.pool import Pool
 from scaling_models.pools.formulas.sizing import (
     central_load,
     central_servers,
@@ -30,7 +31,6 @@ from scaling_models.pools.formulas.sizing import (
     split_servers,
     zoned,
 )
-from scaling_models.pools.pool import Pool
 from scaling_models.sizing import PoolPlan, most_load, servers_for, sizing_table
 
 POOL = CentralQueue(1000.0, 1)

@@ -10,7 +10,7 @@ import scaling_models as sm
 from scaling_models.answers import Accuracy, answer
 from scaling_models.montecarlo.verification import check
 from scaling_models.pools import CentralQueue, ClosedLoop, RandomSplit
-from scaling_models.pools.limited_pool import LimitedPool
+from scaling_models.pools.bases.limited_pool import LimitedPool
 from scaling_models.quorums import Raft
 from scaling_models.shards import ShardLoad, Zipf
 

@@ -10,8 +10,8 @@ from plotly.subplots import make_subplots
 
 from scaling_models import units
 from scaling_models.figures import style
-from scaling_models.pools.occupancies import Occupancy
-from scaling_models.pools.pool import Pool
+from scaling_models.pools.bases.occupancies import Occupancy
+from scaling_models.pools.bases.pool import Pool
 
 PANEL = 150  # pixels of height
 HIGHEST = 0.98  # the quantile of all queues at which the colours end, so that ordinary ones can be told apart

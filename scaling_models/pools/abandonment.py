@@ -12,11 +12,11 @@ from scaling_models.montecarlo.kernels.losses import Loss
 from scaling_models.montecarlo.runs import Run
 from scaling_models.montecarlo.traffic.flows import Flow
 from scaling_models.parameters import parameter
+from scaling_models.pools.bases.limited_pool import LimitedPool, share
+from scaling_models.pools.bases.pool import SIMULATED
 from scaling_models.pools.formulas.losses import ErlangA, erlang_a
 from scaling_models.pools.formulas.walks import is_exponential
-from scaling_models.pools.impatient_wait import ImpatientWait
-from scaling_models.pools.limited_pool import LimitedPool, share
-from scaling_models.pools.pool import SIMULATED
+from scaling_models.pools.times.impatient_wait import ImpatientWait
 
 SELDOM = 1e-12  # below it what is abandoned is mostly rounding
 

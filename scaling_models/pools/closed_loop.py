@@ -18,12 +18,12 @@ from scaling_models.montecarlo.kernels.stalls import in_flight, stalled_loop, st
 from scaling_models.montecarlo.runs import Plan, Run, run
 from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.parameters import Integer, Slider, parameter
+from scaling_models.pools.bases.pool import Array
 from scaling_models.pools.formulas.erlang import erlang_c
 from scaling_models.pools.formulas.loops import machine_repairman
 from scaling_models.pools.formulas.walks import is_exponential
-from scaling_models.pools.pool import Array
-from scaling_models.pools.responses import ErlangResponse
-from scaling_models.pools.stages import StagedResponse, StagedWait, staged
+from scaling_models.pools.times.responses import ErlangResponse
+from scaling_models.pools.times.stages import StagedResponse, StagedWait, staged
 
 MOST_WATCHED = 4_000  # requests of a timeline
 VARIABLE = 10.0  # squared coefficient of variation, where services vary more

@@ -17,10 +17,10 @@ from scaling_models.montecarlo.runs import Run
 from scaling_models.montecarlo.traffic.arrivals import Renewal
 from scaling_models.montecarlo.traffic.flows import Flow
 from scaling_models.parameters import Choice, Real, Slider, parameter
-from scaling_models.pools.exponential_pool import ExponentialPool
+from scaling_models.pools.bases.exponential_pool import ExponentialPool
+from scaling_models.pools.bases.occupancies import MOST_DRAWN
+from scaling_models.pools.bases.pool import SIMULATED
 from scaling_models.pools.formulas.failures import FailingQueue, failing_queue, servers_up
-from scaling_models.pools.occupancies import MOST_DRAWN
-from scaling_models.pools.pool import SIMULATED
 
 MOST_SERVERS, MOST_SLOTS = 60, 2000  # of the chain: it takes a tenth of a second
 LONGEST_CYCLE = 20_000  # requests from one failure of a server to its next: a longer one takes minutes to settle

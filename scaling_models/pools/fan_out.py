@@ -6,11 +6,11 @@ import functools
 
 from scaling_models.answers import EXACT, Accuracy, NoClosedForm, answer
 from scaling_models.latency import Distribution, KOfN, MeanOnly, Never
-from scaling_models.pools.forked import Forked
+from scaling_models.pools.bases.forked import Forked
+from scaling_models.pools.bases.pool import SIMULATED
 from scaling_models.pools.formulas.fan_out import common_share
 from scaling_models.pools.formulas.walks import is_exponential
-from scaling_models.pools.joined_legs import JoinedLegs
-from scaling_models.pools.pool import SIMULATED
+from scaling_models.pools.times.joined_legs import JoinedLegs
 
 MOST_LEGS = 64  # up to which the formulas of fork and join were measured
 WIDE = 10  # times as many servers as legs: what legs have in common hardly shows

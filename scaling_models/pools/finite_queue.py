@@ -14,10 +14,10 @@ from scaling_models.montecarlo.kernels.losses import Loss
 from scaling_models.montecarlo.runs import Run
 from scaling_models.montecarlo.traffic.flows import Flow
 from scaling_models.parameters import Integer, Slider, parameter
+from scaling_models.pools.bases.limited_pool import LimitedPool, share
+from scaling_models.pools.bases.pool import Array
 from scaling_models.pools.formulas.losses import blocking, places_taken
-from scaling_models.pools.limited_pool import LimitedPool, share
-from scaling_models.pools.pool import Array
-from scaling_models.pools.stages import StagedResponse, StagedWait, staged
+from scaling_models.pools.times.stages import StagedResponse, StagedWait, staged
 
 
 class FiniteQueue(LimitedPool):

@@ -12,7 +12,7 @@ from scaling_models.answers import EXACT, Accuracy, NoClosedForm, answer
 from scaling_models.latency import Distribution, Exponential, Hedge, MeanOnly, Never
 from scaling_models.montecarlo.kernels.copies import HedgingRule
 from scaling_models.parameters import Choice, Real, Slider, parameter
-from scaling_models.pools.copied import Copied
+from scaling_models.pools.bases.copied import Copied
 from scaling_models.pools.formulas.redundancy import hedged_utilization
 
 MOST_LOAD, FEWEST = 0.4, 5  # beyond them nothing was measured that holds

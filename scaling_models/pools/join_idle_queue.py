@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from scaling_models.montecarlo.kernels.rules import JoinIdle
-from scaling_models.pools.approximation import Approximation, Errors
-from scaling_models.pools.dispatched import Dispatched
+from scaling_models.pools.bases.approximation import Approximation, Errors
+from scaling_models.pools.bases.dispatched import Dispatched
 from scaling_models.pools.formulas.extras import found_scattered
 from scaling_models.pools.formulas.shortest_queue import MOST_SLOTS
 

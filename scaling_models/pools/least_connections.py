@@ -6,8 +6,8 @@ from typing import ClassVar
 
 from scaling_models.montecarlo.kernels import rules
 from scaling_models.parameters import Choice, parameter
-from scaling_models.pools.approximation import Approximation, Errors
-from scaling_models.pools.dispatched import Counting
+from scaling_models.pools.bases.approximation import Approximation, Errors
+from scaling_models.pools.bases.dispatched import Counting
 from scaling_models.pools.formulas.profiles import Found
 from scaling_models.pools.formulas.several_balancers import found_by_several
 from scaling_models.pools.formulas.shortest_queue import MOST_SLOTS, affordable_spread, found_at_shortest

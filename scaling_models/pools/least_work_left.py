@@ -6,8 +6,8 @@ from scaling_models.montecarlo.kernels.dispatch import Dispatch
 from scaling_models.montecarlo.kernels.rules import LeastWork
 from scaling_models.montecarlo.kernels.stalls import stalled_departures
 from scaling_models.montecarlo.traffic.flows import Flow
-from scaling_models.pools.central_pool import CentralPool
-from scaling_models.pools.pool import Array
+from scaling_models.pools.bases.central_pool import CentralPool
+from scaling_models.pools.bases.pool import Array
 
 
 class LeastWorkLeft(CentralPool):

@@ -16,8 +16,8 @@ from scaling_models.montecarlo.kernels.surges import follow_surge
 from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.montecarlo.traffic.arrivals import TimeVarying
 from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.pools.bases.pool import Array
 from scaling_models.pools.formulas import load_step as formulas
-from scaling_models.pools.pool import Array
 
 SURE, ROUGH = 4.0, 2.5  # standard deviations that the backlog's mean must lie above zero
 NEAR = Accuracy("within 3%", 0.03, "backlog at least 4 of its standard deviations; chance adds a twentieth at most")

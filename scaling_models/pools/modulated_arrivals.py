@@ -10,9 +10,9 @@ from scaling_models.answers import Assumption, answer
 from scaling_models.latency import Distribution, Never
 from scaling_models.montecarlo.traffic.arrivals import Modulated
 from scaling_models.parameters import Real, Slider, parameter
-from scaling_models.pools.bursty_pool import BurstyPool
+from scaling_models.pools.bases.bursty_pool import BurstyPool
 from scaling_models.pools.formulas.modulation import ModulatedWaits, modulated_waits
-from scaling_models.pools.phased import PhasedResponse, PhasedWait
+from scaling_models.pools.times.phased import PhasedResponse, PhasedWait
 
 
 class ModulatedArrivals(BurstyPool):

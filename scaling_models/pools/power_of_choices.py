@@ -10,8 +10,8 @@ import numpy as np
 
 from scaling_models.montecarlo.kernels.rules import PowerOf
 from scaling_models.parameters import Choice, Integer, Slider, parameter
-from scaling_models.pools.approximation import NONE, UNUSABLE, Approximation, Errors
-from scaling_models.pools.dispatched import Counting
+from scaling_models.pools.bases.approximation import NONE, UNUSABLE, Approximation, Errors
+from scaling_models.pools.bases.dispatched import Counting
 from scaling_models.pools.formulas.profiles import found_by, shortest_of
 from scaling_models.pools.formulas.shortest_queue import affordable_spread
 from scaling_models.pools.formulas.supermarket import found_by_choices

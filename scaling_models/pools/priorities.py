@@ -17,12 +17,12 @@ from scaling_models.montecarlo.kernels.stalls import stalled_waits
 from scaling_models.montecarlo.runs import Run
 from scaling_models.montecarlo.traffic.arrivals import Renewal
 from scaling_models.parameters import Choice, Real, Slider, parameter
-from scaling_models.pools.exponential_pool import ExponentialPool
+from scaling_models.pools.bases.exponential_pool import ExponentialPool
+from scaling_models.pools.bases.pool import SIMULATED, Array, Pool
 from scaling_models.pools.formulas.erlang import erlang_c
 from scaling_models.pools.formulas.priorities import cobham, preemptive_resume
-from scaling_models.pools.overtaken import OvertakenResponse, OvertakenWait
-from scaling_models.pools.pool import SIMULATED, Array, Pool
-from scaling_models.pools.responses import ErlangResponse
+from scaling_models.pools.times.overtaken import OvertakenResponse, OvertakenWait
+from scaling_models.pools.times.responses import ErlangResponse
 
 BURSTY = 10.0  # squared coefficient of variation of the gaps, where arrivals are bursty
 LOADS = ("utilization", "offered_load", "probability_of_wait")

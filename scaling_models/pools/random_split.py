@@ -10,12 +10,12 @@ from scaling_models.answers import Accuracy, NoClosedForm, answer
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.far_tails.tails import RareTail
 from scaling_models.montecarlo.kernels.rules import Random
+from scaling_models.pools.bases.pool import Array
+from scaling_models.pools.bases.rare import rare_tail
+from scaling_models.pools.bases.separate_queues import SeparateQueues
+from scaling_models.pools.bases.stations import Station
 from scaling_models.pools.formulas.sizing import split_servers
-from scaling_models.pools.pool import Array
-from scaling_models.pools.rare import rare_tail
-from scaling_models.pools.separate_queues import SeparateQueues
-from scaling_models.pools.shared_responses import shared_accuracy, shared_response
-from scaling_models.pools.stations import Station
+from scaling_models.pools.times.shared_responses import shared_accuracy, shared_response
 
 
 class RandomSplit(SeparateQueues):

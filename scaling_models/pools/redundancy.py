@@ -9,9 +9,9 @@ from scaling_models.answers import EXACT, Accuracy, NoClosedForm, answer
 from scaling_models.latency import Distribution, Exponential, MeanOnly, Never
 from scaling_models.montecarlo.kernels.copies import HedgingRule
 from scaling_models.parameters import Integer, Slider, parameter
-from scaling_models.pools.copied import Copied
+from scaling_models.pools.bases.copied import Copied
 from scaling_models.pools.formulas.redundancy import redundancy_mean
-from scaling_models.pools.redundant_response import RedundantResponse
+from scaling_models.pools.times.redundant_response import RedundantResponse
 
 MANY = 50  # servers from which the shape of the limit holds
 LIMIT = Accuracy("within 3%", 0.03, "50 servers or more, 2 or 3 copies, loads up to 0.9, levels up to 99.9%")

@@ -8,10 +8,10 @@ from typing import Any
 
 from scaling_models.answers import EXACT, Accuracy, NoClosedForm, answer
 from scaling_models.latency import Distribution, MeanOnly, Never, Shifted, Uniform, mixture
+from scaling_models.pools.bases.clients import Clients
 from scaling_models.pools.central_queue import CentralQueue
-from scaling_models.pools.clients import Clients
 from scaling_models.pools.formulas.balance import Balance, Branches
-from scaling_models.pools.within import Within
+from scaling_models.pools.times.within import Within
 
 CALM = 2e-4  # share of attempts that fail because of the queue, up to which those who follow each other may be ignored
 SHARP = 1e-4  # the same, where percentiles up to p99.9 are wanted

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from scaling_models.montecarlo.far_tails.tails import RareTail
 from scaling_models.montecarlo.kernels.rules import RoundRobin as Rule
-from scaling_models.pools.rare import rare_tail
-from scaling_models.pools.separate_queues import SeparateQueues
-from scaling_models.pools.stations import Station
+from scaling_models.pools.bases.rare import rare_tail
+from scaling_models.pools.bases.separate_queues import SeparateQueues
+from scaling_models.pools.bases.stations import Station
 
 
 class RoundRobin(SeparateQueues):

@@ -12,9 +12,9 @@ from scaling_models.montecarlo.kernels.dispatch import Dispatch
 from scaling_models.montecarlo.kernels.rules import Random
 from scaling_models.montecarlo.traffic.flows import Flow
 from scaling_models.parameters import Real, Rows, Slider, parameter
+from scaling_models.pools.bases.separate_queues import SeparateQueues
+from scaling_models.pools.bases.stations import Station
 from scaling_models.pools.formulas.weights import best_weights
-from scaling_models.pools.separate_queues import SeparateQueues
-from scaling_models.pools.stations import Station
 
 
 class WeightedSplit(SeparateQueues):

@@ -6,7 +6,7 @@ import dataclasses
 import math
 
 import numpy as np
-from scipy import signal, special
+from scipy import special
 
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.arrays import Array
@@ -87,6 +87,8 @@ class Correlated(FlowRecord):
 
     def draw(self, state: FlowState, rngs: Streams, customers: int) -> Drawn:
         """Services and gaps of the next customers (customers, lanes), and the last one's score."""
+        from scipy import signal  # late: it takes as long to import as all the models
+
         shape = (customers, len(state[0]))
         noise = rngs(0).standard_normal(shape) * math.sqrt(1.0 - self.correlation**2)
         first = self.correlation * state[0][None, :]

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from scaling_models.pools.formulas.erlang import erlang_b, erlang_c
-from scaling_models.pools.responses import response_ccdf
+from scaling_models.pools.times.responses import response_ccdf
 
 Array = NDArray[np.float64]
 HALVINGS = 40

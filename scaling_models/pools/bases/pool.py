@@ -22,8 +22,8 @@ from scaling_models.montecarlo.systems import System
 from scaling_models.montecarlo.traffic.arrivals import Batches, Correlated, Renewal
 from scaling_models.montecarlo.traffic.flows import Flow
 from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.pools.bases.occupancies import MOST_DRAWN, Occupancy, drawn, occupancy_of
 from scaling_models.pools.formulas.walks import is_exponential
-from scaling_models.pools.occupancies import MOST_DRAWN, Occupancy, drawn, occupancy_of
 
 Array = NDArray[np.float64]
 MOST_SLOTS = 5_000  # lanes of a larger pool remember their start for too long

@@ -6,11 +6,11 @@ import math
 
 from scaling_models.answers import EXACT, Accuracy
 from scaling_models.latency import Distribution, MeanOnly, Never
-from scaling_models.pools.exponential_sharing import ExponentialSharing
+from scaling_models.pools.bases.pool import SIMULATED
 from scaling_models.pools.formulas.sharing import shared_mean
 from scaling_models.pools.formulas.walks import is_exponential
-from scaling_models.pools.pool import SIMULATED
-from scaling_models.pools.sharing import Sharing
+from scaling_models.pools.times.exponential_sharing import ExponentialSharing
+from scaling_models.pools.times.sharing import Sharing
 
 STEADY = 0.1  # squared coefficient of variation below which the gamma errs most
 FEW = 20  # atoms of a service that is nothing else: its quantiles jump, and the formula's elsewhere

@@ -14,10 +14,10 @@ from scaling_models.montecarlo.kernels.rules import Rule
 from scaling_models.montecarlo.kernels.stalls import stalled_departures
 from scaling_models.montecarlo.traffic.flows import Flow
 from scaling_models.parameters import Choice, Integer, Real, Slider, parameter
-from scaling_models.pools.approximation import NONE, Approximation, Errors
+from scaling_models.pools.bases.approximation import NONE, Approximation, Errors
+from scaling_models.pools.bases.pool import Array, Pool
 from scaling_models.pools.formulas.extras import found_balanced
 from scaling_models.pools.formulas.profiles import Found
-from scaling_models.pools.pool import Array, Pool
 
 ERROR_TIME = 0.001  # in which a server that fails fast answers (s)
 

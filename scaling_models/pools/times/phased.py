@@ -11,7 +11,7 @@ from scaling_models.latency import Distribution
 from scaling_models.latency.distribution import Array
 from scaling_models.latency.quadrature import graded
 from scaling_models.parameters import Real, Rows, parameter
-from scaling_models.pools.responses import both
+from scaling_models.pools.times.responses import both
 
 ANY = Rows(Real(-math.inf, math.inf))
 

@@ -12,8 +12,8 @@ from scipy import special
 from scaling_models.answers import Accuracy, NoClosedForm
 from scaling_models.latency import Distribution, MeanOnly
 from scaling_models.latency.distribution import Array
-from scaling_models.pools.erlang_mixture import ErlangMixture
 from scaling_models.pools.formulas.profiles import Found
+from scaling_models.pools.times.erlang_mixture import ErlangMixture
 
 WITHIN = ((0.0, "exact"), (0.03, "within 3%"), (0.15, "within 15%"))
 UNUSABLE = WITHIN[-1][0]  # errors above this have no label

@@ -9,13 +9,13 @@ from typing import Protocol
 
 from scaling_models.answers import EXACT, Accuracy, NoClosedForm
 from scaling_models.latency import Deterministic, Distribution, Exponential, Shifted, mixture
-from scaling_models.pools.central_general import MOST_PHASES, BandCase, LightCase, LookalikeCase
-from scaling_models.pools.constant_wait import ConstantServiceWait
+from scaling_models.pools.bases.central_general import MOST_PHASES, BandCase, LightCase, LookalikeCase
 from scaling_models.pools.formulas.erlang import erlang_c
 from scaling_models.pools.formulas.phase_queue import phases_together
 from scaling_models.pools.formulas.walks import is_exponential
-from scaling_models.pools.phase_times import PhaseResponse, PhaseWait, solved
-from scaling_models.pools.responses import ErlangResponse
+from scaling_models.pools.times.constant_wait import ConstantServiceWait
+from scaling_models.pools.times.phase_times import PhaseResponse, PhaseWait, solved
+from scaling_models.pools.times.responses import ErlangResponse
 
 
 class Case(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scaling_models.answers import Accuracy, NoClosedForm
-from scaling_models.pools.pool import Pool
+from scaling_models.pools.bases.pool import Pool
 
 
 class ExponentialPool(Pool):

@@ -9,8 +9,8 @@ import math
 from scaling_models.latency import Deterministic, Distribution, Erlang, Exponential, mixture
 from scaling_models.pools.formulas.erlang_arrivals import erlang_arrivals_wait
 from scaling_models.pools.formulas.walks import is_exponential
-from scaling_models.pools.responses import ErlangResponse
-from scaling_models.pools.single_server import QueuedLatency, QueuedWait
+from scaling_models.pools.times.responses import ErlangResponse
+from scaling_models.pools.times.single_server import QueuedLatency, QueuedWait
 
 MOST_ERROR = 1e-3  # of a quantile: what a closed form that is called exact may be wrong by
 

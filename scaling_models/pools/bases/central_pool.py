@@ -9,10 +9,10 @@ import numpy as np
 from scaling_models.answers import Accuracy, NoClosedForm, answer
 from scaling_models.latency import Distribution, Exponential, Never
 from scaling_models.montecarlo.far_tails.tails import RareTail
-from scaling_models.pools.central_cases import Case, case_of
+from scaling_models.pools.bases.central_cases import Case, case_of
+from scaling_models.pools.bases.pool import Array, Pool
+from scaling_models.pools.bases.rare import rare_tail
 from scaling_models.pools.formulas.sizing import central_servers
-from scaling_models.pools.pool import Array, Pool
-from scaling_models.pools.rare import rare_tail
 
 
 class CentralPool(Pool):

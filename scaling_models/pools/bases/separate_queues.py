@@ -8,9 +8,9 @@ import math
 
 from scaling_models.answers import Accuracy, NoClosedForm, answer
 from scaling_models.latency import Deterministic, Distribution, MeanOnly, Never, mixture
-from scaling_models.pools.dispatched import ERROR_TIME, Dispatched
-from scaling_models.pools.pool import SIMULATED
-from scaling_models.pools.stations import Station
+from scaling_models.pools.bases.dispatched import ERROR_TIME, Dispatched
+from scaling_models.pools.bases.pool import SIMULATED
+from scaling_models.pools.bases.stations import Station
 
 KNOWN = ("utilization", "offered_load", "error_share")
 TOO_RARE = Accuracy("simulated", None, "rarer than the lattice tells: extrapolated as the tail of the service")

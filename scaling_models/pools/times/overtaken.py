@@ -11,7 +11,7 @@ from scaling_models.latency.distribution import Array
 from scaling_models.latency.quadrature import graded
 from scaling_models.parameters import Real, parameter
 from scaling_models.pools.formulas.priorities import overtaken
-from scaling_models.pools.responses import response_ccdf
+from scaling_models.pools.times.responses import response_ccdf
 
 FINEST = 1e-18  # weights below it are left out
 

@@ -18,7 +18,7 @@ from scaling_models.montecarlo.streams import stream
 from scaling_models.montecarlo.traffic.arrivals import Renewal
 from scaling_models.montecarlo.traffic.flows import Flow
 from scaling_models.parameters import Choice, Integer, Real, Slider, parameter
-from scaling_models.pools.pool import Array, Pool
+from scaling_models.pools.bases.pool import Array, Pool
 from scaling_models.pools.random_split import RandomSplit
 
 LONELY = 1e9  # mean services between the requests of the twin in which no leg waits

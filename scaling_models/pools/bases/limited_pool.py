@@ -11,8 +11,8 @@ from scaling_models.montecarlo.kernels.losses import Loss
 from scaling_models.montecarlo.kernels.stalls import stalled_losses
 from scaling_models.montecarlo.runs import Run
 from scaling_models.montecarlo.traffic.flows import Flow
-from scaling_models.pools.exponential_pool import ExponentialPool
-from scaling_models.pools.pool import Array
+from scaling_models.pools.bases.exponential_pool import ExponentialPool
+from scaling_models.pools.bases.pool import Array
 
 
 class LimitedPool(ExponentialPool):

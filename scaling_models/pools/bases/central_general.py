@@ -17,8 +17,8 @@ from scaling_models.pools.formulas.general_queue import boxma_cohen_huffels
 from scaling_models.pools.formulas.lookalikes import Lookalike, lookalike
 from scaling_models.pools.formulas.phase_queue import phases_together
 from scaling_models.pools.formulas.residuals import residual
-from scaling_models.pools.general_times import Later, ResponseAfter, TijmsWait
-from scaling_models.pools.phase_times import PhaseWait, solved
+from scaling_models.pools.times.general_times import Later, ResponseAfter, TijmsWait
+from scaling_models.pools.times.phase_times import PhaseWait, solved
 
 REGION = "measured for 2 to 50 slots at loads 0.5 to 0.95"
 TIGHT, ROUGH = 0.03, 0.15

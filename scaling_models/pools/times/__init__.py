@@ -1,0 +1,1 @@
+"""Waits and response times of pools as distributions."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import ClassVar
 
 from scaling_models.montecarlo.kernels.rules import JoinIdle
-from scaling_models.pools.bases.approximation import Approximation, Errors
+from scaling_models.pools.bases.approximation import UNUSABLE, Approximation, Errors
 from scaling_models.pools.bases.dispatched import Dispatched
 from scaling_models.pools.formulas.extras import found_scattered
 from scaling_models.pools.formulas.shortest_queue import MOST_SLOTS
+
+HIGHEST_LOAD = 0.995
 
 
 class JoinIdleQueue(Dispatched):
@@ -25,10 +27,11 @@ class JoinIdleQueue(Dispatched):
     def _approximation(self) -> Approximation:
         if self.servers == 1:
             return self._alone()
-        if self._slots > MOST_SLOTS:
+        errors = self._errors()
+        # Near capacity the chain is long, and what it tells of no use.
+        if self._slots > MOST_SLOTS or self.utilization > HIGHEST_LOAD or errors.mean > UNUSABLE:
             raise self._simulate_it()
-        found = found_scattered(self.utilization, self.servers, self.workers)
-        return self._finding(found, self._errors())
+        return self._finding(found_scattered(self.utilization, self.servers, self.workers), errors)
 
     def _errors(self) -> Errors:
         """Envelopes of what simulation showed at 2 to 200 servers, 1 to 8 workers and loads from 0.5 to 0.98."""

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
 
+from scaling_models.pools.formulas.erlang import erlang_c
 from scaling_models.pools.formulas.profiles import Found
 
 Array = NDArray[np.float64]
@@ -54,6 +55,17 @@ def waiting(load: float, servers: int, workers: int, holding: Array) -> tuple[Ar
     return full * likely, total * likely
 
 
+def _never_waits(load: float, slots: int) -> bool:
+    """Whether so few would wait in one queue that the chain's numbers are rounding."""
+    return float(erlang_c(slots, load * slots)) < RARE
+
+
+def _all_served(workers: int) -> Found:
+    weights = np.zeros(workers + 2)
+    weights[workers - 1] = 1.0
+    return Found(weights)
+
+
 def _long_enough(
     load: float, servers: int, workers: int, holding: Callable[[Array], Array], first: int, most: int
 ) -> tuple[Array, Array]:
@@ -72,6 +84,8 @@ def found_balanced(load: float, servers: int, workers: int = 1) -> Found:
     e(m) = min(m, N), and an arrival that must wait finds floor(m/N) waiting before it. Exact as long as fewer requests
     wait than there are servers; beyond m = N, P(S, m) falls by the factor `load` exactly.
     """
+    if _never_waits(load, servers * workers):
+        return _all_served(workers)
     full, total = _long_enough(load, servers, workers, lambda m: np.minimum(m, servers), 64, servers)
     beyond = full[-1] * load / (1.0 - load) if len(full) > servers else 0.0
     whole = total.sum() + beyond
@@ -91,6 +105,8 @@ def found_scattered(load: float, servers: int, workers: int = 1) -> Found:
     are at e(m) = N m/(N + m - 1) servers on average, and a server has j or more of them with probability
     prod_{i<j} (m - i)/(m + N - 1 - i).
     """
+    if _never_waits(load, servers * workers):
+        return _all_served(workers)
     n = float(servers)
 
     def holding(m: Array) -> Array:

@@ -113,7 +113,8 @@ def _compare_latency(
             row |= {"smallest_error": math.inf, "verdict": "unseen"}
         yield row
     for level in levels if closed.spread_known else ():
-        if model.accuracy(name, level).error is None or (is_end and closed.icdf(level) == 0):  # nothing usable there
+        error = model.accuracy(name, level).error
+        if error is None or ((is_end or error > 0) and closed.icdf(level) == 0):  # unusable, or another row's atom
             continue
         yield _quantile_row(model, name, unit, closed, found, level, false_alarm)
 

@@ -157,7 +157,7 @@ class Approximation:
             return error
         distance = math.log(max(self._waiting, 1e-300) / max(1.0 - level, 1e-300))
         if distance < -error:
-            return 0.0  # surely no wait at all
+            return self.errors.probability_of_wait  # no wait at all, in so many cases
         return max(error, self.errors.at(level)) * max(1.0, 1.0 / distance) if distance > error else math.inf
 
 

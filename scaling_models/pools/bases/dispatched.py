@@ -66,7 +66,7 @@ class Dispatched(Pool):
         return self.first_speed == 1.0 and not self._fails_fast
 
     @property
-    def _capacity(self) -> float:
+    def _full_speed_slots(self) -> float:
         """In slots of speed 1: the slow server's count for less; one that fails fast counts as if it did its work."""
         return self._slots + (0.0 if self._fails_fast else self.workers * (self.first_speed - 1.0))
 

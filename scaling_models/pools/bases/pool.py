@@ -87,7 +87,7 @@ class Pool(Model):
         return self.servers * self.workers
 
     @property
-    def _capacity(self) -> float:
+    def _full_speed_slots(self) -> float:
         """How many slots of speed 1 the pool is worth."""
         return float(self._slots)
 
@@ -122,7 +122,7 @@ class Pool(Model):
     @answer("", "share of the slots' time that is busy: arrival rate x mean service / slots; above 1 overloaded")
     def utilization(self) -> float:
         """rho = lambda E[S] / (number of slots of speed 1)."""
-        return self.offered_load / self._capacity
+        return self.offered_load / self._full_speed_slots
 
     @answer("erlangs", "mean number of slots that the arrivals would occupy")
     def offered_load(self) -> float:
@@ -224,7 +224,7 @@ class Pool(Model):
 
     def _simulation(self, found: Run, seed: int) -> Simulation:
         mean = found.times["latency"].mean_estimate()
-        busy, capacity = found.ratio(self._demand, "time"), self._capacity
+        busy, capacity = found.ratio(self._demand, "time"), self._full_speed_slots
         answers: dict[str, Sampled | Estimate] = {
             "utilization": dataclasses.replace(busy, value=busy.value / capacity, error=busy.error / capacity),
             "offered_load": busy,

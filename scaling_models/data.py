@@ -254,6 +254,16 @@ def simulated_pools() -> pd.DataFrame:
     return _frame(read_table(files.folder("data") / "simulated_pools.csv", text=text))
 
 
+def accuracy() -> pd.DataFrame:
+    """The accuracy atlas: formula and simulation of every policy's latency (s, mean service 1 s) over a grid of cases.
+
+    A row a case and quantity: label, stated error (NaN where there is no formula), closed_form, simulated, low and high
+    (95% interval), error (formula over simulation, less 1), verdict. Made by `scaling-models atlas`.
+    """
+    text = ["policy", "service", "quantity", "label", "verdict"]
+    return _frame(read_table(files.folder("data") / "accuracy.csv", text=text, missing=("",)))
+
+
 def catalogue() -> pd.DataFrame:
     """All files of data/: name, what, source, unit, how_measured, licence ("figures only": only figures were taken)."""
     text = ["name", "what", "source", "unit", "how_measured", "licence"]

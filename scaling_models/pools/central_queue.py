@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
-
-from scaling_models.montecarlo.kernels.central import Central, replay_central
-from scaling_models.montecarlo.kernels.dispatch import Dispatch
-from scaling_models.montecarlo.kernels.rules import LeastWork
+from scaling_models.montecarlo.kernels.central import Central
 from scaling_models.montecarlo.kernels.stalls import stalled_waits
 from scaling_models.montecarlo.traffic.flows import Flow
 from scaling_models.pools.bases.central_pool import CentralPool
@@ -31,27 +27,5 @@ class CentralQueue(CentralPool):
     def _system(self, flow: Flow) -> Central:
         return Central(flow, self._slots)
 
-    def _dealt(self) -> Dispatch:
-        return Dispatch(self.flow(), LeastWork(), self.servers, self.workers)  # the same, path by path
-
     def _stalled(self, arrivals: Array, services: Array, at: float, length: float, seed: int) -> Array:
         return arrivals + stalled_waits(arrivals, services, self._slots, at, length) + services
-
-    def replay(self, arrivals: Array, demands: Array, *, oversleep: float = 0.0, overhead: float = 0.0) -> Array:
-        """Latencies (s) of a measured trace through this queue, starting empty; the model's own rates are not used.
-
-        `arrivals` are times in ascending order, `demands` the service asked for. A real server that sleeps for its
-        service wakes `oversleep` late, which occupies its slot; `overhead` is the path's, which occupies nothing.
-        Raises ValueError for times out of order, negative demands, unequal lengths. Exact.
-        """
-        times, asked = np.asarray(arrivals, dtype=float), np.asarray(demands, dtype=float)
-        if times.ndim != 1 or times.shape != asked.shape:
-            raise ValueError(
-                f"replay: arrivals and demands must be two rows of one length; got {times.shape}, {asked.shape}"
-            )
-        if not (np.isfinite(times).all() and (np.diff(times) >= 0).all()):
-            raise ValueError("replay: arrivals must be finite times (s) in ascending order")
-        if not (np.isfinite(asked).all() and (asked >= 0).all()):
-            raise ValueError("replay: demands must be finite times in [0, inf) s")
-        services = asked + oversleep
-        return replay_central(times, services, self._slots) + services + overhead

@@ -9,6 +9,9 @@ import numpy as np
 from scaling_models.answers import Accuracy, NoClosedForm, answer
 from scaling_models.latency import Distribution, Exponential, Never
 from scaling_models.montecarlo.far_tails.tails import RareTail
+from scaling_models.montecarlo.kernels.central import replay_central
+from scaling_models.montecarlo.kernels.dispatch import Dispatch
+from scaling_models.montecarlo.kernels.rules import LeastWork
 from scaling_models.pools.bases.central_cases import Case, case_of
 from scaling_models.pools.bases.pool import Array, Pool
 from scaling_models.pools.bases.rare import rare_tail
@@ -60,6 +63,12 @@ class CentralPool(Pool):
     def latency_high(self) -> Distribution:
         """Quantile for quantile at least the latency, where this is approximate; never at overload."""
         return Never() if self._overloaded else self._known.latency_high
+
+    def _dealt(self) -> Dispatch:
+        return Dispatch(self.flow(), LeastWork(), self.servers, self.workers)  # the same as one queue, path by path
+
+    def _replayed(self, arrivals: Array, services: Array, seed: int) -> Array:
+        return replay_central(arrivals, services, self._slots) + services
 
     def servers_holding(self, arrival_rates: Array, latency: float, level: float) -> Array:
         """The least servers that hold a quantile of the latency at each of several arrival rates; `inf` for none.

@@ -7,11 +7,14 @@ import functools
 import math
 from typing import ClassVar
 
+import numpy as np
+
 from scaling_models.answers import Accuracy, NoClosedForm, answer
 from scaling_models.latency import Distribution, Never
 from scaling_models.montecarlo.kernels.dispatch import Dispatch
 from scaling_models.montecarlo.kernels.rules import Rule
 from scaling_models.montecarlo.kernels.stalls import stalled_departures
+from scaling_models.montecarlo.streams import streams_of
 from scaling_models.montecarlo.traffic.flows import Flow
 from scaling_models.parameters import Choice, Integer, Real, Slider, parameter
 from scaling_models.pools.bases.approximation import NONE, Approximation, Errors
@@ -166,6 +169,14 @@ class Dispatched(Pool):
 
     def _dealt(self) -> Dispatch:
         return self._system(self.flow())
+
+    def _replayed(self, arrivals: Array, services: Array, seed: int) -> Array:
+        system = self._dealt()
+        if system.sharing:
+            raise ValueError(f"{type(self).__name__}.replay: the servers must be FIFO; got discipline='sharing'")
+        pool, _ = system.start(np.zeros(1), streams_of(seed))
+        told = system.deal(pool, services[:, None], np.diff(arrivals, prepend=0.0)[:, None], streams_of(seed, 1))
+        return np.asarray((told.waits + told.work)[:, 0])
 
     def _stalled(self, arrivals: Array, services: Array, at: float, length: float, seed: int) -> Array:
         return stalled_departures(self._system(self.flow()), arrivals, services, at, length, seed)

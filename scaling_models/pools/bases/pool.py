@@ -23,6 +23,7 @@ from scaling_models.montecarlo.traffic.arrivals import Batches, Correlated, Rene
 from scaling_models.montecarlo.traffic.flows import Flow
 from scaling_models.parameters import Integer, Real, Slider, parameter
 from scaling_models.pools.bases.occupancies import MOST_DRAWN, Occupancy, drawn, occupancy_of
+from scaling_models.pools.bases.replays import checked_trace
 from scaling_models.pools.formulas.walks import is_exponential
 
 Array = NDArray[np.float64]
@@ -250,6 +251,23 @@ class Pool(Model):
         if not 0 < slow < math.inf:
             raise ValueError(f"{type(self).__name__}.occupancy: slow must lie in (0, inf); got {slow!r}")
         return occupancy_of(self._dealt(), seed, slow)
+
+    def _replayed(self, arrivals: Array, services: Array, seed: int) -> Array:
+        """The latencies of a trace from empty."""
+        raise NotImplementedError
+
+    def replay(
+        self, arrivals: Array, demands: Array, *, oversleep: float = 0.0, overhead: float = 0.0, seed: int = 0
+    ) -> Array:
+        """Latencies (s) of a measured trace through this pool, starting empty; the model's own rates are not used.
+
+        `arrivals` are times in ascending order, `demands` the service asked for. A real server that sleeps for its
+        service wakes `oversleep` late, which occupies its slot; `overhead` is the path's, which occupies nothing. What
+        the policy draws, it draws from `seed`. Raises ValueError for times out of order, negative demands, unequal
+        lengths, and for servers that share themselves. Exact.
+        """
+        times, asked = checked_trace(arrivals, demands)
+        return self._replayed(times, asked + oversleep, seed) + overhead
 
     def _stalled(self, arrivals: Array, services: Array, at: float, length: float, seed: int) -> Array:
         """Departures of the given requests where every slot stands still for `length` from `at` on."""

@@ -72,7 +72,7 @@ def write(path: Path, requests: int = REQUESTS, seed: int = 1, executor: Executo
     head = (
         "# Formula and simulation of every policy's latency (mean service 1 s), 4, 10 or 50 servers of one worker.\n"
         f"# Made by `scaling-models atlas`: {requests:,} requests a case, seed {seed}, {len(found)} cases; low and "
-        "high are the ends of the simulation's 95% interval.\n"
+        "high are the ends (empty: not reached) of the simulation's 95% interval.\n"
         "# error: formula over simulation, less 1; stated: what the label allows; verdict: at one false alarm in "
         "a million over all rows.\n"
     )
@@ -99,6 +99,7 @@ def _row(pool: Pool, row: dict[str, Any]) -> dict[str, Any]:
     level = None if quantity == "mean" else float(quantity[1:]) / 100.0
     accuracy = pool.accuracy(name, level)
     kept = {column: float(f"{row[column]:.6g}") for column in ("closed_form", "simulated", "low", "high")}
+    kept["high"] = kept["high"] if math.isfinite(kept["high"]) else math.nan  # the sample does not reach so far
     return {
         "quantity": f"{name} {quantity}",
         "label": accuracy.label,

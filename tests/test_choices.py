@@ -274,7 +274,8 @@ def test_a_latency_wrong_by_three_per_cent_is_seen():
         sm.PowerOfChoices(500.0, 10, balancers=2),
         sm.PowerOfChoices(500.0, 10, sm.Pareto(0.01, 2.5)),
         sm.JoinIdleQueue(198.0, 2),
-        sm.JoinIdleQueue(500.0, 10, discipline="sharing"),
+        sm.JoinIdleQueue(500.0, 10, sm.Deterministic(0.01), discipline="sharing"),
+        sm.JoinIdleQueue(500.0, 10, first_speed=0.5),
     ],
     ids=repr,
 )

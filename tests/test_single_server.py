@@ -313,7 +313,8 @@ def test_weighted_splits_refuse_and_overload():
 
 @pytest.mark.parametrize("kind", [RandomSplit, RoundRobin])
 def test_what_has_no_closed_form_says_so(kind):
-    for pool in (kind(discipline="sharing"), kind(1600.0, 5, sm.Erlang(0.01, 2), workers=4)):
+    sharing = kind(1600.0, 5, sm.Erlang(0.01, 2), discipline="sharing", workers=4, first_speed=0.9)
+    for pool in (sharing, kind(1600.0, 5, sm.Erlang(0.01, 2), workers=4)):
         with pytest.raises(sm.NoClosedForm, match="simulate it"):
             pool.latency  # noqa: B018
         with pytest.raises(sm.NoClosedForm, match="simulate it"):

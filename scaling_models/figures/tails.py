@@ -54,7 +54,8 @@ def survival(
         style.line(*_curve(latency, end, scale.factor), "closed form", style.BLUE),
         *(_percentile_trace(level, value, scale, end) for level, value in zip(LEVELS, marked, strict=True)),
     ]
-    said = _says_band(name, ends, declared.unit) or _says(name, latency, marked, found, declared.unit)
+    banded = _says_band(name, ends, declared.unit) if math.isnan(marked[-1]) else ""
+    said = banded or _says(name, latency, marked, found, declared.unit)
     title = f"{units.title_of(model)}: {said}"
     x, y = scale.title(units.words(name)), "chance of more than that"
     return style.figure(traces, title, x, y, yaxis=style.tail_axis(LOWEST), xaxis_rangemode="tozero")
@@ -77,7 +78,7 @@ def _percentiles(latency: Distribution | None) -> list[float]:
 def _ends_of_band(model: Model, name: str) -> list[Distribution]:
     """The two distributions between which the answer lies, where that is all that is known of it."""
     ends = [sweeps.closed(model, f"{name}{end}") for end in ("_low", "_high") if f"{name}{end}" in model.answers()]
-    return [each for each in ends if each is not None]
+    return [each for each in ends if each is not None and each.lost < 1.0]
 
 
 def _band_trace(ends: Sequence[Distribution], end: float, factor: float) -> go.Scatter:

@@ -36,7 +36,7 @@ class Forked(Pool):
         slider=Slider(1, 1000, 1),
     )
     legs: int = parameter(
-        default=10,
+        default=8,
         domain=Integer(1, 10**4),
         unit="legs",
         symbol="n",

@@ -146,7 +146,7 @@ def test_fifo_servers_equal_the_textbook(rule, workers, heavy):
     """At overload too, so that the rings must grow."""
     for load in (0.8, 1.3):
         services, gaps = draws(load, workers, SEED, heavy)
-        pool = FifoServers.begin(np.zeros((LANES, SERVERS)), workers, 1)
+        pool = FifoServers.begin(LANES, np.zeros((LANES * SERVERS, workers)), 1)
         told = dispatch(pool, rule, services, gaps, np.random.default_rng(SEED))
         offsets = np.broadcast_to(np.arange(LANES) * SERVERS, gaps.shape)
         drawn = drawn_by(rule, offsets, SEED)
@@ -159,7 +159,7 @@ def test_fifo_servers_equal_the_textbook(rule, workers, heavy):
 def test_dispatchers_count_only_what_they_sent(rule):
     services, gaps = draws(0.9, 1, SEED)
     dispatcher = np.random.default_rng(5).integers(0, 3, gaps.shape)
-    pool = FifoServers.begin(np.zeros((LANES, SERVERS)), 1, 3)
+    pool = FifoServers.begin(LANES, np.zeros((LANES * SERVERS, 1)), 3)
     rng = np.random.default_rng(SEED)
     told = dispatch(pool, rule, services, gaps, rng, dispatcher=dispatcher, dispatchers=3)
     offsets = np.arange(LANES) * SERVERS * 3 + dispatcher * SERVERS
@@ -174,7 +174,7 @@ def test_dispatchers_count_only_what_they_sent(rule):
 def test_slow_servers_and_those_that_fail_fast(rule, workers):
     services, gaps = draws(0.7, workers, SEED)
     speeds, fixed = (1.0, 0.5, 2.0, 1.0, 1.0), (None, None, None, 0.01, None)
-    pool = FifoServers.begin(np.zeros((LANES, SERVERS)), workers, 1)
+    pool = FifoServers.begin(LANES, np.zeros((LANES * SERVERS, workers)), 1)
     scale = np.array([0.0 if f is not None else 1.0 / s for s, f in zip(speeds, fixed, strict=True)])
     rng = np.random.default_rng(SEED)
     told = dispatch(pool, rule, services, gaps, rng, scale=scale, fixed=np.array([f or 0.0 for f in fixed]))
@@ -263,7 +263,7 @@ def test_blocks_and_copies_do_not_change_a_path(servers):
     """Cut anywhere, with the lanes copied and their clocks set back in between, a path goes on as it would have."""
     services, gaps = draws(0.95, 2, 3)
     begin = (
-        (lambda: FifoServers.begin(np.zeros((LANES, SERVERS)), 2, 1))
+        (lambda: FifoServers.begin(LANES, np.zeros((LANES * SERVERS, 2)), 1))
         if servers is FifoServers
         else (lambda: sharing(2))
     )
@@ -281,7 +281,7 @@ def test_blocks_and_copies_do_not_change_a_path(servers):
 
 def test_lanes_are_picked_with_repeats():
     services, gaps = draws(0.9, 1, 4)
-    pool = FifoServers.begin(np.zeros((LANES, SERVERS)), 1, 1)
+    pool = FifoServers.begin(LANES, np.zeros((LANES * SERVERS, 1)), 1)
     dispatch(pool, rules.PowerOf(2), services, gaps, np.random.default_rng(0))
     twice = pool.pick(np.array([2, 2]))
     assert np.array_equal(twice.free[:SERVERS], twice.free[SERVERS:])

@@ -159,13 +159,17 @@ class Sampled:
         of how they differ: where fewer than twenty would be left if they clustered as those ten times as frequent do,
         they are taken to.
         """
+        half = student(confidence, self.controls.freedom) * self.share_error(q)
+        low, high = q - half, q + half
+        return (float(self.icdf(max(low, 0.0))), float(self.icdf(high)) if high < 1 else math.inf)
+
+    def share_error(self, q: float) -> float:
+        """The standard error of the share of samples beyond the quantile of level q, in clusters as `interval` says."""
         clusters = self._clustering(q)
         if 0.9 < q < 1.0:
             nearer = self._clustering(1.0 - 10.0 * (1.0 - q))
             clusters = max(clusters, nearer) if self.size * (1.0 - q) < FEW_CLUSTERS * nearer else clusters
-        half = student(confidence, self.controls.freedom) * math.sqrt(q * (1.0 - q) / self.size * clusters)
-        low, high = q - half, q + half
-        return (float(self.icdf(max(low, 0.0))), float(self.icdf(high)) if high < 1 else math.inf)
+        return math.sqrt(q * (1.0 - q) / self.size * clusters)
 
     def _clustering(self, q: float) -> float:
         """How many dependent samples beyond the quantile tell as much as an independent one."""

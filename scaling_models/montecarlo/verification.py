@@ -151,10 +151,9 @@ def _error(estimate: Estimate, expected: float) -> float:
     return max(estimate.error, math.sqrt(max(expected * (1.0 - expected), 0.0) / estimate.trials))
 
 
-def _beyond(found: Sampled, share: Estimate, level: float) -> float:
+def _beyond(found: Sampled, error: float, level: float) -> float:
     """About how many independent samples lie beyond the quantile: correlated ones count for less."""
-    alone = share.value * (1.0 - share.value) / found.size
-    inflation = max(1.0, share.error**2 / alone) if alone > 0 else 1.0
+    inflation = max(1.0, error**2 * found.size / (level * (1.0 - level))) if 0.0 < level < 1.0 else 1.0
     return found.size * (1.0 - level) / inflation
 
 
@@ -196,8 +195,10 @@ def _quantile_row(
     near, far = quantile * (1.0 - error) * (1.0 - slack), quantile * (1.0 + error) * (1.0 + slack)
     most, least = found.ccdf_estimate(near), found.ccdf_estimate(far)
     expected_most, expected_least = (float(closed.ccdf(quantile * turn)) for turn in (1 - 1e-12, 1 + 1e-12))
-    too_high = most.value + reach * _error(most, expected_least) < expected_least  # fewer lie beyond it than should
-    too_low = least.value - reach * _error(least, expected_most) > expected_most
+    least_error = found.share_error(level)  # long latencies come in clusters, of which few are seen
+    errors = (max(_error(most, expected_least), least_error), max(_error(least, expected_most), least_error))
+    too_high = most.value + reach * errors[0] < expected_least  # fewer lie beyond it than should
+    too_low = least.value - reach * errors[1] > expected_most
     low, high = found.interval(level)
     # The quantile's standard error from its 95% interval, for far wider ones soon leave the sample.
     standard = (high - low) / (2.0 * _reach(freedom, 0.05))
@@ -206,7 +207,7 @@ def _quantile_row(
     apart = (too_low and not name.endswith(BELOW)) or (too_high and not name.endswith(ABOVE))
     row = _told(f"{name} p{100 * level:g}", unit, quantile, interval, seen, accuracy.label, not apart)
     rare = quantile > 0 and closed.variance() > 0 and found.off_the_atom() < min(FEW, found.size / 2)
-    return row | {"verdict": "unseen"} if rare or _beyond(found, least, level) < FEW_BEYOND else row
+    return row | {"verdict": "unseen"} if rare or _beyond(found, errors[1], level) < FEW_BEYOND else row
 
 
 def check(models: Iterable[Model], requests: int | None = None, seed: int = 0) -> bool:

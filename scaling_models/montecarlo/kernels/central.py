@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 
 from scaling_models.montecarlo.arrays import Array, Indices
-from scaling_models.montecarlo.kernels.queues import busy_slots, central_waits
+from scaling_models.montecarlo.kernels.queues import central_waits
+from scaling_models.montecarlo.kernels.residuals import overfull_slots
 from scaling_models.montecarlo.kernels.tallies import tallied
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
@@ -31,8 +32,10 @@ class Central:
 
     def start(self, backlog: Array, rngs: Streams) -> CentralState:
         """Lanes from empty, or from slots all busy for a time that is exponential with the backlog as its mean."""
-        first = backlog * rngs(START).standard_exponential(len(backlog))
-        return busy_slots(self.slots, first), self.flow.start(len(backlog), rngs)
+        rng = rngs(START)
+        first = backlog * rng.standard_exponential(len(backlog))
+        free = overfull_slots(self.slots, first, self.flow.service, rng)
+        return free, self.flow.start(len(backlog), rngs)
 
     def pick(self, state: CentralState, lanes: Indices) -> CentralState:
         """The named lanes, copied."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.montecarlo.arrays import Array, Indices
+from scaling_models.montecarlo.kernels.residuals import overfull_slots, under_way
 from scaling_models.montecarlo.kernels.rules import Rule
 from scaling_models.montecarlo.kernels.servers import FifoServers, Servers
 from scaling_models.montecarlo.kernels.sharing import SharingServers
@@ -18,7 +19,6 @@ from scaling_models.montecarlo.systems import Outcomes
 from scaling_models.montecarlo.traffic.flows import Flow, FlowState
 
 RULE, DISPATCHER, START = 2, 3, 8  # purposes of streams; 0 and 1 are the flow's
-DRAWN = 2**16  # services from which the large ones are chosen
 MOST_SHARERS = 256  # requests of one worker to begin with
 
 
@@ -93,7 +93,8 @@ class Dispatch:
         return 8 if self.servers * self.workers <= 16 else 4 if self.servers * self.workers <= 400 else 2
 
     def start(self, backlog: Array, rngs: Streams) -> tuple[Servers, FlowState]:
-        """Lanes from empty, or from work at every server that is exponential with the backlog as its mean."""
+        """Lanes from empty, or from work at every server: exponential with the backlog as its mean, and what is left of
+        a service under way at each of its workers."""
         pool: Servers
         rng, dispatchers = rngs(START), self.dispatchers if self.rule.counts else 1
         each = backlog[:, None] * rng.standard_exponential((len(backlog), self.servers))
@@ -101,20 +102,17 @@ class Dispatch:
             present, sizes = self._sharers(each, rng)
             pool = SharingServers.begin(present, sizes, self.workers, dispatchers, rng)
         else:
-            pool = FifoServers.begin(each, self.workers, dispatchers)
+            free = overfull_slots(self.workers, each.ravel(), self.flow.service, rng)
+            pool = FifoServers.begin(len(backlog), np.ascontiguousarray(free.T), dispatchers)
         return pool, self.flow.start(len(backlog), rngs)
 
     def _sharers(self, backlog: Array, rng: np.random.Generator) -> tuple[Indices, Array]:
         """How many requests are at each server where they stay for about the backlog (Little), and their sizes (s).
 
-        Of those in service the large ones are more, in proportion to their size. They last longest: lanes that begin
-        without any seem to have settled long before the first of them has left, and told how long it took.
+        See `under_way`.
         """
         present = rng.poisson(np.minimum(backlog * self.flow.arrival_rate / self.servers, MOST_SHARERS * self.workers))
-        drawn = self.flow.service._draw((DRAWN,), rng)
-        summed = np.cumsum(drawn)
-        at = np.searchsorted(summed, rng.random(int(present.sum())) * summed[-1], side="right")
-        return present, drawn[np.minimum(at, DRAWN - 1)]
+        return present, under_way(self.flow.service, int(present.sum()), rng)
 
     def pick(self, state: tuple[Servers, FlowState], lanes: Indices) -> tuple[Servers, FlowState]:
         """The named lanes, copied."""

@@ -9,12 +9,13 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.montecarlo.arrays import Array, Indices
-from scaling_models.montecarlo.kernels.queues import busy_slots, insert
+from scaling_models.montecarlo.kernels.queues import insert
+from scaling_models.montecarlo.kernels.residuals import overfull_slots
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
 from scaling_models.montecarlo.traffic.flows import Flow, FlowState
 
-CHOSEN = 2  # purpose of a stream; 0 and 1 are the flow's
+CHOSEN, START = 2, 8  # purposes of streams; 0 and 1 are the flow's
 ForkState = tuple[Array, FlowState]  # free times (workers, servers, lanes), ascending, and the flow's state
 
 
@@ -112,9 +113,10 @@ class ForkJoin:
             raise ValueError(f"ForkJoin.needed must lie in [0, {self.tasks}], the tasks; got {self.needed}")
 
     def start(self, backlog: Array, rngs: Streams) -> ForkState:
-        """All servers empty, or all with `backlog` seconds of wait."""
-        free = busy_slots(self.workers, backlog)
-        return np.repeat(free[:, None], self.servers, axis=1), self.flow.start(len(backlog), rngs)
+        """All servers empty, or all with `backlog` seconds of wait behind a service under way."""
+        lanes = len(backlog)
+        free = overfull_slots(self.workers, np.tile(backlog, self.servers), self.flow.service, rngs(START))
+        return free.reshape(self.workers, self.servers, lanes), self.flow.start(lanes, rngs)
 
     def advance(self, state: ForkState, rngs: Streams, customers: int) -> tuple[Outcomes, ForkState]:
         """`customers` requests of every lane."""

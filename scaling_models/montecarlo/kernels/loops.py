@@ -10,11 +10,13 @@ import numpy as np
 
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.arrays import Array, Indices
-from scaling_models.montecarlo.kernels.queues import busy_slots, insert
+from scaling_models.montecarlo.kernels.queues import insert
+from scaling_models.montecarlo.kernels.residuals import overfull_slots
 from scaling_models.montecarlo.kernels.tallies import tallied
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
 
+START = 8  # purpose of a stream
 PIECES = 32  # between two cuts of a latency
 
 
@@ -84,7 +86,7 @@ class Loop:
         (Clients that all began to think at once would for long ask in waves, from either start alike.)
         """
         thinking = residual(self.think, (len(backlog), self.clients), rngs(2))
-        return Circle(busy_slots(self.slots, backlog), thinking)
+        return Circle(overfull_slots(self.slots, backlog, self.service, rngs(START)), thinking)
 
     def advance(self, state: Circle, rngs: Streams, customers: int) -> tuple[Outcomes, Circle]:
         """`customers` requests a lane: latency and wait. Tallies: requests, waited, busy and time (s)."""

@@ -10,13 +10,14 @@ import numpy as np
 
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.arrays import Array, Flags, Indices
-from scaling_models.montecarlo.kernels.queues import busy_slots, insert
+from scaling_models.montecarlo.kernels.queues import insert
+from scaling_models.montecarlo.kernels.residuals import overfull_slots
 from scaling_models.montecarlo.kernels.tallies import counts
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
 from scaling_models.montecarlo.traffic.flows import Flow, FlowState
 
-PATIENCE = 2  # purpose of a stream; 0 and 1 are the flow's
+PATIENCE, START = 2, 8  # purposes of streams; 0 and 1 are the flow's
 
 
 class Line(NamedTuple):
@@ -39,12 +40,12 @@ class Line(NamedTuple):
 LossState = tuple[Line, FlowState]
 
 
-def start_line(slots: int, queue_limit: float, backlog: Array) -> Line:
-    """Lanes that are empty where the backlog is 0, else have every place taken and slots busy for that long (s)."""
+def start_line(free: Array, queue_limit: float, backlog: Array) -> Line:
+    """Slots that come `free` (slots, lanes), and every place taken for about the backlog (s, lanes) where there is one."""
     places = 0 if math.isinf(queue_limit) else int(queue_limit)
     leaving = np.linspace(0.0, 1.0, places + 1)[1:, None] * backlog
     oldest = np.zeros(len(backlog), dtype=np.intp)
-    return Line(busy_slots(slots, backlog), np.where(backlog > 0.0, leaving, -np.inf), oldest)
+    return Line(free, np.where(backlog > 0.0, leaving, -np.inf), oldest)
 
 
 def take_place(line: Line, lane: Indices, now: Array, leave: Array, comes: Flags | bool = True) -> Flags:
@@ -125,7 +126,8 @@ class Loss:
 
     def start(self, backlog: Array, rngs: Streams) -> LossState:
         """Empty lanes, or lanes with all places taken and slots busy for `backlog` seconds."""
-        return start_line(self.slots, self.queue_limit, backlog), self.flow.start(len(backlog), rngs)
+        free = overfull_slots(self.slots, backlog, self.flow.service, rngs(START))
+        return start_line(free, self.queue_limit, backlog), self.flow.start(len(backlog), rngs)
 
     def advance(self, state: LossState, rngs: Streams, customers: int) -> tuple[Outcomes, LossState]:
         """`customers` arrivals a lane: the latency of the served, the time in the queue of all who were admitted.

@@ -14,11 +14,14 @@ from scaling_models.montecarlo.arrays import Array, Flags, Indices
 from scaling_models.montecarlo.kernels.copies import A_TOKEN
 from scaling_models.montecarlo.kernels.losses import Line, check_limit, start_line, take_place
 from scaling_models.montecarlo.kernels.queues import insert
+from scaling_models.montecarlo.kernels.residuals import overfull_slots
 from scaling_models.montecarlo.kernels.servers import widened
 from scaling_models.montecarlo.kernels.tallies import counts
 from scaling_models.montecarlo.kernels.timelines import counts_at
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
+
+START = 8  # purpose of a stream
 
 Draws = tuple[Array, Array, Array | None]  # services, gaps, uniform numbers: all (steps, lanes)
 
@@ -117,7 +120,8 @@ class Retries:
         lanes = len(backlog)
         zeros = np.zeros((lanes, 8))
         pending = PendingRetries(zeros + np.inf, zeros, zeros.astype(np.intp), np.zeros(lanes, dtype=np.intp))
-        line = start_line(self.slots, self.queue_limit, backlog)
+        free = overfull_slots(self.slots, backlog, self.service, rngs(START))
+        line = start_line(free, self.queue_limit, backlog)
         return Clients(line, pending, self.gap._draw((lanes,), rngs(1)), np.full(lanes, self.burst), np.zeros(lanes))
 
     def advance(self, state: Clients, rngs: Streams, customers: int) -> tuple[Outcomes, Clients]:

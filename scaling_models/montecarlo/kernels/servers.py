@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.montecarlo.arrays import Array, Flags, Indices
-from scaling_models.montecarlo.kernels.queues import busy_slots
 
 Words = NDArray[np.uint64]
 
@@ -117,16 +116,14 @@ class FifoServers:
     log: list[Array] | None = None  # departure times (s), where somebody wants them
 
     @classmethod
-    def begin(cls, backlog: Array, workers: int, dispatchers: int) -> FifoServers:
-        """Servers (lanes, servers) that are idle where the backlog (s) is 0, else have all workers busy for about that
-        long, with a few requests for the dispatchers to count."""
-        each, servers = backlog.ravel(), backlog.shape[1]
-        free = np.ascontiguousarray(busy_slots(workers, each).T)
-        ring = np.full((len(each) * dispatchers, WORD), -np.inf)
+    def begin(cls, lanes: int, free: Array, dispatchers: int) -> FifoServers:
+        """Servers whose workers come free at `free` (lanes x servers, workers), ascending, those that are busy with a
+        few requests for the dispatchers to count."""
+        ring = np.full((len(free) * dispatchers, WORD), -np.inf)
         counted = WORD // 2
-        full = np.repeat(each, dispatchers)[:, None] * (np.arange(1, counted + 1) / counted)
+        full = np.repeat(free[:, 0], dispatchers)[:, None] * (np.arange(1, counted + 1) / counted)
         ring[:, :counted] = np.where(full > 0.0, full, -np.inf)
-        return cls(np.zeros(len(backlog)), free, ring, np.zeros(len(each), dtype=np.int64), 0, servers)
+        return cls(np.zeros(lanes), free, ring, np.zeros(len(free), dtype=np.int64), 0, len(free) // lanes)
 
     def pick(self, lanes: Indices) -> FifoServers:
         """A copy of the named lanes, their clocks set to zero and their rings no larger than needed."""

@@ -51,7 +51,7 @@ def stalled_losses(system: Loss, arrivals: Array, services: Array, at: float, le
     patience = np.full(services.shape, np.inf)
     if system.patience is not None:
         patience = system.patience._draw(services.shape, streams_of(seed)(PATIENCE))
-    line = start_line(system.slots, system.queue_limit, np.zeros(1))
+    line = start_line(np.zeros((system.slots, 1)), system.queue_limit, np.zeros(1))
     first = int(np.searchsorted(arrivals, at))
     now, leaves = 0.0, []
     for part in (slice(None, first), slice(first, None)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 
 from scaling_models.answers import EXACT, Accuracy, NoClosedForm, answer
 from scaling_models.latency import Distribution, KOfN, MeanOnly, Never
@@ -66,7 +67,10 @@ class FanOut(Forked):
             return self._fork_and_join if self._joined else self._independent
         if self._waited_for < MOSTLY * self.legs and not self._wide:
             raise self._simulate_it()
-        return MeanOnly(self._independent.mean())
+        mean = self._independent.mean()
+        if math.isinf(mean):
+            raise NoClosedForm("FanOut: where the mean of a leg is infinite only a simulation tells the latency")
+        return MeanOnly(mean)
 
     def _no_band(self) -> NoClosedForm:
         return NoClosedForm("FanOut has a band only where all legs are waited for and no formula holds: see latency")

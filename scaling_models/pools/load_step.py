@@ -122,20 +122,42 @@ class LoadStep(Model):
                 "LoadStep: the servers carry the new load until more come, so that no queue builds up beyond what "
                 "chance makes: simulate it, or see CentralQueue"
             )
+        if not self._overloaded and not self._believable:
+            raise NoClosedForm("LoadStep: the backlog is small beside its chance fluctuations: simulate it")
+
+    @functools.cached_property
+    def _spread(self) -> float:
+        """The root of arrivals + scv x services since the start-up, where there is one before the delay is over."""
+        came = formulas.arrived(self._step, np.array([self.startup_time, self.provisioning]))
+        served = self.capacity * (self.provisioning - self.startup_time)
+        return math.sqrt(float(came[1] - came[0]) + self.service.scv * served)
+
+    @functools.cached_property
+    def _sure(self) -> float:
+        """How many standard deviations the fluid's backlog lies above zero."""
+        return float(formulas.fluid_backlog(self._step, self.provisioning)) / self._spread
+
+    @functools.cached_property
+    def _added(self) -> float:
+        """What chance adds, relative to the fluid's backlog."""
+        return self._mean_backlog / float(formulas.fluid_backlog(self._step, self.provisioning)) - 1.0
+
+    @property
+    def _believable(self) -> bool:
+        return self._sure >= ROUGH and self._added < 0.3
 
     def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """By how far the backlog lies above its own fluctuations, and above what chance adds to the fluid."""
         declared = super().accuracy(metric, level)
-        if metric in ("capacity", "startup_time") or self._overloaded or self.after >= self.new_capacity > 0:
+        if metric in ("capacity", "new_capacity", "startup_time") or self._overloaded:
             return declared
-        if self.startup_time >= self.provisioning:
+        if self.startup_time >= self.provisioning or not self._believable:
             return NONE
-        sure = self._mean_backlog / self.backlog_spread
-        added = self._mean_backlog / float(formulas.fluid_backlog(self._step, self.provisioning)) - 1.0
+        if metric in ("worst_wait", "drain_time") and self.after >= self.new_capacity:
+            return declared  # without end
         exact_chance = self.ramp == 0 and self.service.scv == 1.0
-        if sure >= SURE and (exact_chance or added < 0.05) and (level is None or sure >= 3 * SURE):
-            return NEAR
-        return FAR if sure >= ROUGH and (exact_chance or added < 0.3) else NONE
+        near = self._sure >= SURE and (exact_chance or self._added < 0.05)
+        return NEAR if near and (level is None or self._sure >= 3 * SURE) else FAR
 
     @answer("requests/s", "what the first servers can serve a second")
     def capacity(self) -> float:
@@ -166,11 +188,7 @@ class LoadStep(Model):
     def backlog_spread(self) -> float:
         """The root of arrivals + scv x services since the start-up."""
         self._needs_a_queue()
-        if self._overloaded:
-            return math.inf
-        came = formulas.arrived(self._step, np.array([self.startup_time, self.provisioning]))
-        served = self.capacity * (self.provisioning - self.startup_time)
-        return math.sqrt(float(came[1] - came[0]) + self.service.scv * served)
+        return math.inf if self._overloaded else self._spread
 
     @answer("s", "the longest time that any request waits")
     def worst_wait(self) -> Distribution:
@@ -184,8 +202,6 @@ class LoadStep(Model):
         mean = longest + float(formulas.beyond_the_relief(step))
         served = self.capacity * (self.provisioning - self.startup_time)
         spread = math.sqrt((1.0 + self.service.scv) * served) / self.after
-        if mean < ROUGH * spread:
-            raise NoClosedForm("LoadStep: the backlog is small beside its chance fluctuations: simulate it")
         spread_out: Distribution = as_latency(
             stats.truncnorm(-(1.0 - 1e-9) * mean / spread, np.inf, loc=mean, scale=spread)
         )

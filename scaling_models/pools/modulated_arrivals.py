@@ -55,6 +55,7 @@ class ModulatedArrivals(BurstyPool):
     )
 
     def _check(self) -> None:
+        super()._check()
         if self.peak * self.share > 1.0:
             raise ValueError(
                 "ModulatedArrivals.peak x share must lie in [0, 1]: more requests cannot come in bursts than in all; "

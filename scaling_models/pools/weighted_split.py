@@ -45,6 +45,7 @@ class WeightedSplit(SeparateQueues):
     verified_with: ClassVar[int] = 8_000_000
 
     def _check(self) -> None:
+        super()._check()
         count = len(self.speeds)
         object.__setattr__(self, "servers", count)
         if self.weights and len(self.weights) != count:

@@ -41,7 +41,7 @@ LossState = tuple[Line, FlowState]
 
 
 def start_line(free: Array, queue_limit: float, backlog: Array) -> Line:
-    """Slots that come `free` (slots, lanes), and every place taken for about the backlog (s, lanes) where there is one."""
+    """Slots that come `free` (slots, lanes); all places are taken for about the backlog (s, lanes), if any."""
     places = 0 if math.isinf(queue_limit) else int(queue_limit)
     leaving = np.linspace(0.0, 1.0, places + 1)[1:, None] * backlog
     oldest = np.zeros(len(backlog), dtype=np.intp)

@@ -44,10 +44,11 @@ class BurstyPool(ExponentialPool):
 
     @answer("", "mean wait over that of Poisson arrivals at the same rate: what the bursts cost")
     def burst_factor(self) -> float:
-        """E[W] over Erlang's C / (c mu - lambda); no number at overload, where both are without bound."""
+        """E[W] over Erlang's C / (c mu - lambda): without bound where Poisson arrivals would never wait, and no number
+        at overload, where both wait without bound."""
         if self._overloaded:
             return math.nan
-        return self.wait.mean() / self._poisson_wait
+        return self.wait.mean() / self._poisson_wait if self._poisson_wait > 0 else math.inf
 
     @property
     def _poisson_wait(self) -> float:

@@ -10,12 +10,15 @@ from typing import Protocol
 from scaling_models.answers import EXACT, Accuracy, NoClosedForm
 from scaling_models.latency import Deterministic, Distribution, Exponential, Shifted, mixture
 from scaling_models.pools.bases.central_general import MOST_PHASES, BandCase, LightCase, LookalikeCase
+from scaling_models.pools.bases.stations import Station
 from scaling_models.pools.formulas.erlang import erlang_c
 from scaling_models.pools.formulas.phase_queue import phases_together
 from scaling_models.pools.formulas.walks import is_exponential
 from scaling_models.pools.times.constant_wait import ConstantServiceWait
 from scaling_models.pools.times.phase_times import PhaseResponse, PhaseWait, solved
 from scaling_models.pools.times.responses import ErlangResponse
+
+HIGHEST = 0.9995  # load of constant services: nearer to capacity the queue's distribution is too long to keep
 
 
 class Case(Protocol):
@@ -109,7 +112,7 @@ class ConstantCase(Exact):
     def fits(self) -> bool:
         """Whether the service takes one time only."""
         least, most = self.service.support
-        return least == most
+        return least == most and self.offered_load <= HIGHEST * self.slots
 
     @functools.cached_property
     def probability_of_wait(self) -> float:
@@ -125,6 +128,39 @@ class ConstantCase(Exact):
     def latency(self) -> Distribution:
         """The wait, moved."""
         return Shifted(self.wait, self.service.mean())
+
+
+class SingleCase(Exact):
+    """M/G/1: see `Station`."""
+
+    @functools.cached_property
+    def _station(self) -> Station:
+        return Station(self.arrival_rate, 1, self.service, self.slots)
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is one slot, and its lattice is fine enough."""
+        return self.slots == 1 and math.isfinite(self.service.variance()) and self._station.solved
+
+    @property
+    def probability_of_wait(self) -> float:
+        """The utilization."""
+        return self._station.probability_of_wait
+
+    @property
+    def wait(self) -> Distribution:
+        """See `Station`."""
+        return self._station.wait
+
+    @property
+    def latency(self) -> Distribution:
+        """See `Station`."""
+        return self._station.latency
+
+    def accuracy(self, metric: str, level: float | None) -> Accuracy:
+        """Exact, but for the lattice's own error."""
+        error = self._station.error
+        return Accuracy("exact", error, f"everywhere, but for a numerical error of {error:.0e} of a quantile")
 
 
 class PhaseCase(Exact):
@@ -154,7 +190,7 @@ class PhaseCase(Exact):
         return PhaseResponse(self.arrival_rate, self.slots, self.service)
 
 
-CASES = (ExponentialCase, ConstantCase, PhaseCase, LookalikeCase, LightCase, BandCase)
+CASES = (ExponentialCase, ConstantCase, SingleCase, PhaseCase, LookalikeCase, LightCase, BandCase)
 
 
 def case_of(arrival_rate: float, slots: int, service: Distribution) -> Case | None:

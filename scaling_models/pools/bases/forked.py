@@ -74,6 +74,7 @@ class Forked(Pool):
     )
 
     def _check(self) -> None:
+        super()._check()
         if self.queues == "fifo" and self.legs > self.servers:
             raise ValueError(
                 f"{type(self).__name__}.legs must lie in [1, {self.servers}], the servers; got {self.legs}"

@@ -28,7 +28,8 @@ from scaling_models.pools.formulas.walks import is_exponential
 
 Array = NDArray[np.float64]
 MOST_SLOTS = 5_000  # lanes of a larger pool remember their start for too long
-SIMULATED = Accuracy("simulated", None, "no closed form yet for this policy and service")
+SIMULATED = Accuracy("simulated", None, "no usable closed form at these parameters")
+NO_BAND = Accuracy("simulated", None, "there is no band here: see latency")
 BATCH = 4.0  # requests that come together, where bursts are shown
 RESEMBLANCE = 0.9  # of neighbouring services, where their correlation is shown
 
@@ -79,6 +80,12 @@ class Pool(Model):
     )
     violations: ClassVar[tuple[str, ...]] = ("arrivals in bursts", "correlated services")
 
+    def _check(self) -> None:
+        if self.service.mean() == 0:
+            raise ValueError(
+                f"{type(self).__name__}.service must take longer than 0 s on average; got {self.service!r}"
+            )
+
     def _system(self, flow: Flow) -> System:
         """The pool as a system to simulate, fed by a flow."""
         raise NotImplementedError
@@ -118,7 +125,7 @@ class Pool(Model):
         return declared if known else SIMULATED
 
     def _simulate_it(self) -> NoClosedForm:
-        return NoClosedForm(f"{type(self).__name__} has no closed form yet for this service: simulate it")
+        return NoClosedForm(f"{type(self).__name__} has no usable closed form at these parameters: simulate it")
 
     @answer("", "share of the slots' time that is busy: arrival rate x mean service / slots; above 1 overloaded")
     def utilization(self) -> float:
@@ -151,12 +158,12 @@ class Pool(Model):
             return Never()
         raise self._simulate_it()
 
-    @answer("s", "the lower end of a band for the latency, where a band is all that is known")
+    @answer("s", "the lower end of a band for the latency, where a band is all that is known", NO_BAND)
     def latency_low(self) -> Distribution:
         """Quantile for quantile at most the latency; no band unless a pool gives one."""
         raise NoClosedForm(f"{type(self).__name__} has no band for the latency here: see latency")
 
-    @answer("s", "the upper end of a band for the latency, where a band is all that is known")
+    @answer("s", "the upper end of a band for the latency, where a band is all that is known", NO_BAND)
     def latency_high(self) -> Distribution:
         """Quantile for quantile at least the latency; no band unless a pool gives one."""
         raise NoClosedForm(f"{type(self).__name__} has no band for the latency here: see latency")
@@ -266,7 +273,7 @@ class Pool(Model):
         the policy draws, it draws from `seed`. Raises ValueError for times out of order, negative demands, unequal
         lengths, and for servers that share themselves. Exact.
         """
-        times, asked = checked_trace(arrivals, demands)
+        times, asked = checked_trace(arrivals, demands, oversleep=oversleep, overhead=overhead)
         return self._replayed(times, asked + oversleep, seed) + overhead
 
     def _stalled(self, arrivals: Array, services: Array, at: float, length: float, seed: int) -> Array:
@@ -287,7 +294,7 @@ class Pool(Model):
         count = in_flight(arrivals, done, times)
         ordinary = float(count[(times > stall / 2) & (times < stall)].mean())
         over = times[(times > 2 * stall) & (count <= ordinary)]
-        last = f"{over[0] - 2 * stall:.2g} s later" if over.size else "not within this picture"
+        last = f"{over[0] - 2 * stall:.2g} s later" if over.size else "only after this picture"
         return Timeline(
             f"A stall of {stall:.2g} s at {self.utilization:.0%} load leaves {count.max():.0f} requests in the pool "
             f"(just before it {ordinary:.0f}); back to that {last}",

@@ -185,7 +185,7 @@ def test_without_a_closed_form_the_dots_are_drawn_anyway() -> None:
     panel = explore(CentralQueue(service=sm.Pareto(0.01, 1.9)))  # the variance is infinite
     assert len(trace(panel, "simulated").x) > 10
     assert len(trace(panel, "closed form").x) == 0
-    assert "no closed form yet for this service" in panel.message.value
+    assert "no usable closed form at these parameters" in panel.message.value
     assert "The dots are simulated." in panel.message.value
 
 

@@ -10,6 +10,7 @@ from typing import Protocol
 from scaling_models.answers import EXACT, Accuracy, NoClosedForm
 from scaling_models.latency import Deterministic, Distribution, Exponential, Shifted, mixture
 from scaling_models.pools.bases.central_general import MOST_PHASES, BandCase, LightCase, LookalikeCase
+from scaling_models.pools.bases.pool import NO_BAND
 from scaling_models.pools.bases.stations import Station
 from scaling_models.pools.formulas.erlang import erlang_c
 from scaling_models.pools.formulas.phase_queue import phases_together
@@ -72,8 +73,8 @@ class Exact:
         return self.latency_low
 
     def accuracy(self, metric: str, level: float | None) -> Accuracy:
-        """Exact."""
-        return EXACT
+        """Exact, so that there is no band."""
+        return NO_BAND if metric in ("latency_low", "latency_high") else EXACT
 
 
 class ExponentialCase(Exact):
@@ -159,6 +160,8 @@ class SingleCase(Exact):
 
     def accuracy(self, metric: str, level: float | None) -> Accuracy:
         """Exact, but for the lattice's own error."""
+        if metric in ("latency_low", "latency_high"):
+            return NO_BAND
         error = self._station.error
         return Accuracy("exact", error, f"everywhere, but for a numerical error of {error:.0e} of a quantile")
 

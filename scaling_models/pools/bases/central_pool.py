@@ -13,7 +13,7 @@ from scaling_models.montecarlo.kernels.central import replay_central
 from scaling_models.montecarlo.kernels.dispatch import Dispatch
 from scaling_models.montecarlo.kernels.rules import LeastWork
 from scaling_models.pools.bases.central_cases import Case, case_of
-from scaling_models.pools.bases.pool import Array, Pool
+from scaling_models.pools.bases.pool import NO_BAND, Array, Pool
 from scaling_models.pools.bases.rare import rare_tail
 from scaling_models.pools.formulas.sizing import central_servers
 
@@ -54,12 +54,12 @@ class CentralPool(Pool):
         """The wait plus an independent service."""
         return Never() if self._overloaded else self._known.latency
 
-    @answer("s", "the lower end of a band for the latency, where a band is all that is known")
+    @answer("s", "the lower end of a band for the latency, where a band is all that is known", NO_BAND)
     def latency_low(self) -> Distribution:
         """Quantile for quantile at most the latency, where this is approximate; never at overload."""
         return Never() if self._overloaded else self._known.latency_low
 
-    @answer("s", "the upper end of a band for the latency, where a band is all that is known")
+    @answer("s", "the upper end of a band for the latency, where a band is all that is known", NO_BAND)
     def latency_high(self) -> Distribution:
         """Quantile for quantile at least the latency, where this is approximate; never at overload."""
         return Never() if self._overloaded else self._known.latency_high

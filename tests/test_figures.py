@@ -130,7 +130,8 @@ def test_simulated_dots_lie_in_their_band_and_on_their_own_ccdf() -> None:
     figure = figures.survival(CentralQueue(), simulation=run)
     dots, band = trace(figure, "simulated"), trace(figure, "95% interval")
     count = len(dots.x)
-    np.testing.assert_allclose(dots.y, run.latency.ccdf(np.array(dots.x) / 1e3), rtol=1e-9)
+    one_sample = 2.0 / run.latency.size  # whose time may round to either side on its way to ms and back
+    np.testing.assert_allclose(dots.y, run.latency.ccdf(np.array(dots.x) / 1e3), rtol=1e-9, atol=one_sample)
     high, low = np.array(band.y[:count]), np.array(band.y[count:])[::-1]
     assert ((low <= dots.y) & (dots.y <= high)).all()
 

@@ -128,7 +128,8 @@ def _now(model: Model, path: str, answer: str, levels: Sequence[float], found: C
     label, column = list(sweeps.columns([model], answer, levels).items())[-1]
     value, at = float(column[0]), inputs.find(model, path).value
     there = math.isfinite(value)
-    text = [f"now {label if label != answer else ''} {look.scale.text(value)}".replace("  ", " ")] if there else []
+    said = f"now {label if label != answer else ''} {look.scale.text(value)}".replace("  ", " ")
+    text = [said if look.alone else ""] if there else []  # the marks of several models are too near each other
     x, y = ([look.x(at)], [look.scale.show(value)]) if there else ([], [])
     return style.labels(x, y, text, "now", style.BLACK, textposition=style.away(_share(at, found), 0.25))
 

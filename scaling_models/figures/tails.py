@@ -46,15 +46,15 @@ def survival(
     marked = _percentiles(latency)
     ends = _ends_of_band(model, name)
     end = max([_end(latency, found, samples), *(_tail(each) for each in ends)])
+    banded = _says_band(name, ends, declared.unit) if math.isnan(marked[-1]) else ""
     scale = units.axis(declared.unit, [end])
     traces = [
         _band_trace(ends, end, scale.factor),
         *_simulation_traces(found, scale.factor),
         _measured_trace(samples, scale.factor),
-        style.line(*_curve(latency, end, scale.factor), "closed form", style.BLUE),
+        style.line(*_curve(None if banded else latency, end, scale.factor), "closed form", style.BLUE),
         *(_percentile_trace(level, value, scale, end) for level, value in zip(LEVELS, marked, strict=True)),
     ]
-    banded = _says_band(name, ends, declared.unit) if math.isnan(marked[-1]) else ""
     said = banded or _says(name, latency, marked, found, declared.unit)
     title = f"{units.title_of(model)}: {said}"
     x, y = scale.title(units.words(name)), "chance of more than that"

@@ -141,13 +141,13 @@ def test_empty_and_overfull_starts_meet_on_the_same_numbers():
     system = ForkJoin(Renewal(sm.Hyperexponential(1.0, scv=2.0), sm.LogNormal(0.5, scv=0.5)), 4, 6, needed=3)
     low, high = (lane_means(system, backlog, warm_up=1000, customers=500)["latency"] for backlog in (0.0, 60.0))
     np.testing.assert_allclose(low, high, rtol=1e-9)
-    first, _ = system.advance(system.start(np.full(LANES, 60.0), None), streams(1), 1)
+    first, _ = system.advance(system.start(np.full(LANES, 60.0), streams(0)), streams(1), 1)
     assert first.times["latency"].mean() > 55.0
 
 
 def test_states_are_picked_with_repeats_and_copied():
     system = poisson(2, 3, 0.5)
-    state = system.start(np.full(3, 5.0), None)
+    state = system.start(np.full(3, 5.0), streams(0))
     state[0][0, 0] = [1.0, 2.0, 3.0]
     picked = system.pick(state, np.array([2, 2, 0]))
     assert picked[0][0, 0].tolist() == [3.0, 3.0, 1.0]

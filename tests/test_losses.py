@@ -12,6 +12,7 @@ from scipy import special
 
 import scaling_models as sm
 from scaling_models.montecarlo.kernels.losses import Loss, lossy_waits, start_line
+from scaling_models.montecarlo.kernels.queues import busy_slots
 from scaling_models.montecarlo.kernels.queues import central_waits
 from scaling_models.montecarlo.traffic.arrivals import Renewal
 from scaling_models.pools.formulas.erlang import erlang_b
@@ -73,7 +74,7 @@ def test_every_path_is_that_of_the_events(seed, slots, limit, impatience, deadli
     services, gaps = rng.exponential(1.0, shape), rng.exponential(0.8 / slots, shape)
     patience = impatience * rng.exponential(1.0, shape)
     first = lossy_waits(
-        services[:37], gaps[:37], start_line(slots, limit, np.full(3, 0.0)), limit, patience[:37], deadline
+        services[:37], gaps[:37], start_line(np.zeros((slots, 3)), limit, np.zeros(3)), limit, patience[:37], deadline
     )
     second = lossy_waits(services[37:], gaps[37:], first[2], limit, patience[37:], deadline)
     waits, rejected = (np.concatenate([a, b]) for a, b in zip(first[:2], second[:2], strict=True))
@@ -87,7 +88,7 @@ def test_every_path_is_that_of_the_events(seed, slots, limit, impatience, deadli
 def test_without_loss_it_is_kiefer_and_wolfowitz():
     rng = np.random.default_rng(4)
     services, gaps = rng.exponential(1.0, (300, 8)), rng.exponential(0.4, (300, 8))
-    waits, rejected, line = lossy_waits(services, gaps, start_line(3, 10**3, np.full(8, 0.0)), 10**3)
+    waits, rejected, line = lossy_waits(services, gaps, start_line(np.zeros((3, 8)), 10**3, np.zeros(8)), 10**3)
     expected, free = central_waits(services, gaps, np.zeros((3, 8)))
     assert np.array_equal(waits, expected)
     assert not rejected.any()
@@ -98,9 +99,9 @@ def test_without_loss_it_is_kiefer_and_wolfowitz():
 def test_places_in_order_and_places_sorted_agree(patience):
     rng = np.random.default_rng(5)
     services, gaps = rng.exponential(1.0, (400, 8)), rng.exponential(0.4, (400, 8))
-    waits, rejected, _ = lossy_waits(services, gaps, start_line(2, 7, np.full(8, 3.0)), 7, patience)
+    waits, rejected, _ = lossy_waits(services, gaps, start_line(busy_slots(2, np.full(8, 3.0)), 7, np.full(8, 3.0)), 7, patience)
     assert 0.05 < rejected.mean() < 0.5
-    other = lossy_waits(services, gaps, start_line(2, 7, np.full(8, 3.0)), 7, np.full((400, 8), 1e8))
+    other = lossy_waits(services, gaps, start_line(busy_slots(2, np.full(8, 3.0)), 7, np.full(8, 3.0)), 7, np.full((400, 8), 1e8))
     assert np.array_equal(rejected, other[1])
     assert np.array_equal(waits, other[0])
 

@@ -12,8 +12,7 @@ from scipy import special
 
 import scaling_models as sm
 from scaling_models.montecarlo.kernels.losses import Loss, lossy_waits, start_line
-from scaling_models.montecarlo.kernels.queues import busy_slots
-from scaling_models.montecarlo.kernels.queues import central_waits
+from scaling_models.montecarlo.kernels.queues import busy_slots, central_waits
 from scaling_models.montecarlo.traffic.arrivals import Renewal
 from scaling_models.pools.formulas.erlang import erlang_b
 
@@ -99,9 +98,13 @@ def test_without_loss_it_is_kiefer_and_wolfowitz():
 def test_places_in_order_and_places_sorted_agree(patience):
     rng = np.random.default_rng(5)
     services, gaps = rng.exponential(1.0, (400, 8)), rng.exponential(0.4, (400, 8))
-    waits, rejected, _ = lossy_waits(services, gaps, start_line(busy_slots(2, np.full(8, 3.0)), 7, np.full(8, 3.0)), 7, patience)
+    waits, rejected, _ = lossy_waits(
+        services, gaps, start_line(busy_slots(2, np.full(8, 3.0)), 7, np.full(8, 3.0)), 7, patience
+    )
     assert 0.05 < rejected.mean() < 0.5
-    other = lossy_waits(services, gaps, start_line(busy_slots(2, np.full(8, 3.0)), 7, np.full(8, 3.0)), 7, np.full((400, 8), 1e8))
+    other = lossy_waits(
+        services, gaps, start_line(busy_slots(2, np.full(8, 3.0)), 7, np.full(8, 3.0)), 7, np.full((400, 8), 1e8)
+    )
     assert np.array_equal(rejected, other[1])
     assert np.array_equal(waits, other[0])
 

@@ -305,3 +305,16 @@ def test_what_is_labelled_is_answered_and_what_is_not_is_refused(kind, servers, 
             assert model.latency.mean() == pytest.approx(model.wait.mean() + 1.0)
     elif model.accuracy("latency").error is not None:
         assert not model.latency.spread_known
+
+
+def test_quantiles_of_many_mixtures_are_those_of_each():
+    """The vector path, with and without decay, beside one at a time."""
+    kinds = (sm.PowerOfChoices, sm.LeastConnections, sm.JoinIdleQueue)
+    latencies = [kind(rate, 10).latency for kind in kinds for rate in (10.0, 300.0, 700.0, 850.0)]
+    assert {type(each) for each in latencies} == {ErlangMixture}
+    assert len({each.decay > 0 for each in latencies}) == 2
+    levels = np.array([0.01, 0.5, 0.95, 0.99, 0.9999, 1.0 - 1e-9])
+    one_by_one = np.array([each.icdf(levels) for each in latencies])
+    np.testing.assert_allclose(ErlangMixture.icdf_of(latencies, levels), one_by_one, rtol=1e-11)
+    ends = np.array([0.0, 0.5])
+    np.testing.assert_allclose(ErlangMixture.icdf_of(latencies[:2], ends), [each.icdf(ends) for each in latencies[:2]])

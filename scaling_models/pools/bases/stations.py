@@ -7,6 +7,7 @@ import functools
 import math
 
 from scaling_models.latency import Deterministic, Distribution, Erlang, Exponential, mixture
+from scaling_models.pools.formulas.erlang import erlang_c
 from scaling_models.pools.formulas.erlang_arrivals import erlang_arrivals_wait
 from scaling_models.pools.formulas.walks import is_exponential
 from scaling_models.pools.times.responses import ErlangResponse
@@ -89,6 +90,8 @@ class Station:
 
     @functools.cached_property
     def _erlang(self) -> tuple[float, float]:
+        if self.stages == 1:
+            return float(erlang_c(self.workers, self.utilization * self.workers)), self.utilization
         return erlang_arrivals_wait(self.stages, self.workers, self.utilization)
 
     @property

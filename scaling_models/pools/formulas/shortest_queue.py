@@ -5,8 +5,8 @@ from __future__ import annotations
 from scaling_models.pools.formulas.extras import found_balanced
 from scaling_models.pools.formulas.profiles import Found, found_by, shortest, states
 
-MOST_STATES = {2: 12_000, 3: 3_500, 4: 2_500}  # by spread: what is solved in 50 ms
-MOST_MORE = 1_500  # of wider ones
+MOST_STATES = {2: 12_000, 3: 3_500, 4: 1_000}  # by spread: what is solved in 50 ms
+MOST_MORE = 1_000  # of wider ones
 MOST_SLOTS = 2_000  # of the chain for many servers
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 from scipy import special
+from scipy.optimize import elementwise
 
 from scaling_models.latency import Distribution
 from scaling_models.latency.distribution import Array
@@ -134,6 +137,42 @@ class ErlangMixture(Distribution):
     def _pdf(self, t: Array) -> Array:
         rest = self._decayed(t, self.weights[-1] * self.decay)
         return np.asarray(self.rate * (self._mixed(t, np.array(self.weights[1:])) + rest))
+
+    @classmethod
+    def icdf_of(cls, latencies: Sequence[Distribution], q: Array) -> Array:
+        """All at once, one root search over (latencies, levels), where none has an atom and no level is an end."""
+        given = cast(Sequence[ErlangMixture], latencies)
+        if not ((q > 0) & (q < 1)).all() or any(each.weights[0] > 0 for each in given):
+            return super().icdf_of(latencies, q)
+        longest = max(len(each.weights) for each in given) - 1
+        beyond = np.array([np.pad(each._beyond, (0, longest - len(each._beyond))) for each in given])
+        ends = np.array([(each.rate, each.mean(), len(each.weights) - 1, each.decay, each._after(0)) for each in given])
+        n = np.arange(longest)
+        logs = special.gammaln(n + 1.0)
+
+        def ccdf(t: Array, at: Array) -> Array:
+            each = at.astype(int)
+            rate, _, last, eta, first = ends[each].T
+            x = rate * t
+            told = (np.exp(special.xlogy(n, x[:, None]) - x[:, None] - logs) * beyond[each]).sum(axis=1)
+            there = (eta > 0) & (first > 0) & (x > 0)
+            rest = np.where(there, eta, 0.5), np.where(there, first, 1.0), np.where(there, x, 1.0)
+            scaled = np.log(rest[1]) - last * np.log(rest[0]) - rest[2] * (1.0 - rest[0])
+            with np.errstate(divide="ignore"):
+                tail = np.exp(scaled + np.log(special.gammainc(last, rest[2] * rest[0])))
+            return np.asarray(told + np.where(there, tail, 0.0))
+
+        at, level = (part.ravel() for part in np.broadcast_arrays(np.arange(len(given))[:, None], 1.0 - q))
+        high = np.repeat(ends[:, 1], len(q))
+        while (short := ccdf(high, at) > level).any():
+            high = np.where(short, 2.0 * high, high)
+
+        def above(t: Array, level: Array, at: Array) -> Array:
+            return np.asarray(np.log(np.maximum(ccdf(t, at), 1e-300) / level))
+
+        args = (level, at.astype(float))
+        found = elementwise.find_root(above, (np.zeros_like(high), high), args=args, tolerances={"xrtol": 1e-14})
+        return np.asarray(found.x).reshape(len(given), len(q))
 
     def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         draws = rng.random((*shape, 2))  # both of a request from one call: chunks of any size agree

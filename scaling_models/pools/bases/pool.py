@@ -15,14 +15,14 @@ from scaling_models.answers import Accuracy, Assumption, Model, NoClosedForm, Si
 from scaling_models.latency import LATENCY, Distribution, Exponential, Never
 from scaling_models.montecarlo.estimates import Estimate, NotSettled, Sampled, at_least_binomial
 from scaling_models.montecarlo.kernels.dispatch import Dispatch
-from scaling_models.montecarlo.kernels.stalls import in_flight
 from scaling_models.montecarlo.runs import Plan, Run, run
 from scaling_models.montecarlo.streams import checked_requests
 from scaling_models.montecarlo.systems import System
 from scaling_models.montecarlo.traffic.arrivals import Batches, Correlated, Renewal
 from scaling_models.montecarlo.traffic.flows import Flow
 from scaling_models.parameters import Integer, Real, Slider, parameter
-from scaling_models.pools.bases.occupancies import MOST_DRAWN, Occupancy, drawn, occupancy_of
+from scaling_models.pools.bases.occupancies import Occupancy, occupancy_of
+from scaling_models.pools.bases.recoveries import recovery
 from scaling_models.pools.bases.replays import checked_trace
 from scaling_models.pools.formulas.walks import is_exponential
 
@@ -286,20 +286,4 @@ class Pool(Model):
             raise ValueError(
                 f"utilization is {self.utilization:.2f}: overloaded, the queue grows with nothing breaking"
             )
-        stall = min(max(1.0, 20.0 * self.service.mean()), MOST_DRAWN / 20.0 / self.arrival_rate)
-        horizon = min(stall * (2.0 + 1.5 / max(1.0 - self.utilization, 1e-9)), MOST_DRAWN / self.arrival_rate)
-        arrivals, services = drawn(self.flow(), horizon, seed)
-        done = self._stalled(arrivals, services, stall, stall, seed)
-        times = np.linspace(0.0, float(arrivals[-1]), 400)
-        count = in_flight(arrivals, done, times)
-        ordinary = float(count[(times > stall / 2) & (times < stall)].mean())
-        over = times[(times > 2 * stall) & (count <= ordinary)]
-        last = f"{over[0] - 2 * stall:.2g} s later" if over.size else "only after this picture"
-        return Timeline(
-            f"A stall of {stall:.2g} s at {self.utilization:.0%} load leaves {count.max():.0f} requests in the pool "
-            f"(just before it {ordinary:.0f}); back to that {last}",
-            times,
-            {"requests in the pool": count},
-            "requests",
-            ((stall, "all slots stall"), (2 * stall, "they resume")),
-        )
+        return recovery(self.flow(), self.utilization, self._stalled, seed)

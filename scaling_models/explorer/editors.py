@@ -174,7 +174,8 @@ class Items:
     def __init__(self, domain: Rows, declared: Parameter, value: Any, changed: Changed, label: str) -> None:
         self._domain, self._declared, self._changed, self._label = domain, declared, changed, label
         self._spare = value[-1] if value else example(domain.item)
-        self._add = widgets.Button(description="add one", icon="plus", layout=widgets.Layout(width="8em"))
+        said = f"add one: {label}"  # an empty list shows nothing else
+        self._add = widgets.Button(description=said, icon="plus", layout=widgets.Layout(width="auto"))
         self._add.on_click(lambda _: self._put([*self.value, self._spare]))
         self._rows = widgets.VBox()
         self.widget = widgets.VBox([self._rows, self._add])

@@ -55,6 +55,11 @@ def find(thing: Declared, path: str) -> Input:
     return known[path]
 
 
+def leading(thing: Declared) -> Input:
+    """The first input that has a slider: what an answer is drawn over unless another is named."""
+    return next(each for each in inputs(thing) if each.declared.slider is not None)
+
+
 def replaced(thing: Thing, path: str, value: Any) -> Thing:
     """The same with the value at a path changed: `service.mean`, `follower_rtts[0].value`, or a plain name."""
     steps = [name or int(position) for name, position in STEP.findall(path)]

@@ -18,7 +18,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 from tqdm import tqdm
 
-from scaling_models import data, inputs, pools, quorums, shards, units
+from scaling_models import data, inputs, pools, quorums, shards, sweeps, units
 from scaling_models import figures as draw
 from scaling_models.answers import Model
 from scaling_models.figures import style
@@ -84,7 +84,7 @@ def _haproxy() -> go.Figure:
 
 def _questions(model: Model) -> dict[str, Callable[[], go.Figure]]:
     name, answer = units.title_of(model), units.words(model.headline)
-    swept = next(each for each in inputs.inputs(model) if each.declared.slider is not None)
+    swept = inputs.leading(model)
     asked: dict[str, tuple[str, Callable[[], go.Figure]]] = {
         "survival": (
             f"{name}: how large does the {answer} get?",
@@ -97,6 +97,8 @@ def _questions(model: Model) -> dict[str, Callable[[], go.Figure]]:
         ),
         "timeline": (f"{name}: what happens when it breaks?", lambda: draw.timeline(model)),
     }
+    if not sweeps.is_distribution(type(model), model.headline):
+        del asked["survival"]
     stem = name.lower().replace(" ", "-")
     return {f"{stem}-{key}": _asking(question, figure) for key, (question, figure) in asked.items()}
 

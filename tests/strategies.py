@@ -35,4 +35,7 @@ POINTWISE = st.one_of(
 CLOSED = tuple(kind for kind in sm.MODELS if sweeps.closed(kind.example(), kind.headline) is not None)
 
 # Those of them that know more than a mean.
-SPREAD = tuple(kind for kind in CLOSED if getattr(kind.example(), kind.headline).spread_known)
+SPREAD = tuple(kind for kind in CLOSED if getattr(getattr(kind.example(), kind.headline), "spread_known", False))
+
+# The kinds whose headline is a distribution; of the others it is a number.
+DISTRIBUTED = tuple(kind for kind in sm.MODELS if sweeps.is_distribution(kind, kind.headline))

@@ -235,6 +235,21 @@ def test_every_model_can_be_broken(kind: type[Model]) -> None:
     assert on_show(panel) is panel.timeline, panel.message.value
 
 
+class Counted(CentralQueue):
+    """A queue that is asked for a number first."""
+
+    headline = "utilization"
+
+
+def test_a_headline_that_is_a_number_is_drawn_over_the_first_slider() -> None:
+    panel = explore(Counted)
+    assert panel.figure.layout.xaxis.title.text.startswith("arrival rate")
+    assert panel.figure.layout.yaxis.title.text.startswith("utilization")
+    panel.controls["servers"].value = 20
+    assert trace(panel, "now").y[0] == pytest.approx(40.0)
+    assert "exact" in panel.accuracy.value
+
+
 class Failing(CentralQueue):
     """A queue whose timeline does not work."""
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-from strategies import SPREAD
+from strategies import DISTRIBUTED, SPREAD
 
 import scaling_models as sm
 from scaling_models import figures, inputs, sweeps, units
@@ -19,14 +19,10 @@ from scaling_models.montecarlo.estimates import SimulatedLatency
 from scaling_models.pools import CentralQueue, RandomSplit
 
 MODELS = [pytest.param(model, id=model.__name__) for model in sm.MODELS]
+WITH_TAIL = [pytest.param(model, id=model.__name__) for model in DISTRIBUTED]
 WITH_FORMULA = [pytest.param(model, id=model.__name__) for model in SPREAD]
 PERCENTILES = (50, 95, 99)
 SHORT: dict[type[Model], int] = {sm.ShardLoad: 80}  # placements of all keys are slow
-
-
-def first_path(model: Model) -> str:
-    """The first input that a slider is declared for."""
-    return next(each.path for each in inputs.inputs(model) if each.declared.slider is not None)
 
 
 @functools.cache
@@ -37,7 +33,7 @@ def verified(kind: type[Model]) -> Any:
 
 FIGURES: dict[str, Callable[[Any], go.Figure]] = {
     "survival": figures.survival,
-    "sweep": lambda model: figures.sweep(model, first_path(model)),
+    "sweep": lambda model: figures.sweep(model, inputs.leading(model).path),
     "timeline": figures.timeline,
     "verification": lambda model: figures.verification(verified(type(model))),
 }
@@ -56,9 +52,14 @@ def simulated(model: Model, requests: int = 20_000) -> Simulation:
     return model.simulate(requests=SHORT.get(type(model), requests), seed=1)
 
 
-@pytest.mark.parametrize("draw", FIGURES.values(), ids=FIGURES)
+@pytest.mark.parametrize("question", FIGURES)
 @pytest.mark.parametrize("kind", MODELS)
-def test_figures_have_a_title_and_axes_with_units(kind: type[Model], draw: Callable[[Any], go.Figure]) -> None:
+def test_figures_have_a_title_and_axes_with_units(kind: type[Model], question: str) -> None:
+    if question == "survival" and kind not in DISTRIBUTED:
+        with pytest.raises(ValueError, match="needs an answer that is a distribution"):
+            figures.survival(kind())
+        return
+    draw = FIGURES[question]
     figure = draw(kind())
     assert figure.layout.title.text
     assert figure.layout.xaxis.title.text
@@ -70,10 +71,10 @@ def test_figures_have_a_title_and_axes_with_units(kind: type[Model], draw: Calla
 def test_the_axis_of_an_answer_says_its_unit(kind: type[Model]) -> None:
     unit = kind.answers()[kind.headline].unit
     said = {"s": ("(ms)", "(s)"), "": ("(%)",)}.get(unit, (f"({unit})",))
-    for title in (
-        figures.survival(kind()).layout.xaxis.title.text,
-        figures.sweep(kind(), first_path(kind())).layout.yaxis.title.text,
-    ):
+    titles = [figures.sweep(kind(), inputs.leading(kind()).path).layout.yaxis.title.text]
+    if kind in DISTRIBUTED:
+        titles.append(figures.survival(kind()).layout.xaxis.title.text)
+    for title in titles:
         assert title.endswith(said), title
 
 
@@ -91,7 +92,7 @@ def test_the_marked_percentiles_are_the_models(kind: type[Model]) -> None:
         assert marked.text[0] == f"p{level} {units.human(value, kind.answers()[kind.headline].unit)}"
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", WITH_TAIL)
 def test_survival_has_the_same_traces_in_every_state(kind: type[Model]) -> None:
     model = kind()
     states = [

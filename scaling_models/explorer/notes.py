@@ -6,7 +6,7 @@ import math
 from html import escape
 
 from scaling_models import sweeps, units
-from scaling_models.answers import Model, NoClosedForm
+from scaling_models.answers import Accuracy, Model, NoClosedForm
 
 LINE = '<div style="line-height:1.45; font-size:13px">{}</div>'
 
@@ -27,16 +27,21 @@ def closed_form_sentence(model: Model) -> str:
         getattr(model, model.headline)
     except NoClosedForm as reason:
         return str(reason)
-    tail = model.accuracy(model.headline, 0.99).label
+    tail = _tail(model).label
     said = units.words(model.headline)
     if tail == "band":
         return f"the {said} is known by its mean, and by a band for its percentiles"
     return f"only the mean of the {said} has a closed form here" if tail == "simulated" else ""
 
 
+def _tail(model: Model) -> Accuracy:
+    """How accurate the headline's p99 is, or the headline itself where that is a number."""
+    return model.accuracy(model.headline, 0.99 if sweeps.is_distribution(type(model), model.headline) else None)
+
+
 def accuracy(model: Model) -> str:
     """How accurate the formula of the headline is, for its mean and its p99 where they differ."""
-    mean, tail = str(model.accuracy(model.headline)), str(model.accuracy(model.headline, 0.99))
+    mean, tail = str(model.accuracy(model.headline)), str(_tail(model))
     said = mean if mean == tail else f"mean {mean}; p99 {tail}"
     return LINE.format(f"<b>How accurate the formula is</b> ({units.words(model.headline)}): {escape(said)}.")
 

@@ -10,7 +10,7 @@ from typing import Any
 import ipywidgets as widgets
 import plotly.graph_objects as go
 
-from scaling_models import figures
+from scaling_models import figures, inputs, sweeps
 from scaling_models.answers import Model, Simulation
 from scaling_models.explorer import notes
 from scaling_models.explorer.drawing import Quiet, redraw, shown
@@ -173,11 +173,14 @@ def _columns(fields: Fields) -> Any:
 
 
 def explore(model: Model | type[Model], figure: Callable[..., go.Figure] | None = None, **figure_options: Any) -> Panel:
-    """A panel of sliders for a model (or a class, at its defaults), with a figure (`figures.survival` unless given).
+    """A panel of sliders for a model (or a class, at its defaults), with a figure.
 
+    Unless given, that is `figures.survival` of a headline that is a distribution, else its sweep over the first slider.
     `figure_options` are handed on to the figure: `explore(CentralQueue, figures.sweep, parameter="arrival_rate")`.
     """
     shown_model = model() if isinstance(model, type) else model
     if not isinstance(shown_model, Model):
         raise ValueError(f"explore must be given a model or a class of models; got {model!r}")
+    if figure is None and not sweeps.is_distribution(type(shown_model), shown_model.headline):
+        figure, figure_options = figures.sweep, {"parameter": inputs.leading(shown_model).path, **figure_options}
     return Panel(shown_model, figure or figures.survival, figure_options)

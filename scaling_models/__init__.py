@@ -43,7 +43,7 @@ def __getattr__(name: str) -> Any:
 
 
 MODELS = (*pools.MODELS, *shards.MODELS, *quorums.MODELS)
-_PASTED = (*MODELS, *pools.KINDS, *shards.KINDS)
+_PASTED = (*MODELS, *pools.KINDS, *shards.KINDS, *quorums.KINDS)
 globals().update({kind.__name__: kind for kind in _PASTED})  # so that any repr can be pasted after import *
 
 

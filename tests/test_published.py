@@ -12,7 +12,8 @@ from scaling_models.pools.formulas.losses import places_taken
 from scaling_models.pools.formulas.redundancy import redundancy_mean
 from scaling_models.pools.formulas.square_root import halfin_whitt_delay
 from scaling_models.pools.formulas.supermarket import mean_field
-from scaling_models.quorums import Raft
+from scaling_models.quorums import OwnLegs, PartialQuorum, ProductionLegs, Raft
+from scaling_models.quorums.formulas.staleness import missed_versions
 from scaling_models.shards import harmonic
 
 
@@ -64,7 +65,29 @@ def supermarket(n, d, rho, **_):
     return sm.PowerOfChoices(n * rho, n, sm.Exponential(1.0), choices=d).latency.mean()
 
 
+def partial(N, R, W, fit=None, replicas=None, lam_ars=None, lam_w=None, **_):
+    """The published partial quorums; their wide-area network puts 75 ms between any two replicas."""
+    if fit is None and replicas is None:
+        legs = OwnLegs(sm.Exponential(1e-3 / lam_w), *[sm.Exponential(1e-3 / lam_ars)] * 3)
+        return PartialQuorum(N, R, W, legs)
+    if replicas is not None:
+        return PartialQuorum(N, R, W, ProductionLegs("LNKD-SSD"), (ProductionLegs("LNKD-DISK"),))
+    if fit == "WAN":
+        return PartialQuorum(N, R, W, ProductionLegs("LNKD-DISK"), between=0.075)
+    return PartialQuorum(N, R, W, ProductionLegs(fit))
+
+
 ANSWERS = {
+    ("pbs_k_staleness", "p_within_k_versions"): lambda N, R, W, k: 1.0 - missed_versions(N, R, W, k),
+    ("pbs_k_staleness", "p_miss"): lambda N, R, W, k: missed_versions(N, R, W, k),
+    ("pbs_wars_exponential", "t_visibility_ms"): lambda p, **w: 1e3 * partial(**w).visibility.icdf(p),
+    ("pbs_wars", "p99.9_read_ms"): lambda **w: 1e3 * partial(**w).read_latency.icdf(0.999),
+    ("pbs_wars", "p99.9_write_ms"): lambda **w: 1e3 * partial(**w).write_latency.icdf(0.999),
+    ("pbs_wars", "p_consistent"): lambda t_ms, **w: partial(**w).visibility.cdf(t_ms * 1e-3),
+    **{
+        (kind, "t_visibility_99.9_ms"): lambda **w: 1e3 * partial(**w).visibility.icdf(0.999)
+        for kind in ("pbs_wars", "pbs_wars_heterogeneous")
+    },
     ("erlang_b", "blocking"): lambda A, c: erlang_b(c, A),
     ("erlang_b", "required_servers"): lambda A, target: next(c for c in range(1, 10**6) if erlang_b(c, A) <= target),
     ("erlang_c", "prob_wait"): lambda A, c: erlang_c(c, A),

@@ -1,17 +1,25 @@
 """Consensus: how long a quorum takes, and how often there is one. A new model is one file and one line in MODELS."""
 
 from scaling_models.quorums.expressions import Choose, Expression, Leaf, choose, completion
+from scaling_models.quorums.legs import Legs, OwnLegs, ProductionLegs
+from scaling_models.quorums.partial_quorum import PartialQuorum
 from scaling_models.quorums.raft import Raft
 from scaling_models.quorums.regional_raft import RegionalRaft
 from scaling_models.quorums.regions import leaders, regional_raft, round_trip
 
-MODELS = (Raft, RegionalRaft)
+MODELS = (Raft, RegionalRaft, PartialQuorum)
+KINDS = (ProductionLegs, OwnLegs)  # what its drop-downs offer
 
 __all__ = [
+    "KINDS",
     "MODELS",
     "Choose",
     "Expression",
     "Leaf",
+    "Legs",
+    "OwnLegs",
+    "PartialQuorum",
+    "ProductionLegs",
     "Raft",
     "RegionalRaft",
     "choose",

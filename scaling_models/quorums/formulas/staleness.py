@@ -1,0 +1,226 @@
+"""Partial quorums: how likely a read is to miss the last write."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special
+from scipy.interpolate import PchipInterpolator
+
+from scaling_models.latency import Distribution, k_of_n
+from scaling_models.latency.quadrature import gauss, panels
+
+Array = NDArray[np.float64]
+Four = tuple[Distribution, Distribution, Distribution, Distribution]  # write, acknowledgement, request, response
+Place = tuple[Four, float, float]  # and how much longer (s) each of a write's, and of a read's, two messages takes
+LEVELS = np.concatenate([np.geomspace(1e-12, 1e-3, 10), np.linspace(0.0, 1.0, 129)[1:-1]])  # of the places in a table
+TAIL = np.geomspace(1e-14, 5e-3, 48)
+COARSE = np.concatenate([[1e-9, 1e-6, 1e-4], np.linspace(0.002, 0.5, 24)])
+FEW, MANY = 12, 12  # Gauss nodes a panel
+EDGE, NEAR = 1e-12, 1e-14  # relative: just before and just after a jump; too near to be told apart
+
+
+def missed_versions(replicas: ArrayLike, read_quorum: ArrayLike, write_quorum: ArrayLike, versions: ArrayLike) -> Any:
+    """P(a read returns nothing of the last `versions` writes) = (C(N - W, R) / C(N, R))^k; broadcasts.
+
+    Long after the writes, each of which reached its W replicas, drawn at random, and no others. Exact. Bailis and
+    others, VLDB 2012, equation 2.
+    """
+    n, r, w, k = (np.asarray(each, dtype=float) for each in (replicas, read_quorum, write_quorum, versions))
+    none = np.where(r > n - w, -np.inf, _log_choose(np.maximum(n - w, r), r) - _log_choose(n, r))
+    return np.exp(np.where(k > 0, k * np.where(k > 0, none, 0.0), 0.0))[()]
+
+
+def _log_choose(n: Array, k: Array) -> Array:
+    return np.asarray(special.gammaln(n + 1.0) - special.gammaln(k + 1.0) - special.gammaln(n - k + 1.0))
+
+
+def older_than_before(missed: ArrayLike, writes_per_read: ArrayLike) -> Any:
+    """P(a client's read returns an older version than its read before), Poisson writes and reads; broadcasts.
+
+    K writes come between two reads of the client, geometric with mean g; the read goes backwards if it misses them and
+    the version that was read: E[p^(1 + K)] = p / (1 + g (1 - p)), p being the chance to miss one version. Exact for
+    versions that spread no further.
+    """
+    p, g = np.asarray(missed, dtype=float), np.asarray(writes_per_read, dtype=float)
+    return (p / (1.0 + g * (1.0 - p)))[()]
+
+
+class Staleness:
+    """P(a read that starts a given age after a write's completion misses it), as a function of the age (s). Exact.
+
+    A replica of the R that answer the read first is stale if the write reaches it after the read's request: then its
+    acknowledgement was not among the first W, so that the write's time is that of the others:
+    P(age) = sum over sets S of R, E[prod_{i in S} P(W_i > w + age + r_i)], w the W-th smallest W + A outside S. The
+    integral is taken by quadrature, to about 1e-5. `replicas` are kinds of replica, each with how many there are.
+    """
+
+    def __init__(self, replicas: Sequence[tuple[Place, int]], read_quorum: int, write_quorum: int) -> None:
+        self.kinds = [_Kind(_tables(four), *delays) for (four, *delays), _ in replicas]
+        self.counts = [count for _, count in replicas]
+        self.read_quorum, self.write_quorum = read_quorum, write_quorum
+        self.terms = list(self._terms())
+
+    def __call__(self, age: ArrayLike) -> Array:
+        """P(stale) at ages >= 0, of any shape."""
+        ages = np.asarray(age, dtype=float)
+        found = np.zeros(ages.shape)
+        for written, masses, late in self.terms:
+            at = ages[..., None] + written
+            found += late(at) @ masses
+        return np.minimum(found, 1.0)
+
+    def density(self, age: ArrayLike) -> Array:
+        """How fast it falls with the age (1/s)."""
+        ages = np.asarray(age, dtype=float)
+        found = np.zeros(ages.shape)
+        for written, masses, late in self.terms:
+            found += late.density(ages[..., None] + written) @ masses
+        return found
+
+    def _terms(self) -> Iterator[tuple[Array, Array, _Late]]:
+        """When the write was done (places, masses), and how likely all readers come too early: one for each set S."""
+        for inside in _subsets(self.counts, self.read_quorum):
+            outside = [count - taken for count, taken in zip(self.counts, inside, strict=True)]
+            if sum(outside) < self.write_quorum:
+                continue
+            kinds = [kind for kind, left in zip(self.kinds, outside, strict=True) for _ in range(left)]
+            times = k_of_n(self.write_quorum, [kind.written for kind in kinds])
+            yield *_points(times, FEW), self._late(inside, outside)
+
+    def _late(self, inside: Sequence[int], outside: Sequence[int]) -> _Late:
+        ways = math.prod(math.comb(count, taken) for count, taken in zip(self.counts, inside, strict=True))
+        places = np.unique(
+            np.concatenate([kind.reached for kind, taken in zip(self.kinds, inside, strict=True) if taken])
+        )
+        spots = np.unique(np.concatenate([kind.answered for kind in self.kinds]))
+        readers = [(kind.both(places, spots), taken) for kind, taken in zip(self.kinds, inside, strict=True) if taken]
+        answers = [kind.both(np.array([-np.inf]), spots)[0] for kind in self.kinds]
+        u, weights = gauss((sum(self.counts) + 2) // 2)
+        total = np.zeros(len(places))
+        for node, weight in zip(u, weights, strict=True):
+            early = math.prod((_between(late, node) ** taken for late, taken in readers), start=np.ones(1))
+            for last, left in enumerate(outside):
+                if not left:
+                    continue
+                others = [count - (kind == last) for kind, count in enumerate(outside)]
+                after = math.prod(
+                    ((1.0 - _between(cdf, node)) ** count for cdf, count in zip(answers, others, strict=True)),
+                    start=np.ones(1),
+                )
+                total += weight * left * ways * ((early * after) @ np.diff(answers[last]))
+        return _Late(places, total)
+
+
+class _Kind:
+    """Replicas of one kind, so far away."""
+
+    def __init__(self, tables: _Tables, write_delay: float, read_delay: float) -> None:
+        self.tables, self.write_delay, self.read_delay = tables, write_delay, read_delay
+        self.written = tables.written + 2.0 * write_delay if write_delay else tables.written
+        self.reached = np.maximum(0.0, np.append(0.0, tables.reached + write_delay - read_delay))
+        self.answered = np.append(0.0, tables.answered + 2.0 * read_delay)
+
+    def both(self, places: Array, spots: Array) -> Array:
+        """P(write > place + request, request + response <= spot), (places, spots)."""
+        return self.tables.both(places + self.read_delay - self.write_delay, spots - 2.0 * self.read_delay)
+
+
+@functools.lru_cache(maxsize=32)
+def _tables(four: Four) -> _Tables:
+    return _Tables(*four)
+
+
+class _Tables:
+    """What is known of four legs; kept from one move of a slider to the next."""
+
+    def __init__(
+        self, write: Distribution, acknowledgement: Distribution, request: Distribution, response: Distribution
+    ) -> None:
+        self.write, self.request, self.response = write, request, response
+        self.written = write + acknowledgement
+
+    @functools.cached_property
+    def reached(self) -> Array:
+        """Times at which the chance that a write has not reached the replica is worth a table's entry."""
+        jumps = np.array([place for place, _ in self.request.atoms])
+        early = np.concatenate([self.request.icdf(COARSE), self.request.iccdf(COARSE), *_sides(jumps)])
+        ahead = [kink - early for kink in self.write.kinks if math.isfinite(kink)]  # where a request meets a kink
+        return np.union1d(_places(self.write), np.concatenate([*ahead, []]))
+
+    @functools.cached_property
+    def answered(self) -> Array:
+        """Times at which the chance that a response is back is."""
+        return _places(self.request + self.response)
+
+    def both(self, places: Array, spots: Array) -> Array:
+        """P(write > place + request, request + response <= spot), (places, spots)."""
+        requests, masses = _points(self.request, MANY)
+        late = self.write.ccdf(places[:, None] + requests) * masses
+        back = self.response.cdf(spots - requests[:, None])
+        return np.asarray(late @ back)
+
+
+class _Late:
+    """A table of a falling probability; between its places monotone cubics through the logarithms of both axes."""
+
+    def __init__(self, places: Array, values: Array) -> None:
+        self.scale = float(np.median(places)) or 1.0
+        logs = np.log(places + self.scale)
+        there = (values > 0) & (np.diff(logs, prepend=-math.inf) > NEAR)
+        self.start, self.end = places[0], places[there][-1] if there.sum() > 1 else -math.inf
+        if there.sum() > 1:
+            self.table = PchipInterpolator(logs[there], np.log(values[there]))
+            self.slope = self.table.derivative()
+
+    def __call__(self, at: Array) -> Array:
+        if self.end < self.start:
+            return np.zeros(at.shape)
+        known = np.clip(at, self.start, self.end)
+        return np.where(at <= self.end, np.exp(self.table(np.log(known + self.scale))), 0.0)
+
+    def density(self, at: Array) -> Array:
+        """Minus its slope."""
+        if self.end < self.start:
+            return np.zeros(at.shape)
+        inside = (at >= self.start) & (at <= self.end)
+        known = np.clip(at, self.start, self.end) + self.scale
+        logs = np.log(known)
+        return np.where(inside, -np.exp(self.table(logs)) * self.slope(logs) / known, 0.0)
+
+
+def _between(table: Array, node: float) -> Array:
+    """Within each cell, the value a share `node` of the way along."""
+    return np.asarray(table[..., :-1] + node * np.diff(table, axis=-1))
+
+
+def _places(law: Distribution) -> Array:
+    """Quantiles, and both sides of every jump."""
+    found = np.concatenate([law.icdf(LEVELS), law.iccdf(TAIL)])
+    jumps = np.array([place for place in law.kinks if math.isfinite(place)])
+    return np.unique(np.concatenate([found, *_sides(jumps), [0.0]]))
+
+
+def _sides(jumps: Array) -> tuple[Array, Array]:
+    """Just before, and just after."""
+    return jumps * (1.0 - EDGE), jumps * (1.0 + EDGE)
+
+
+def _points(law: Distribution, nodes: int) -> tuple[Array, Array]:
+    """Places and masses that stand for a law: Gauss nodes under its density, and its atoms."""
+    places, masses = panels(law.cuts, nodes) if len(law.cuts) > 1 else (np.empty(0), np.empty(0))
+    found = [(places, masses * law.pdf(places)), *(([place], [mass]) for place, mass in law.atoms)]
+    return np.concatenate([each for each, _ in found]), np.concatenate([each for _, each in found])
+
+
+def _subsets(counts: Sequence[int], size: int) -> Iterator[tuple[int, ...]]:
+    """How many of each kind, `size` in all."""
+    for inside in itertools.product(*(range(min(count, size) + 1) for count in counts)):
+        if sum(inside) == size:
+            yield inside

@@ -10,6 +10,7 @@ from scaling_models.figures.sweeping import sweep
 from scaling_models.figures.tails import survival
 from scaling_models.figures.timelines import timeline
 from scaling_models.figures.verifications import verification
+from scaling_models.figures.waves import wave
 
 __all__ = [
     "course",
@@ -22,4 +23,5 @@ __all__ = [
     "sweep",
     "timeline",
     "verification",
+    "wave",
 ]

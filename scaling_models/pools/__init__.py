@@ -25,6 +25,7 @@ from scaling_models.pools.redundancy import RedundantRequests
 from scaling_models.pools.remedies import KINDS, Backoff, DeadlineDrop, QueueLimit, RetryBudget
 from scaling_models.pools.retrying_clients import RetryingClients
 from scaling_models.pools.round_robin import RoundRobin
+from scaling_models.pools.time_varying import TimeVaryingLoad
 from scaling_models.pools.weighted_split import WeightedSplit
 
 POLICIES = (
@@ -51,6 +52,7 @@ MODELS = (
     ModulatedArrivals,
     LoadStep,
     FailingServers,
+    TimeVaryingLoad,
 )
 
 __all__ = [
@@ -80,6 +82,7 @@ __all__ = [
     "RetryBudget",
     "RetryingClients",
     "RoundRobin",
+    "TimeVaryingLoad",
     "WeightedSplit",
     "best_weights",
     "blocking",

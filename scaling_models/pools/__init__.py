@@ -1,6 +1,7 @@
 """The stateless tier: servers behind a load balancer. A new model is one file and one line in MODELS."""
 
 from scaling_models.pools.abandonment import Abandonment
+from scaling_models.pools.autoscaled import Autoscaler
 from scaling_models.pools.batch_arrivals import BatchArrivals
 from scaling_models.pools.central_queue import CentralQueue
 from scaling_models.pools.closed_loop import ClosedLoop
@@ -53,6 +54,7 @@ MODELS = (
     LoadStep,
     FailingServers,
     TimeVaryingLoad,
+    Autoscaler,
 )
 
 __all__ = [
@@ -60,6 +62,7 @@ __all__ = [
     "MODELS",
     "POLICIES",
     "Abandonment",
+    "Autoscaler",
     "Backoff",
     "BatchArrivals",
     "CentralQueue",

@@ -233,6 +233,14 @@ def twitter_zipf_exponents() -> pd.DataFrame:
     return _frame(read_table(path, text=["cluster"], missing=["NA"])).astype({"category": int})
 
 
+def scaling_curves() -> pd.DataFrame:
+    """Throughput of three systems as they grow: columns system (raytracer, specsdm91, cisco), nodes, throughput.
+
+    Each counts its own nodes (processors, users, clients) and its own work (1/s; scripts an hour); see `provenance`.
+    """
+    return _frame(read_table(files.folder("data") / "scaling_curves.csv", text=["system"]))
+
+
 def published() -> pd.DataFrame:
     """Values that the models are tested against: id, model, parameters (a dict), metric, value, tolerance, source.
 

@@ -19,7 +19,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         [
             ["files", "parameters"],
             ["data", "answers", "units"],
-            ["inputs"],
+            ["inputs", "scalability"],
             ["latency"],
             ["montecarlo"],
             ["pools", "shards", "quorums"],

@@ -15,6 +15,9 @@ from scaling_models.pools.formulas.supermarket import mean_field
 from scaling_models.quorums import OwnLegs, PartialQuorum, ProductionLegs, Raft
 from scaling_models.quorums.formulas.staleness import missed_versions
 from scaling_models.shards import harmonic
+from scaling_models.quorums import Raft
+from scaling_models.scalability import usl_knee, usl_peak
+from scaling_models.shards import ScalingCurve, harmonic
 
 
 def pool(lam, mu, c, **_):
@@ -75,6 +78,38 @@ def partial(N, R, W, fit=None, replicas=None, lam_ars=None, lam_w=None, **_):
     if fit == "WAN":
         return PartialQuorum(N, R, W, ProductionLegs("LNKD-DISK"), between=0.075)
     return PartialQuorum(N, R, W, ProductionLegs(fit))
+def usl_fit(metric):
+    """An answer of the curve that is fitted to one of the measured systems."""
+
+    def answer(data):
+        table = sm.data.scaling_curves()
+        return metric(*ScalingCurve.fit(table[table.system == data]))
+
+    return answer
+
+
+def at_nodes(nodes):
+    return usl_fit(lambda curve, _: curve.replace(nodes=nodes).throughput)
+
+
+def at_knee(curve, fit):
+    n, parts = usl_knee(fit.contention), curve
+    return n * parts.rate / (1 + parts.contention * (n - 1) + parts.coherency * n * (n - 1))
+
+
+USL = {
+    "alpha": usl_fit(lambda _, fit: fit.contention),
+    "beta": usl_fit(lambda _, fit: fit.coherency),
+    "gamma": usl_fit(lambda _, fit: fit.rate),
+    "residual standard error": usl_fit(lambda _, fit: fit.residual_error),
+    "peak N": usl_fit(lambda curve, _: curve.peak_nodes),
+    "X at peak": usl_fit(lambda curve, _: curve.peak_throughput),
+    "limit gamma/alpha": usl_fit(lambda curve, _: curve.contention_limit),
+    "X at optimal N": usl_fit(at_knee),
+    "X(216)": at_nodes(216),
+    "X at 35": at_nodes(35),
+    "R(20)=20/X(20)": usl_fit(lambda curve, _: curve.replace(nodes=20).response_time),
+}
 
 
 ANSWERS = {
@@ -115,6 +150,8 @@ ANSWERS = {
     ("m_h2cv4_c", "mean_wait"): lambda **p: phased(sm.Hyperexponential(1.0, 4.0), **p).wait.mean(),
     ("m_h2cv4_c", "prob_wait"): lambda **p: phased(sm.Hyperexponential(1.0, 4.0), **p).probability_of_wait,
     ("redundancy_d_coc", "mean_response"): lambda n, d, rho: redundancy_mean(n, d, rho),
+    **{("usl_fit", metric): answer for metric, answer in USL.items()},
+    ("usl_peak", "peak N (what-if beta halved)"): lambda alpha, beta: usl_peak(alpha, beta),
     ("zipf_norm", "generalised harmonic number ZETAN"): lambda K, alpha: harmonic(K, alpha),
 }
 INPUTS = {"rtt"}  # facts that models take in, not answers

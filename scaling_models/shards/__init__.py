@@ -3,9 +3,13 @@
 from scaling_models.shards.hotspot import HottestShare, ShareOfOne
 from scaling_models.shards.placement import EvenHash, Placement
 from scaling_models.shards.popularity import Popularity, Zipf, harmonic
+from scaling_models.shards.scaling_curve import ScalingCurve
 from scaling_models.shards.shard_load import ShardLoad
 
-MODELS = (ShardLoad,)
+MODELS = (
+    ShardLoad,
+    ScalingCurve,
+)
 KINDS = (Zipf, EvenHash)  # what its drop-downs offer
 
 __all__ = [
@@ -15,6 +19,7 @@ __all__ = [
     "HottestShare",
     "Placement",
     "Popularity",
+    "ScalingCurve",
     "ShardLoad",
     "ShareOfOne",
     "Zipf",

@@ -3,11 +3,13 @@
 from scaling_models.pools.abandonment import Abandonment
 from scaling_models.pools.autoscaled import Autoscaler
 from scaling_models.pools.batch_arrivals import BatchArrivals
+from scaling_models.pools.bulkheads import Bulkheads
 from scaling_models.pools.central_queue import CentralQueue
 from scaling_models.pools.closed_loop import ClosedLoop
 from scaling_models.pools.failing_servers import FailingServers
 from scaling_models.pools.fan_out import FanOut
 from scaling_models.pools.finite_queue import FiniteQueue
+from scaling_models.pools.formulas.bulkheads import class_blocking
 from scaling_models.pools.formulas.erlang import erlang_b, erlang_c
 from scaling_models.pools.formulas.erlang_arrivals import busy_root, erlang_arrivals_wait
 from scaling_models.pools.formulas.loops import machine_repairman
@@ -17,6 +19,7 @@ from scaling_models.pools.hedging import HedgedRequests
 from scaling_models.pools.join_idle_queue import JoinIdleQueue
 from scaling_models.pools.least_connections import LeastConnections
 from scaling_models.pools.least_work_left import LeastWorkLeft
+from scaling_models.pools.load_shedding import LoadShedding
 from scaling_models.pools.load_step import LoadStep
 from scaling_models.pools.modulated_arrivals import ModulatedArrivals
 from scaling_models.pools.power_of_choices import PowerOfChoices
@@ -55,6 +58,8 @@ MODELS = (
     FailingServers,
     TimeVaryingLoad,
     Autoscaler,
+    Bulkheads,
+    LoadShedding,
 )
 
 __all__ = [
@@ -65,6 +70,7 @@ __all__ = [
     "Autoscaler",
     "Backoff",
     "BatchArrivals",
+    "Bulkheads",
     "CentralQueue",
     "ClosedLoop",
     "DeadlineDrop",
@@ -75,6 +81,7 @@ __all__ = [
     "JoinIdleQueue",
     "LeastConnections",
     "LeastWorkLeft",
+    "LoadShedding",
     "LoadStep",
     "ModulatedArrivals",
     "PowerOfChoices",
@@ -90,6 +97,7 @@ __all__ = [
     "best_weights",
     "blocking",
     "busy_root",
+    "class_blocking",
     "erlang_a",
     "erlang_arrivals_wait",
     "erlang_b",

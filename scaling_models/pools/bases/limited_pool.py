@@ -72,6 +72,8 @@ class LimitedPool(ExponentialPool):
         served = admitted - tallies["abandoned"]
         time, wait = tallies["time"], found.times["wait"]
         waiting = ratio(wait.means * wait.sizes, time)  # time in the queue over time
+        one_more = self.service.mean() / float(time.sum())  # who waits for a service: where nobody did, it may be so
+        waiting = dataclasses.replace(waiting, error=max(waiting.error, one_more))
         busy = found.ratio("busy", "time")
         both = ratio(wait.means * wait.sizes + tallies["busy"], time)
         answers: dict[str, Sampled | Estimate] = {

@@ -13,6 +13,7 @@ from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import stream
 
 Place = Callable[[int, int, np.random.Generator], NDArray[Any]]
+Owners = Callable[[NDArray[np.uint64], int, int], NDArray[Any]]
 
 
 def shard_loads(shares: Array, shards: int, place: Place, placements: int, seed: int) -> Array:
@@ -25,3 +26,18 @@ def shard_loads(shares: Array, shards: int, place: Place, placements: int, seed:
         chosen = place(len(shares), shards, stream(seed, i))
         loads[i] = np.bincount(chosen, weights=shares, minlength=shards)
     return loads
+
+
+def moved_shares(owners: Owners, keys: int, nodes: tuple[int, int], draws: int, seed: int) -> Array:
+    """The share of the keys whose node changes when the first number of nodes becomes the second, of each draw.
+
+    `owners(hashes, nodes, salt)` answers the node of every key; a draw has its own hashes and its own salt.
+    """
+    found = np.empty(draws)
+    for i in range(draws):
+        rng = stream(seed, i)
+        hashes = rng.integers(0, 2**64, keys, dtype=np.uint64)
+        salt = int(rng.integers(2**63))
+        before, after = (owners(hashes, count, salt) for count in nodes)
+        found[i] = np.count_nonzero(before != after) / keys
+    return found

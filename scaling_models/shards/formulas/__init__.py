@@ -1,0 +1,1 @@
+"""Formulas of partitioned data: plain functions on numbers and arrays."""

@@ -1,0 +1,38 @@
+"""Ranges of the keys in their own order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling_models.parameters import Choice, parameter
+from scaling_models.shards.placements.hashing import Hashes, below
+from scaling_models.shards.placements.placement import Placement
+from scaling_models.shards.placements.shares import Moved
+
+
+class RangePartition(Placement):
+    """The keys in their own order, cut into N ranges of equally many keys. Hot keys lie scattered in that order, or
+    next to each other (the newest, the lowest identifiers), in order of popularity: then the first shard has them all.
+    """
+
+    hot_keys: str = parameter(
+        default="scattered", domain=Choice(("scattered", "adjacent")), about="where hot keys lie in the order of keys"
+    )
+
+    def owners(self, hashes: Hashes, shards: int, salt: int) -> NDArray[Any]:
+        """The range of each key, whose place in the order its hash stands for."""
+        return below(hashes, shards)
+
+    def place(self, keys: int, shards: int, rng: np.random.Generator) -> NDArray[Any]:
+        """Equally many keys each (the first ranges one more, if need be)."""
+        order = np.arange(keys) if self.hot_keys == "adjacent" else rng.permutation(keys)
+        return order * shards // keys
+
+    def moved(self, before: int, after: int) -> Moved:
+        """All but what stays in the range of the same number: 1 - sum_i |[i/N, (i+1)/N) with [i/M, (i+1)/M)|. Exact."""
+        i = np.arange(min(before, after))
+        kept = np.minimum((i + 1) / before, (i + 1) / after) - np.maximum(i / before, i / after)
+        return Moved(float(1.0 - np.maximum(kept, 0.0).sum()), 0.0)

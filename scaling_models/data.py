@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 LIMIT_BYTES = 64 * 2**20
 """Files that unpack to more are refused, so that no file can exhaust the memory."""
 
+MOST_COUNTED = 1e15
 MICROSECOND, MILLISECOND = 1e-6, 1e-3
 PROVIDERS = ("aws", "ibm")
 
@@ -92,6 +93,14 @@ def _rows(name: str, text: str) -> Iterator[_Row]:
         raise ValueError(f"{name} line {len(head) + reader.line_num} is not CSV: {error}") from None
 
 
+def _count(cell: str) -> float:
+    """A whole number of at least zero that a float holds exactly, or a ValueError that says what stands there."""
+    value = _number(cell)
+    if not (value >= 0 and value.is_integer() and value <= MOST_COUNTED):
+        raise ValueError(f"{cell!r} is not a count: a whole number in [0, {MOST_COUNTED:.0e}]")
+    return value
+
+
 def _number(cell: str) -> float:
     """A finite number as CSV writes it, or a ValueError that says what stands there instead."""
     try:
@@ -123,8 +132,11 @@ def _header(name: str, rows: Iterator[_Row], wanted: Collection[str]) -> dict[st
 class _Column:
     """One column on its way from text to an array."""
 
-    def __init__(self, file: str, name: str, *, text: bool, ragged: bool, missing: Collection[str]) -> None:
+    def __init__(
+        self, file: str, name: str, *, text: bool, count: bool, ragged: bool, missing: Collection[str]
+    ) -> None:
         self.file, self.name, self.text, self.ragged, self.missing = file, name, text, ragged, missing
+        self.number = _count if count else _number
         # An array of doubles takes 8 bytes a number where a list takes 32.
         self.values: MutableSequence[Any] = [] if text else array("d")
         self.ended_at: int | None = None
@@ -140,7 +152,7 @@ class _Column:
             self.values.append(math.nan)
         else:
             try:
-                self.values.append(_number(cell))
+                self.values.append(self.number(cell))
             except ValueError as error:
                 raise ValueError(f"{self._at(line)}: {error}") from None
 
@@ -157,6 +169,7 @@ def read_table(
     columns: Sequence[str] | None = None,
     *,
     text: Collection[str] = (),
+    counts: Collection[str] = (),
     missing: Collection[str] = (),
     ragged: bool = False,
     limit: int = LIMIT_BYTES,
@@ -168,6 +181,7 @@ def read_table(
     path     the file.
     columns  the columns wanted, in this order; all if None. The others are not looked at.
     text     the columns that hold text; all others hold finite numbers and become float64.
+    counts   the columns whose numbers must be whole and not negative.
     missing  what stands for a value that is not there, such as "NA" or "-"; read as NaN.
     ragged   columns may end early: blanks below the last value are allowed, blanks between values are not.
     limit    the largest size in bytes, unpacked, that is read.
@@ -178,7 +192,10 @@ def read_table(
     rows = _rows(name, _text(path, limit))
     header = _header(name, rows, columns or ())
     wanted = list(header) if columns is None else columns
-    found = {column: _Column(name, column, text=column in text, ragged=ragged, missing=missing) for column in wanted}
+    found = {
+        column: _Column(name, column, text=column in text, count=column in counts, ragged=ragged, missing=missing)
+        for column in wanted
+    }
     places = [(header[column], found[column]) for column in wanted]
     for line, cells in rows:
         if len(cells) != len(header):

@@ -1,9 +1,18 @@
 """Partitioned data: which shard is hot, and what that costs. A new model is one file and one line in MODELS."""
 
+from scaling_models.shards.formulas.harmonic import harmonic
 from scaling_models.shards.hotspot import HottestShare, ShareOfOne
 from scaling_models.shards.placements import *  # noqa: F403  # each placement is one line there
 from scaling_models.shards.placements import PLACEMENTS, Placement
-from scaling_models.shards.popularity import Popularity, Zipf, harmonic
+from scaling_models.shards.popularities import *  # noqa: F403  # and each popularity there
+from scaling_models.shards.popularities import (
+    POPULARITIES,
+    Popularity,
+    UniformKeys,
+    twitter_cluster,
+    zipf_alpha,
+    zipf_alphas,
+)
 from scaling_models.shards.scaling_curve import ScalingCurve
 from scaling_models.shards.shard_load import ShardLoad
 
@@ -11,7 +20,8 @@ MODELS = (
     ShardLoad,
     ScalingCurve,
 )
-KINDS = (Zipf, *PLACEMENTS)  # what its drop-downs offer
+KINDS = (*POPULARITIES, *PLACEMENTS)  # what its drop-downs offer
+Uniform = UniformKeys  # at the top of the package that name is a latency's
 
 __all__ = [
     "KINDS",
@@ -19,11 +29,15 @@ __all__ = [
     "HottestShare",
     "PLACEMENTS",
     "Placement",
+    "POPULARITIES",
     "Popularity",
     "ScalingCurve",
     "ShardLoad",
     "ShareOfOne",
-    "Zipf",
+    "Uniform",
     "harmonic",
-    *(kind.__name__ for kind in PLACEMENTS),
+    "twitter_cluster",
+    "zipf_alpha",
+    "zipf_alphas",
+    *(kind.__name__ for kind in KINDS),
 ]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
 from scaling_models.parameters import Integer, Slider, parameter
-from scaling_models.shards.popularity import POPULARITY, Popularity, Zipf
+from scaling_models.shards.popularities import POPULARITY, Popularity, Zipf
 
 Array = NDArray[np.float64]
 TOP = 4  # keys whose placement is conditioned on exactly (15 partitions)

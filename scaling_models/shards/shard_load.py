@@ -15,7 +15,7 @@ from scaling_models.montecarlo.streams import checked_requests
 from scaling_models.parameters import Integer, Real, Slider, parameter
 from scaling_models.shards.hotspot import HottestShare, ShareOfOne
 from scaling_models.shards.placements import PLACEMENT, EvenHash, Placement
-from scaling_models.shards.popularity import POPULARITY, Popularity, Zipf
+from scaling_models.shards.popularities import POPULARITY, Popularity, Zipf
 
 MEASURED = "exponents 0 to 2.5, 2 to 1,024 shards, 1,000 to 1,000,000 keys; a p99 up to 3.5%"
 MEAN_ERROR = Accuracy("within 3%", 0.006, MEASURED)

@@ -1,0 +1,94 @@
+"""How popular keys are: the share of the requests that each key draws, in order of rank."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling_models.parameters import Declared
+
+Array = NDArray[np.float64]
+BIN = 1.1  # ranks whose popularity is taken as equal: within a bin the variance errs by 0.2% at exponent 1.5
+SINGLE = 64  # ranks that are kept apart
+MOST_KEYS = 10**10
+MOST_LISTED = 20_000_000  # keys that may be listed one by one (160 MB)
+
+
+class Popularity(Declared):
+    """Base: shares p_1 >= p_2 >= ... of the requests, summing to `total`. A kind gives `size`, `top` and `groups`."""
+
+    @property
+    def size(self) -> int:
+        """How many keys there are."""
+        raise NotImplementedError
+
+    def top(self, count: int) -> Array:
+        """The largest shares, `count` of them or as many as there are."""
+        raise NotImplementedError
+
+    def groups(self, after: int) -> tuple[Array, Array]:
+        """The keys after the first `after`, as shares and how many keys have each (mean share in bins of rank)."""
+        raise NotImplementedError
+
+    @functools.cached_property
+    def total(self) -> float:
+        """Work on the shards for each request: 1 unless a cache answers some, or salted keys are gathered."""
+        return 1.0
+
+    def shares(self) -> Array:
+        """All shares, one a key: at most twenty million."""
+        if self.size > MOST_LISTED:
+            owner = type(self).__name__
+            raise ValueError(f"{owner} must have [1, {MOST_LISTED}] keys to be listed one by one; got {self.size}")
+        return self.top(self.size)
+
+    def sum_of_squares(self) -> float:
+        """sum p_k^2: what the spread of a shard's load comes from."""
+        top = self.top(SINGLE)
+        shares, counts = self.groups(len(top))
+        return float((top**2).sum() + (shares**2 * counts).sum())
+
+
+class Listed(Popularity):
+    """Base of popularities given key by key: a kind gives `_sorted`, the shares in descending order."""
+
+    @functools.cached_property
+    def _sorted(self) -> Array:
+        raise NotImplementedError
+
+    @property
+    def size(self) -> int:
+        """The keys listed."""
+        return len(self._sorted)
+
+    def top(self, count: int) -> Array:
+        """The first ones."""
+        return self._sorted[:count]
+
+    def groups(self, after: int) -> tuple[Array, Array]:
+        """Ranks one by one at first, then in bins a tenth wide."""
+        return binned(self._sorted, after)
+
+    @functools.cached_property
+    def _squares(self) -> float:
+        return float(self._sorted @ self._sorted)
+
+    def sum_of_squares(self) -> float:
+        """The sum itself."""
+        return self._squares
+
+
+def binned(shares: Array, after: int) -> tuple[Array, Array]:
+    """Means and numbers of the descending shares after the first `after`, in bins a tenth of their rank wide."""
+    size = len(shares)
+    last = min(max(after, SINGLE), size)
+    single = np.arange(min(after, size), last)
+    steps = int(np.ceil(np.log(size / last) / np.log(BIN))) if last < size else 0
+    wide = np.unique(np.round(np.geomspace(last, size, steps + 1)).astype(np.int64))[:-1] if steps else single[:0]
+    starts = np.concatenate([single, wide])
+    if not len(starts):
+        return np.empty(0), np.empty(0)
+    counts = np.diff(np.append(starts, size)).astype(float)
+    return np.add.reduceat(shares, starts) / counts, counts

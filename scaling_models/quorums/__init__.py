@@ -1,13 +1,32 @@
 """Consensus: how long a quorum takes, and how often there is one. A new model is one file and one line in MODELS."""
 
-from scaling_models.quorums.expressions import Choose, Expression, Leaf, choose, completion
+from scaling_models.quorums.expressions import (
+    Choose,
+    Expression,
+    Leaf,
+    Weighted,
+    choose,
+    completion,
+    grid,
+    hierarchy,
+    leaves,
+    majority,
+    weighted,
+)
 from scaling_models.quorums.legs import Legs, OwnLegs, ProductionLegs
 from scaling_models.quorums.partial_quorum import PartialQuorum
 from scaling_models.quorums.raft import Raft
 from scaling_models.quorums.regional_raft import RegionalRaft
 from scaling_models.quorums.regions import leaders, regional_raft, round_trip
+from scaling_models.quorums.replicas import Replica
+from scaling_models.quorums.strategies import Strategy
+from scaling_models.quorums.systems import QuorumSystem
 
-MODELS = (Raft, RegionalRaft, PartialQuorum)
+MODELS = (
+    Raft,
+    RegionalRaft,
+    PartialQuorum,
+)
 KINDS = (ProductionLegs, OwnLegs)  # what its drop-downs offer
 
 __all__ = [
@@ -20,11 +39,20 @@ __all__ = [
     "OwnLegs",
     "PartialQuorum",
     "ProductionLegs",
+    "QuorumSystem",
     "Raft",
     "RegionalRaft",
+    "Replica",
+    "Strategy",
+    "Weighted",
     "choose",
     "completion",
+    "grid",
+    "hierarchy",
     "leaders",
+    "leaves",
+    "majority",
     "regional_raft",
     "round_trip",
+    "weighted",
 ]

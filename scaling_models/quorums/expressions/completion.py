@@ -1,0 +1,53 @@
+"""Who completes a quorum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling_models.latency import Distribution
+from scaling_models.latency.quadrature import gauss, panels
+from scaling_models.quorums.expressions.expression import Expression
+
+Array = NDArray[np.float64]
+TIE = 1e-12  # relative distance of two times that are the same
+
+
+def completion(expression: Expression, latencies: Mapping[str, Distribution]) -> dict[str, float]:
+    """P(replica i's reply is the one that completes the quorum), for every replica. Exact.
+
+    int [Q(p_i = 1) - Q(p_i = 0)] dF_i(t) at p_j = F_j(t): Gauss nodes where F_i has a density; at an atom the tie is
+    broken evenly, by spreading the atoms there over one common unit of u.
+    """
+    names = expression.names()
+    cuts = np.unique(np.concatenate([latencies[name].cuts for name in names]))
+    return {name: _deciding(expression, name, latencies, cuts) for name in names}
+
+
+def _deciding(expression: Expression, name: str, latencies: Mapping[str, Distribution], cuts: Array) -> float:
+    own = latencies[name]
+    total = 0.0
+    if len(cuts) > 1:
+        t, w = panels(cuts)
+        others = {other: law.cdf(t) for other, law in latencies.items()}
+        total += float((w * own.pdf(t) * influence(expression, name, others)).sum())
+    if own.atoms:
+        places, masses = np.array(own.atoms).T
+        u, w = gauss(len(latencies) // 2 + 1)
+        before, after = places * (1.0 - TIE), places * (1.0 + TIE)  # atoms that only rounding tells apart are one
+        others = {
+            other: law.cdf(before)[:, None] + (law.cdf(after) - law.cdf(before))[:, None] * u
+            for other, law in latencies.items()
+        }
+        total += float(masses @ influence(expression, name, others) @ w)
+    return total
+
+
+def influence(expression: Expression, name: str, probabilities: Mapping[str, Any]) -> Array:
+    """By how much the replica changes the chance of a quorum: that with it less that without it."""
+    shape = np.shape(probabilities[name])  # an expression of this replica alone depends on no other
+    with_it = expression.evaluate({**probabilities, name: np.ones(shape)})
+    return with_it - expression.evaluate({**probabilities, name: np.zeros(shape)})

@@ -3,6 +3,7 @@
 import math
 import re
 
+import published_quorums
 import pytest
 
 import scaling_models as sm
@@ -152,6 +153,7 @@ ANSWERS = {
     ("redundancy_d_coc", "mean_response"): lambda n, d, rho: redundancy_mean(n, d, rho),
     **{("usl_fit", metric): answer for metric, answer in USL.items()},
     ("usl_peak", "peak N (what-if beta halved)"): lambda alpha, beta: usl_peak(alpha, beta),
+    **published_quorums.ANSWERS,
     ("zipf_norm", "generalised harmonic number ZETAN"): lambda K, alpha: harmonic(K, alpha),
 }
 INPUTS = {"rtt"}  # facts that models take in, not answers

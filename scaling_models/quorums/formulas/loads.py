@@ -15,5 +15,5 @@ def load_bound(least: ArrayLike, replicas: ArrayLike) -> Any:
     """
     c, n = np.asarray(least, dtype=float), np.asarray(replicas, dtype=float)
     if not ((c >= 1) & (c <= n)).all():
-        raise ValueError(f"load_bound: the least quorum must lie in [1, {replicas}] replicas; got {least!r}")
+        raise ValueError(f"load_bound: the least quorum must lie in [1, {replicas!r}] replicas; got {least!r}")
     return np.maximum(1.0 / c, c / n)[()]

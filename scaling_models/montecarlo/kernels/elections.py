@@ -1,0 +1,260 @@
+"""Elections of Raft, event by event: from the last heartbeats of a leader that is gone to the votes of the next."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scaling_models.montecarlo.arrays import Array, Flags, Indices
+
+FOLLOWS, ASKS, STANDS = range(3)  # a member: a follower, asking for pre-votes, or a candidate
+REFUSED, PROMISED, VOTED = range(3)  # what a reply says
+SAME_TICK = 1e-9  # ticks: a timer that is started at a tick counts from the next
+MOST_TERMS = 1_000  # campaigns a lane, after which there is no hope of a leader
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """What the members agree on.
+
+    majority: votes that elect, the candidate's own included. tick: seconds, where timers count ticks; 0 where they run
+    continuously. quiet: how long after the last heartbeat a member ignores requests for votes (check-quorum), in the
+    unit of the timers; 0 for never. pre_vote: whether a candidate asks for promises first. logs: how new each member's
+    log is; nobody votes for a log that is older than his own.
+    """
+
+    majority: int
+    logs: tuple[int, ...]
+    tick: float = 0.0
+    quiet: float = 0.0
+    pre_vote: bool = False
+
+
+class Draws(NamedTuple):
+    """Random numbers, `rows` of them a member: timeouts (rows, lanes, members) in seconds or whole ticks, and for the
+    rounds of requests the flights `out` and `back` (rows, lanes, from, to) and the disk `writes` (rows, lanes, from,
+    to; the candidate's own on the diagonal), seconds.
+    """
+
+    timeouts: Array
+    out: Array
+    back: Array
+    writes: Array
+
+
+class Cluster(NamedTuple):
+    """The state of every lane; times in seconds.
+
+    `when` (lanes, members + 2 members^2) is the next event of each kind: timers, requests from each to each, and the
+    replies to them. `asked` and `real` tell a member's last requests, `said` (term, answer) the replies under way.
+    """
+
+    when: Array
+    phase: Array
+    calm: Array
+    back: Array
+    term: Indices
+    vote: Indices
+    role: Indices
+    votes: Indices
+    asked: Indices
+    real: Flags
+    said: Indices
+    campaigns: Indices
+    first: Array
+    elected: Array
+    winner: Indices
+
+    def of(self, lanes: Indices | Flags) -> Cluster:
+        """The state of some lanes, copied."""
+        parts: list[Any] = [part[lanes] for part in self]
+        return Cluster(*parts)
+
+
+class Elections(NamedTuple):
+    """Per lane: when the first timer fires and when a leader has its majority (s), the term it was elected in,
+    counted from the dead leader's, the campaigns, and who won.
+    """
+
+    first: Array
+    elected: Array
+    terms: Indices
+    campaigns: Indices
+    winner: Indices
+
+
+def elections(rules: Rules, heard: Array, phase: Array, draw: Callable[[int], Draws]) -> Elections:
+    """Elect a leader in every lane; `draw(lanes)` gives the random numbers of so many lanes, again where more are used.
+
+    heard (lanes, members): when each last heard of the old leader; phase (lanes, members): a time of its ticks. A
+    member that fires writes its own vote and asks all others; who has no vote in that term grants it, writes, answers,
+    and restarts its timer; so does the candidate when it fires. A newer term makes a follower, and does not restart
+    the timer of one who refuses for his log. A member has one request and one reply to each other under way, a newer
+    one replaces it (exact while flights are shorter than the least timeout). Of simultaneous events timers come first,
+    then requests, then replies, lower members first. Raises ValueError where no leader emerges in 1,000 campaigns.
+    """
+    first = draw(len(heard))
+    state = opened(rules, heard, phase, first.timeouts[0])
+    play(rules, state, first, used=1)
+    waiting = np.flatnonzero(np.isnan(state.elected))
+    while len(waiting):
+        if state.campaigns[waiting].max() > MOST_TERMS:
+            raise ValueError(f"no leader emerges in {MOST_TERMS:,} campaigns: votes take longer than the timeouts")
+        part = state.of(waiting)
+        play(rules, part, draw(len(waiting)))
+        for whole, some in zip(state, part, strict=True):
+            whole[waiting] = some
+        waiting = waiting[np.isnan(part.elected)]
+    terms = np.take_along_axis(state.term, state.winner[:, None], axis=1)[:, 0]
+    return Elections(state.first, state.elected, terms, state.campaigns, state.winner)
+
+
+def opened(rules: Rules, heard: Array, phase: Array, timeouts: Array) -> Cluster:
+    """Followers of term 0 whose timers run since they heard of their leader."""
+    lanes, members = heard.shape
+    when = np.full((lanes, members + 2 * members**2), np.inf)
+    when[:, :members] = _due(rules, heard, phase, timeouts)
+    calm = _due(rules, heard, phase, np.full_like(heard, rules.quiet)) if rules.quiet else np.full_like(heard, -np.inf)
+    none, pairs = np.zeros((lanes, members), dtype=np.intp), (lanes, members, members)
+    return Cluster(
+        when=when,
+        phase=phase,
+        calm=calm,
+        back=np.zeros(pairs),
+        term=none,
+        vote=none - 1,
+        role=none.copy(),
+        votes=none.copy(),
+        asked=none.copy(),
+        real=none > 0,
+        said=np.zeros((*pairs, 2), dtype=np.intp),
+        campaigns=np.zeros(lanes, dtype=np.intp),
+        first=when[:, :members].min(axis=1),
+        elected=np.full(lanes, np.nan),
+        winner=np.zeros(lanes, dtype=np.intp),
+    )
+
+
+def _due(rules: Rules, now: Array, phase: Array, timeouts: Array) -> Array:
+    """When a timer fires that is started now."""
+    if not rules.tick:
+        return now + timeouts
+    passed = np.floor((now - phase) / rules.tick + SAME_TICK)
+    return np.asarray(phase + rules.tick * (passed + timeouts))
+
+
+def play(rules: Rules, state: Cluster, draws: Draws, used: int = 0) -> None:
+    """Run every lane until it has a leader, or a member lacks random numbers (its first timeouts `used` already)."""
+    lanes, members = state.term.shape
+    rows = len(draws.timeouts)
+    game = _Game(rules, state, draws, np.full((lanes, members), used), np.zeros((lanes, members), dtype=np.intp))
+    live = np.flatnonzero(np.isnan(state.elected))
+    while len(live):
+        event = state.when[live].argmin(axis=1)
+        pair = (event - members) % members**2
+        one, other = pair // members, pair % members
+        now = state.when[live, event]
+        fires, tells = event < members, event >= members + members**2
+        asks = ~(fires | tells)
+        game.fire(live[fires], event[fires], now[fires])
+        game.request(live[asks], one[asks], other[asks], now[asks])
+        game.reply(live[tells], one[tells], other[tells], now[tells])
+        supplied = (game.restarts[live].max(axis=1) < rows) & (game.rounds[live].max(axis=1) < rows)
+        live = live[supplied & np.isnan(state.elected[live])]
+
+
+class _Game:
+    """The moves, each for some lanes at once and one member in each."""
+
+    def __init__(self, rules: Rules, state: Cluster, draws: Draws, restarts: Indices, rounds: Indices) -> None:
+        self.rules, self.state, self.draws, self.restarts, self.rounds = rules, state, draws, restarts, rounds
+        members = state.term.shape[1]
+        self.members, self.logs = members, np.array(rules.logs)
+        flights = state.when[:, members:].reshape(len(state.when), 2, members, members)
+        self.requests, self.replies = flights[:, 0], flights[:, 1]
+
+    def _restart(self, lane: Indices, who: Indices, now: Array) -> None:
+        timeouts = self.draws.timeouts[self.restarts[lane, who], lane, who]
+        self.state.when[lane, who] = _due(self.rules, now, self.state.phase[lane, who], timeouts)
+        self.restarts[lane, who] += 1
+
+    def _ask(self, lane: Indices, who: Indices, now: Array, real: bool) -> None:
+        """A round of requests to all others, and the timer anew."""
+        state, row = self.state, self.rounds[lane, who]
+        state.votes[lane, who] = 1
+        state.real[lane, who] = real
+        state.calm[lane, who] = -np.inf
+        writes = self.draws.writes[row, lane, who] * real
+        own = np.take_along_axis(writes, who[:, None], axis=1)
+        arrive = now[:, None] + own + self.draws.out[row, lane, who]
+        np.put_along_axis(arrive, who[:, None], np.inf, axis=1)
+        self.requests[lane, who] = arrive
+        state.back[lane, who] = writes + self.draws.back[row, lane, who]
+        self.rounds[lane, who] += 1
+        self._restart(lane, who, now)
+
+    def _stand(self, lane: Indices, who: Indices, now: Array) -> None:
+        """A candidate of the next term votes for itself."""
+        state = self.state
+        state.term[lane, who] += 1
+        state.vote[lane, who] = who
+        state.role[lane, who] = STANDS
+        state.asked[lane, who] = state.term[lane, who]
+        state.campaigns[lane] += 1
+        self._ask(lane, who, now, True)
+
+    def fire(self, lane: Indices, who: Indices, now: Array) -> None:
+        """A timer ends."""
+        if not self.rules.pre_vote:
+            return self._stand(lane, who, now)
+        self.state.role[lane, who] = ASKS
+        self.state.asked[lane, who] = self.state.term[lane, who] + 1
+        return self._ask(lane, who, now, False)
+
+    def request(self, lane: Indices, who: Indices, to: Indices, now: Array) -> None:
+        """A request of `who` reaches `to`."""
+        state = self.state
+        self.requests[lane, who, to] = np.inf
+        open_to = now >= state.calm[lane, to]
+        lane, who, to, now = lane[open_to], who[open_to], to[open_to], now[open_to]
+        term, real, as_new = state.asked[lane, who], state.real[lane, who], self.logs[who] >= self.logs[to]
+        newer = real & (term > state.term[lane, to])
+        self._follow(lane[newer], to[newer], term[newer])
+        own = state.term[lane, to]
+        grants = real & (term == own) & (state.vote[lane, to] < 0) & as_new
+        promises = ~real & (term > own) & as_new
+        behind = (term < own) | (~real & (term == own))  # it is told of the newer term
+        state.vote[lane[grants], to[grants]] = who[grants]
+        self._restart(lane[grants], to[grants], now[grants])
+        answers = grants | promises | behind
+        lane, who, to, now = lane[answers], who[answers], to[answers], now[answers]
+        self.replies[lane, who, to] = now + state.back[lane, who, to]
+        state.said[lane, who, to, 0] = np.where(behind, own, term)[answers]
+        state.said[lane, who, to, 1] = np.select([grants, promises], [VOTED, PROMISED], REFUSED)[answers]
+
+    def _follow(self, lane: Indices, who: Indices, term: Indices) -> None:
+        state = self.state
+        state.term[lane, who] = term
+        state.vote[lane, who] = -1
+        state.role[lane, who] = FOLLOWS
+        state.calm[lane, who] = -np.inf
+
+    def reply(self, lane: Indices, who: Indices, voter: Indices, now: Array) -> None:
+        """The reply of a voter reaches the one who asked."""
+        state = self.state
+        self.replies[lane, who, voter] = np.inf
+        term, answer = state.said[lane, who, voter].T
+        newer = (answer == REFUSED) & (term > state.term[lane, who])
+        self._follow(lane[newer], who[newer], term[newer])
+        role, own = state.role[lane, who], state.term[lane, who]
+        voted = (answer == VOTED) & (role == STANDS) & (term == own)
+        promised = (answer == PROMISED) & (role == ASKS) & (term == own + 1)
+        counts = voted | promised
+        state.votes[lane[counts], who[counts]] += 1
+        enough = counts & (state.votes[lane, who] >= self.rules.majority)
+        wins, goes = enough & voted, enough & promised
+        state.elected[lane[wins]], state.winner[lane[wins]] = now[wins], who[wins]
+        self._stand(lane[goes], who[goes], now[goes])

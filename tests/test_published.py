@@ -15,8 +15,6 @@ from scaling_models.pools.formulas.square_root import halfin_whitt_delay
 from scaling_models.pools.formulas.supermarket import mean_field
 from scaling_models.quorums import OwnLegs, PartialQuorum, ProductionLegs, Raft
 from scaling_models.quorums.formulas.staleness import missed_versions
-from scaling_models.shards import harmonic
-from scaling_models.quorums import Raft
 from scaling_models.scalability import usl_knee, usl_peak
 from scaling_models.shards import ScalingCurve, harmonic
 
@@ -79,6 +77,8 @@ def partial(N, R, W, fit=None, replicas=None, lam_ars=None, lam_w=None, **_):
     if fit == "WAN":
         return PartialQuorum(N, R, W, ProductionLegs("LNKD-DISK"), between=0.075)
     return PartialQuorum(N, R, W, ProductionLegs(fit))
+
+
 def usl_fit(metric):
     """An answer of the curve that is fitted to one of the measured systems."""
 

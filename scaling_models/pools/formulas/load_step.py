@@ -144,7 +144,7 @@ def mean_backlog(step: Step) -> float:
     """Mean number of requests that wait as the new servers come: the fluid's, and what chance adds (scalars).
 
     After a step exact once the queue does not empty any more: see `idling`. During a ramp the queue is kept from
-    emptying for the first time about 1.2551 (I^2 / k)^(1/3) requests above the fluid, where the load crosses the
+    emptying for the first time about 0.99615 (I^2 / k)^(1/3) requests above the fluid, where the load crosses the
     capacity at slope k (requests/s^2) with arrivals and services together varying by I = 2 capacity: the mean of the
     maximum of two-sided Brownian motion less a parabola (Daniels and Skyrme 1985; Newell 1968). Exponential service.
     """
@@ -153,7 +153,7 @@ def mean_backlog(step: Step) -> float:
     lost = idling(step)
     if step.ramp > 0:
         slope = (step.after - step.before) / step.ramp
-        crossing = 1.2551 * float((2.0 * step.capacity) ** 2 / slope) ** (1.0 / 3.0)
+        crossing = 0.99615 * float((2.0 * step.capacity) ** 2 / slope) ** (1.0 / 3.0)
         return float(fluid_backlog(step, step.delay) + max(crossing, lost))
     start = load + waiting * q / (1.0 - q)
     return float(start - step.few + (step.after - step.capacity) * step.delay + lost)

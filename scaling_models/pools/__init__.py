@@ -4,6 +4,7 @@ from scaling_models.pools.abandonment import Abandonment
 from scaling_models.pools.autoscaled import Autoscaler
 from scaling_models.pools.batch_arrivals import BatchArrivals
 from scaling_models.pools.bulkheads import Bulkheads
+from scaling_models.pools.cache_loss import CacheLoss
 from scaling_models.pools.central_queue import CentralQueue
 from scaling_models.pools.closed_loop import ClosedLoop
 from scaling_models.pools.failing_servers import FailingServers
@@ -60,6 +61,7 @@ MODELS = (
     Autoscaler,
     Bulkheads,
     LoadShedding,
+    CacheLoss,
 )
 
 __all__ = [
@@ -71,6 +73,7 @@ __all__ = [
     "Backoff",
     "BatchArrivals",
     "Bulkheads",
+    "CacheLoss",
     "CentralQueue",
     "ClosedLoop",
     "DeadlineDrop",

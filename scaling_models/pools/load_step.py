@@ -215,6 +215,16 @@ class LoadStep(Model):
             return math.inf
         return max(backlog - self.added + 1.0, 0.0) / (self.new_capacity - self.after) + 1.0 / self.after
 
+    @property
+    def turning(self) -> tuple[float, str]:
+        """When the backlog turns (s), and why."""
+        return self.provisioning, "new servers come"
+
+    @property
+    def span(self) -> float:
+        """Seconds that a picture lasts in which no backlog turns."""
+        return 2.0 * self.provisioning
+
     def course(self, times: Array) -> dict[str, Array]:
         """Requests that wait, and the wait (s) of a request that comes, at times (s) after the step. Fluid."""
         return {

@@ -1,0 +1,369 @@
+"""A cache in front of a pool that loses its content: ten times the load behind it, from one moment to the next."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import ClassVar
+
+import numpy as np
+from scipy import stats
+
+from scaling_models.answers import Accuracy, Assumption, Model, NoClosedForm, Simulation, Timeline, answer
+from scaling_models.latency import (
+    LATENCY,
+    Deterministic,
+    Distribution,
+    Exponential,
+    Hyperexponential,
+    Never,
+    as_latency,
+    mixture,
+)
+from scaling_models.montecarlo.estimates import Estimate, NotSettled, SimulatedLatency, from_batches
+from scaling_models.montecarlo.kernels.surges import follow_surge
+from scaling_models.montecarlo.streams import checked_requests
+from scaling_models.montecarlo.traffic.arrivals import TimeVarying
+from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.pools.bases.pool import Array
+from scaling_models.pools.central_queue import CentralQueue
+from scaling_models.pools.formulas import cache_loss as formulas
+
+SURE, ROUGH = 4.0, 2.5  # standard deviations that the backlog's mean must lie above zero
+NEAR = Accuracy("within 3%", 0.03, "backlog at least 4 of its standard deviations, and the slots full at once")
+FAR = Accuracy("within 15%", 0.15, "backlog at least 2.5 of its standard deviations")
+NONE = Accuracy("simulated", None, "the backlog is small beside its chance fluctuations")
+FLUID = ("backlog", "backlog_spread", "worst_wait", "drain_time", "latency_at_worst")
+BEFORE = ("miss_latency", "latency")
+AT_ONCE = 0.02  # of the refill's time in which the slots fill: then the load has hardly changed
+CURVE, KNOTS = 400, 600  # times of a course; straight pieces of the load's decay
+FEWEST, MOST = 64, 10_000  # losses simulated side by side
+HEAVIER = 4.0  # scv of the services where they are shown to vary more
+
+
+class CacheLoss(Model):
+    """A cache answers the share `hit_ratio` of all requests; it drops to `first_hit_ratio`, and fills again like
+    1 - e^(-t / refill). What it misses goes to one queue before a pool.
+
+    Before the loss the misses are a `CentralQueue`. After it, fluid: the backlog grows while the misses are more than
+    the pool carries, longest waits who comes as they have come down to that, backlog / capacity, and the queue is gone
+    much later (`formulas.cache_loss`). Chance adds what slots idle before the queue stands, and spreads it with the
+    variance of arrivals and services. Newell, Applications of Queueing Theory, 1982, chapter 2, for the fluid;
+    measured.
+    """
+
+    headline: ClassVar[str] = "worst_wait"
+    verified_with: ClassVar[int] = 4_000_000
+    violations: ClassVar[tuple[str, ...]] = ("services vary more",)
+    _assumptions: ClassVar[tuple[Assumption, ...]] = (
+        Assumption("the cache fills by what is asked, not by what is answered", "optimistic if the queue delays it"),
+        Assumption("each miss goes to the pool once", "pessimistic if equal misses wait for one answer"),
+        Assumption("nobody gives up or retries", "pessimistic if requests are abandoned, optimistic if retried"),
+        Assumption("one queue before all servers, which stay as many", "optimistic if requests wait at busy servers"),
+        Assumption("Poisson arrivals", "optimistic if arrivals are bursty"),
+    )
+
+    arrival_rate: float = parameter(
+        default=10_000.0,
+        domain=Real(),
+        unit="requests/s",
+        symbol="λ",
+        about="requests that come to the cache a second",
+        slider=Slider(500, 20_000, 500),
+    )
+    hit_ratio: float = parameter(
+        default=0.99,
+        domain=Real(0.0, 1.0, open_low=False),
+        symbol="h",
+        about="share of them that the cache answers, ordinarily",
+        slider=Slider(0.0, 0.995, 0.005),
+    )
+    first_hit_ratio: float = parameter(
+        default=0.9,
+        domain=Real(0.0, 1.0, open_low=False),
+        symbol="h₁",
+        about="share that it answers just after the loss",
+        slider=Slider(0.0, 0.995, 0.005),
+    )
+    refill: float = parameter(
+        default=60.0,
+        domain=Real(),
+        unit="s",
+        symbol="τ",
+        about="time constant with which it fills again",
+        slider=Slider(1.0, 600.0, 1.0),
+    )
+    servers: int = parameter(
+        default=5,
+        domain=Integer(1, 10**4),
+        unit="servers",
+        symbol="N",
+        about="servers in the pool behind it",
+        slider=Slider(1, 40, 1),
+    )
+    service: Distribution = parameter(
+        default=Exponential(0.010), domain=LATENCY, unit="s", symbol="S", about="the time that a miss takes a slot"
+    )
+    workers: int = parameter(
+        default=1,
+        domain=Integer(1, 10**4),
+        unit="workers",
+        symbol="k",
+        about="slots of each server",
+        slider=Slider(1, 32, 1),
+    )
+    hit: Distribution = parameter(
+        default=Deterministic(0.002), domain=LATENCY, unit="s", symbol="H", about="the latency of a hit"
+    )
+
+    def _check(self) -> None:
+        if self.first_hit_ratio > self.hit_ratio:
+            raise ValueError(
+                f"CacheLoss.first_hit_ratio must lie in [0, {self.hit_ratio:g}], the ordinary hit_ratio; "
+                f"got {self.first_hit_ratio!r}"
+            )
+        if self.service.mean() == 0:
+            raise ValueError(f"CacheLoss.service must take longer than 0 s on average; got {self.service!r}")
+
+    @functools.cached_property
+    def _refill(self) -> formulas.Refill:
+        slots = self.servers * self.workers
+        return formulas.Refill(self.load_before, self.load_after, slots, 1.0 / self.service.mean(), self.refill)
+
+    @functools.cached_property
+    def _pool(self) -> CentralQueue:
+        return CentralQueue(self.load_before, self.servers, self.service, self.workers)
+
+    @property
+    def _overloaded(self) -> bool:
+        """Whether there was no steady state before the loss already."""
+        return self.load_before >= self.capacity
+
+    @functools.cached_property
+    def _startup(self) -> float:
+        return float(formulas.start_up(self._refill))
+
+    @functools.cached_property
+    def _fluid(self) -> float:
+        """The fluid's backlog as the load has come down to the capacity."""
+        return float(formulas.fluid_backlog(self._refill, self.overload_time))
+
+    @functools.cached_property
+    def _came(self) -> float:
+        """Misses from the time when all slots are busy until then."""
+        return float(self._refill.arrived(self.overload_time) - self._refill.arrived(self._startup))
+
+    @functools.cached_property
+    def _spread(self) -> float:
+        served = self.capacity * (self.overload_time - self._startup)
+        return math.sqrt(self._came + self.service.scv * served)
+
+    @functools.cached_property
+    def _chance(self) -> float:
+        return formulas.added_by_chance(self._refill)
+
+    @property
+    def _queues(self) -> bool:
+        """Whether the fluid has a queue after the loss, and did not have one before."""
+        return not self._overloaded and math.isfinite(self._startup)
+
+    @property
+    def _believable(self) -> bool:
+        return self._fluid >= ROUGH * self._spread and self._chance < 0.3 * self._fluid
+
+    def _needs_a_queue(self) -> None:
+        if not self._overloaded and not self._queues:
+            raise NoClosedForm(
+                "CacheLoss: the pool carries the misses, so that no queue builds up beyond what chance makes: simulate "
+                "it, or see CentralQueue at the load after"
+            )
+        if not self._overloaded and not self._believable:
+            raise NoClosedForm("CacheLoss: the backlog is small beside its chance fluctuations: simulate it")
+
+    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+        """Of the time before that of `CentralQueue`; after it by how far the backlog lies above its fluctuations."""
+        declared = super().accuracy(metric, level)
+        if metric in BEFORE:
+            return self._pool.accuracy("latency", level)
+        if metric not in FLUID or self._overloaded:
+            return declared
+        if not self._queues or not self._believable:
+            return NONE
+        at_once = self._startup < AT_ONCE * self.refill and self.service.scv == 1.0
+        near = self._fluid >= SURE * self._spread and (at_once or self._chance < 0.02 * self._fluid)
+        return NEAR if near and (level is None or self._fluid >= 3 * SURE * self._spread) else FAR
+
+    @answer("requests/s", "what the pool can serve a second")
+    def capacity(self) -> float:
+        """N k / E[S]."""
+        return self.servers * self.workers / self.service.mean()
+
+    @answer("requests/s", "misses a second before the loss")
+    def load_before(self) -> float:
+        """lambda (1 - h)."""
+        return self.arrival_rate * (1.0 - self.hit_ratio)
+
+    @answer("requests/s", "misses a second just after the loss")
+    def load_after(self) -> float:
+        """lambda (1 - h1)."""
+        return self.arrival_rate * (1.0 - self.first_hit_ratio)
+
+    @answer("", "load behind the cache just after the loss, over that before")
+    def load_factor(self) -> float:
+        """(1 - h1) / (1 - h): from 99% to 90% it is ten."""
+        return self.load_after / self.load_before
+
+    @answer("", "share of the slots' time that is busy before the loss")
+    def utilization(self) -> float:
+        """load before / capacity."""
+        return self.load_before / self.capacity
+
+    @answer("", "the same just after it: above 1 a queue builds up")
+    def utilization_after(self) -> float:
+        """load after / capacity."""
+        return self.load_after / self.capacity
+
+    @answer("", "the least hit ratio at which the pool carries the misses")
+    def least_hit_ratio(self) -> float:
+        """1 - capacity / lambda."""
+        return float(formulas.least_hit_ratio(self.arrival_rate, self.capacity))
+
+    @answer("s", "time from the loss until the misses have come down to what the pool carries")
+    def overload_time(self) -> float:
+        """refill x log((after - before) / (capacity - before)); 0 if it always carries them, inf if never."""
+        return float(formulas.overload_time(self._refill))
+
+    @answer("requests", "mean number of misses that wait at the end of that time")
+    def backlog(self) -> float:
+        """What came beyond the capacity since the slots are all busy, with what chance adds."""
+        self._needs_a_queue()
+        return math.inf if self._overloaded else self._fluid + self._chance
+
+    @answer("requests", "standard deviation of that number")
+    def backlog_spread(self) -> float:
+        """The root of arrivals + scv x services since all slots are busy."""
+        self._needs_a_queue()
+        return math.inf if self._overloaded else self._spread
+
+    def _waits(self, mean: float) -> Distribution:
+        """Normal, with what the services of those vary who came since all slots are busy."""
+        spread = math.sqrt((1.0 + self.service.scv) * self._came) / self.capacity
+        found: Distribution = as_latency(stats.truncnorm(-(1.0 - 1e-9) * mean / spread, np.inf, loc=mean, scale=spread))
+        return found
+
+    @answer("s", "the longest time that any miss waits")
+    def worst_wait(self) -> Distribution:
+        """Normal about backlog / capacity, and what the way to and fro near the top adds."""
+        self._needs_a_queue()
+        if self._overloaded:
+            return Never()
+        return self._waits(self.backlog / self.capacity + formulas.beyond_the_top(self._refill, 1.0 + self.service.scv))
+
+    @answer("s", "mean time from then until no request waits")
+    def drain_time(self) -> float:
+        """Until the backlog and one more are begun, and the next has come."""
+        self._needs_a_queue()
+        if self._overloaded:
+            return math.inf
+        ends = float(formulas.drained(self._refill, self._chance + 1.0))
+        return ends - self.overload_time + 1.0 / float(self._refill.at(ends))
+
+    @answer("s", "the latency of a miss before the loss")
+    def miss_latency(self) -> Distribution:
+        """That of `CentralQueue` at the load before."""
+        return self._pool.latency
+
+    @answer("s", "the latency of the average request before the loss")
+    def latency(self) -> Distribution:
+        """A hit, or a miss."""
+        return mixture((self.hit_ratio, 1.0 - self.hit_ratio), (self.hit, self.miss_latency))
+
+    @answer("s", "the latency of the average request when misses wait longest")
+    def latency_at_worst(self) -> Distribution:
+        """A hit, or as many misses as the pool carries: each after a normal wait about backlog / capacity."""
+        self._needs_a_queue()
+        misses = min(self.capacity / self.arrival_rate, 1.0)
+        if self._overloaded:
+            return mixture((self.first_hit_ratio, 1.0 - self.first_hit_ratio), (self.hit, Never()))
+        waited = self._waits((self.backlog + 1.0) / self.capacity) + self.service
+        return mixture((1.0 - misses, misses), (self.hit, waited))
+
+    @property
+    def turning(self) -> tuple[float, str]:
+        """When the backlog turns (s), and why."""
+        return self.overload_time, "the pool carries the misses again"
+
+    @property
+    def span(self) -> float:
+        """Seconds that a picture lasts in which no backlog turns."""
+        return 4.0 * self.refill
+
+    def course(self, times: Array) -> dict[str, Array]:
+        """Requests that wait, and the wait (s) of a miss that comes, at times (s) after the loss. Fluid."""
+        waiting = np.asarray(formulas.fluid_backlog(self._refill, times), dtype=float)
+        return {"requests that wait": waiting, "wait of a request that comes": waiting / self.capacity}
+
+    @property
+    def requests_in_loss(self) -> int:
+        """About how many misses come from the loss until no request waits any more, if ever."""
+        ends = float(formulas.drained(self._refill))
+        return math.ceil(self._refill.arrived(ends)) + 1 if math.isfinite(ends) else 1
+
+    def _lead(self) -> float:
+        """Seconds from empty to the steady state before the loss."""
+        room = self.servers * self.workers * (1.0 - math.sqrt(self.utilization)) ** 2
+        return float(f"{self.service.mean() * (10.0 + 10.0 / room):.6g}")
+
+    def _flow(self, lead: float, service: Distribution) -> TimeVarying:
+        since = np.linspace(0.0, 12.0, KNOTS) * self.refill
+        knots = (0.0, lead, *(lead + since).tolist())
+        rates = (self.load_before, self.load_before, *self._refill.at(since).tolist())
+        return TimeVarying(knots, rates, math.inf, service)
+
+    def simulate(self, requests: int | None = None, seed: int = 0, *, violating: str | None = None) -> Simulation:
+        """Whole losses (64 at least) with so many `requests`, each from the steady state before until no miss waits.
+
+        "services vary more": scv 4. Raises `NotSettled` where there was none. Exact but for chance, and for the
+        straight pieces of the load's decay.
+        """
+        wanted = checked_requests(self, FEWEST if requests is None else requests)
+        losses = min(max(FEWEST, math.ceil(wanted / self.requests_in_loss)), MOST)
+        varied = self.known_violation(violating) is not None
+        service = Hyperexponential(self.service.mean(), HEAVIER) if varied else self.service
+        if self._overloaded:
+            raise NotSettled("the pool was overloaded before the loss already: there is no end to simulate")
+        lead = self._lead()
+        top = lead + self.overload_time
+        none = np.empty((0, losses))
+        found = follow_surge(self._flow(lead, service), self._pool._slots, none, top, seed, math.inf)
+        backlog = from_batches(found.backlog)
+        spread = backlog.error * math.sqrt(losses)
+        before = CentralQueue(self.load_before, self.servers, service, self.workers).simulate(FEWEST, seed)
+        return Simulation(
+            self,
+            losses * self.requests_in_loss,
+            seed,
+            backlog=backlog,
+            backlog_spread=Estimate(spread, spread / math.sqrt(2.0 * (losses - 1)), losses - 1),
+            worst_wait=SimulatedLatency(found.worst_wait[:, None]),
+            drain_time=from_batches(found.drain_time),
+            miss_latency=before.latency,
+        )
+
+    def timeline(self, seed: int = 0) -> Timeline:
+        """The backlog as it comes and goes, and where the cache fills half as fast. Fluid: nothing is drawn."""
+        slower = self.replace(refill=2.0 * self.refill)
+        ends = [float(formulas.drained(each._refill)) for each in (self, slower)]
+        last = max([end for end in ends if math.isfinite(end)] + [slower.span / 2.0])
+        times = np.linspace(0.0, 1.1 * last, CURVE)
+        planned, late = (each.course(times)["requests that wait"] for each in (self, slower))
+        turns = sorted({self.overload_time, slower.overload_time})
+        gone = f"gone after {ends[0]:,.0f} s and {ends[1]:,.0f} s" if math.isfinite(ends[0]) else "and never fewer"
+        return Timeline(
+            f"{planned.max():,.0f} misses wait after hits fell to {self.first_hit_ratio:.4g}, "
+            f"{late.max():,.0f} if the cache fills half as fast; {gone}",
+            times,
+            {"as it fills": planned, "half as fast": late},
+            "requests",
+            tuple((time, "carried again") for time in turns if 0.0 < time < math.inf),
+        )

@@ -7,6 +7,7 @@ from scaling_models.pools.bulkheads import Bulkheads
 from scaling_models.pools.cache_loss import CacheLoss
 from scaling_models.pools.central_queue import CentralQueue
 from scaling_models.pools.closed_loop import ClosedLoop
+from scaling_models.pools.contended import ContendedPool
 from scaling_models.pools.failing_servers import FailingServers
 from scaling_models.pools.fan_out import FanOut
 from scaling_models.pools.finite_queue import FiniteQueue
@@ -62,6 +63,7 @@ MODELS = (
     Bulkheads,
     LoadShedding,
     CacheLoss,
+    ContendedPool,
 )
 
 __all__ = [
@@ -76,6 +78,7 @@ __all__ = [
     "CacheLoss",
     "CentralQueue",
     "ClosedLoop",
+    "ContendedPool",
     "DeadlineDrop",
     "FailingServers",
     "FanOut",

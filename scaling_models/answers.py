@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic, Self, TypeVar, overload
 
-from scaling_models.parameters import Declared
+from scaling_models.parameters import Declared, is_number
 
 T = TypeVar("T")
 
@@ -103,8 +103,40 @@ class Model(Declared):
         return cls()
 
     def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
-        """How far the closed form of `metric` can be trusted at these parameters (and quantile `level`, if any)."""
+        """How far the closed form of `metric` can be trusted at these parameters (and quantile `level`, if any).
+
+        What is refused (`NoClosedForm`, or a percentile of which only the mean is known) is "simulated", unless a band
+        answers instead. Raises ValueError for a level outside (0, 1), and for an answer that there is not.
+        """
+        if level is not None and not (is_number(level) and 0.0 < level < 1.0):
+            raise ValueError(f"{type(self).__name__}.accuracy: level must lie in (0, 1), a fraction; got {level!r}")
+        self._answer(metric)
+        refusal = self._refusal(metric, level)
+        said = self._accuracy(metric, level)
+        if (
+            refusal is None
+            or said.label == "simulated"
+            or (said.label == "band" and self._refusal(metric + "_low", level) is None)
+        ):
+            return said
+        return Accuracy("simulated", None, refusal)
+
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+        """What the model says of an answer that it does not refuse; subclasses say more."""
         return self._answer(metric).accuracy
+
+    def _refusal(self, metric: str, level: float | None) -> str | None:
+        """Why there is no such answer, or no such quantile of it; None where there is one."""
+        if metric not in self.answers():
+            return f"there is no {metric}"
+        try:
+            found = getattr(self, metric)
+        except NoClosedForm as refusal:
+            return str(refusal).removesuffix(": simulate it")
+        known = getattr(found, "known_to", 1.0)  # of a distribution
+        if level is None or level <= known + 1e-9:
+            return None
+        return f"percentiles are known up to p{100.0 * known:g} only" if known else "only its mean is known"
 
     def assumptions(self, metric: str | None = None) -> tuple[Assumption, ...]:
         """What the model takes for granted, and which way it errs; of all metrics unless one is named."""

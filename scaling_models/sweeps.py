@@ -100,8 +100,15 @@ def _quantiles(kind: Any, latencies: Sequence[Any], q: Array) -> Array:
         return np.asarray(kind.icdf_of(latencies, q))
     except NoClosedForm:
         if len(latencies) == 1:
-            return np.full((1, len(q)), math.nan)
+            return np.array([[_quantile(latencies[0], level) for level in q]])
         return np.concatenate([_quantiles(kind, [each], q) for each in latencies])
+
+
+def _quantile(latency: Distribution, level: float) -> float:
+    try:
+        return float(latency.icdf(level))
+    except NoClosedForm:
+        return math.nan
 
 
 def sweep(

@@ -309,7 +309,7 @@ def test_what_has_no_closed_form_is_not_simulated_but_said() -> None:
     unknown = servers_for(Partly(500.0), p99=0.500)
     assert unknown.servers == 10
     assert math.isnan(unknown.one_fewer)
-    assert unknown.says.endswith("with 9 there is no closed form: simulate it")
+    assert unknown.says.endswith("with 9 it is not known: fewer may do, simulate it")
     with pytest.raises(NoClosedForm, match=r"servers_for p99.99 of the latency: Partly has no closed form that holds"):
         servers_for(Partly(1000.0), p99_99=0.200)
     assert servers_for(OnlyMeans(1000.0), mean=0.012).servers == servers_for(POOL, mean=0.012).servers

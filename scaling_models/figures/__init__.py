@@ -1,5 +1,6 @@
 """Figures by question: pure functions from models to plotly figures, always the same traces in the same order."""
 
+from scaling_models.figures.comparisons import comparison
 from scaling_models.figures.courses import course
 from scaling_models.figures.loads import load
 from scaling_models.figures.maps import load_map
@@ -13,6 +14,7 @@ from scaling_models.figures.verifications import verification
 from scaling_models.figures.waves import wave
 
 __all__ = [
+    "comparison",
     "course",
     "load",
     "load_map",

@@ -42,7 +42,7 @@ class Curve:
 
 def curve(model: Model, path: str, given: list[Any] | None, answer: str, levels: Sequence[float]) -> Curve:
     """The answer over given values, or over the slider's with some more near the wall."""
-    values = grid(inputs.find(model, path)) if given is None else given
+    values = _legal(model, path, grid(inputs.find(model, path))) if given is None else given
     models = [inputs.replaced(model, path, value) for value in values]
     over = [_over(each, answer) for each in models]
     wall, above = _wall(model, path, answer, values, over)
@@ -54,6 +54,19 @@ def curve(model: Model, path: str, given: list[Any] | None, answer: str, levels:
         models = [pairs[value] for value in values]
     found = sweeps.columns(models, answer, levels)
     return Curve(values, {name: column for name, column in found.items() if name != "mean"}, wall, above)
+
+
+def _legal(model: Model, path: str, values: list[Any]) -> list[Any]:
+    """Those of the slider's values that go with the other parameters: not fewer servers than are chosen from, say."""
+
+    def goes(value: Any) -> bool:
+        try:
+            inputs.replaced(model, path, value)
+        except ValueError:
+            return False
+        return True
+
+    return [value for value in values if goes(value)]
 
 
 def grid(swept: Input) -> list[Any]:

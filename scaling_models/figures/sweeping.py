@@ -82,12 +82,16 @@ def _looks(models: Sequence[Model], swept: Input, unit: str, curves: Sequence[Cu
     least = [float(found.finite.min()) for found in curves if len(found.finite)]
     largest = [float(found.finite.max()) for found in curves if len(found.finite)]
     scale, across = units.axis(unit, least if unit == "s" else largest), units.slider(swept.declared)
+    return [_Look(name, at, len(models) == 1, across, scale) for at, name in enumerate(names_of(models))]
+
+
+def names_of(models: Sequence[Model]) -> list[str]:
+    """What each of several models is called: its kind, and of several of a kind what tells it from the others."""
     plain = [units.title_of(each) for each in models]
-    names = [
+    return [
         f"{name} ({_differing(each, models)})" if plain.count(name) > 1 else name
         for name, each in zip(plain, models, strict=True)
     ]
-    return [_Look(name, at, len(models) == 1, across, scale) for at, name in enumerate(names)]
 
 
 def _differing(model: Model, models: Sequence[Model]) -> str:

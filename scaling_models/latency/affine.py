@@ -66,9 +66,9 @@ class Affine(Distribution):
         return self.distribution.lost
 
     @property
-    def spread_known(self) -> bool:
+    def known_to(self) -> float:
         """The part's."""
-        return self.distribution.spread_known
+        return self.distribution.known_to
 
     @property
     def depth(self) -> int:

@@ -16,6 +16,7 @@ from scaling_models.latency.phases import Phases
 from scaling_models.parameters import Declared
 
 Array = NDArray[np.float64]
+SLACK = 1e-9  # of a level: 1 - 0.001 is one too
 Values = Any  # a float64 for a scalar argument, an array for an array
 
 
@@ -68,7 +69,13 @@ class Distribution(Declared):
     @property
     def spread_known(self) -> bool:
         """False where only a mean stands behind it, so that no percentile can be told."""
-        return True
+        return self.known_to > 0.0
+
+    @property
+    def known_to(self) -> float:
+        """The level up to which its quantiles can be told: 0 where only a mean is known, below 1 of an approximation
+        whose error was measured up to there."""
+        return 1.0
 
     def _ccdf(self, t: Array) -> Array:
         raise NotImplementedError
@@ -107,13 +114,18 @@ class Distribution(Declared):
     def icdf(self, q: ArrayLike) -> Values:
         """The quantile: the least t with P(T <= t) >= q, for q in [0, 1]. `inf` where that is never."""
         levels = self._levels("q", q)
+        self._refuse_beyond(levels)
         upper = levels > 0.5
+        if upper.all():  # one search instead of two
+            return self._iccdf(1.0 - levels)[()]
         low = self._icdf(np.where(upper, 0.5, levels))
         return np.where(upper, self._iccdf(np.where(upper, 1.0 - levels, 0.5)), low)[()]
 
     def iccdf(self, p: ArrayLike) -> Values:
         """The upper quantile: the least t with P(T > t) <= p, precise for tiny p in [0, 1]."""
-        return self._iccdf(self._levels("p", p))[()]
+        levels = self._levels("p", p)
+        self._refuse_beyond(1.0 - levels)
+        return self._iccdf(levels)[()]
 
     def percentiles(self, *levels: float) -> Array:
         """The quantiles at `levels` in per cent (50, 95 and 99 unless told), seconds."""
@@ -136,6 +148,11 @@ class Distribution(Declared):
         if outside.size:
             raise ValueError(f"{type(self).__name__}: the level {name} must lie in [0, 1]; got {outside.flat[0]}")
         return levels
+
+    def _refuse_beyond(self, levels: Array) -> None:
+        """Raise where a level lies beyond what is known (1 itself is the end of the support)."""
+        if self.known_to < 1.0 and ((levels > self.known_to + SLACK) & (levels < 1.0)).any():
+            raise NoClosedForm(f"percentiles are known up to p{100.0 * self.known_to:g} only: simulate it beyond")
 
     def _icdf(self, q: Array) -> Array:
         return quadrature.invert(self, q, upper=False)

@@ -66,9 +66,9 @@ class MeanOnly(Deterministic):
     """A mean whose spread nobody measured: as good as constant for means; percentiles are refused."""
 
     @property
-    def spread_known(self) -> bool:
-        """False."""
-        return False
+    def known_to(self) -> float:
+        """Nothing but the mean."""
+        return 0.0
 
 
 class Never(Distribution):

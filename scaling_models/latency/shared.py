@@ -112,9 +112,9 @@ class SharedKOfN(Integrated):
         return total
 
     @property
-    def spread_known(self) -> bool:
+    def known_to(self) -> float:
         """True where it is of every part."""
-        return all(part.spread_known for part in (*self.delayed, *self.free, self.shared))
+        return min(part.known_to for part in (*self.delayed, *self.free, self.shared))
 
     def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         wait = self.shared._draw(shape, rng)

@@ -78,9 +78,9 @@ class Sum(Integrated):
         return 1.0 - math.prod(1.0 - part.lost for part in self.distributions)
 
     @property
-    def spread_known(self) -> bool:
+    def known_to(self) -> float:
         """True where it is of every part."""
-        return all(part.spread_known for part in self.distributions)
+        return min(part.known_to for part in self.distributions)
 
     def mean(self) -> float:
         """The parts' means added."""

@@ -46,9 +46,9 @@ class Abandonment(LimitedPool):
         """Whether the patience is exponential."""
         return is_exponential(self.patience)
 
-    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Exact where service and patience are exponential; else only the offered load is known."""
-        found = super().accuracy(metric, level)
+        found = super()._accuracy(metric, level)
         return found if self._impatient or metric == "offered_load" else SIMULATED
 
     @functools.cached_property

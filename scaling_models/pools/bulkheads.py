@@ -98,7 +98,7 @@ class Bulkheads(LimitedPool):
                 f"Bulkheads: servers x workers must lie in [1, {MOST_SLOTS_OF_ALL:,}] slots; got {self._slots:,}"
             )
 
-    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """All of it exact, for any service; there is no band."""
         return self._answer(metric).accuracy
 

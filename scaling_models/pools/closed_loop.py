@@ -108,7 +108,7 @@ class ClosedLoop(Model):
     def _exponential(self) -> bool:
         return is_exponential(self.service)
 
-    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Exact for exponential service, and where nobody waits; else only bounds are known."""
         declared = self._answer(metric).accuracy
         return declared if self._exponential or self._nobody_waits or metric in BY_THEMSELVES else SIMULATED

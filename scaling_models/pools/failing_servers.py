@@ -25,6 +25,8 @@ from scaling_models.pools.formulas.failures import FailingQueue, failing_queue, 
 MOST_SERVERS, MOST_SLOTS = 60, 2000  # of the chain: it takes a tenth of a second
 LONGEST_CYCLE = 20_000  # requests from one failure of a server to its next: a longer one takes minutes to settle
 OUTAGE = 100.0  # mean services that an outage lasts in a timeline, at least
+BINOMIAL = ("availability", "probability_short", "utilization", "offered_load")  # for any service, whatever happens
+NOT_SIMULATED = "with several workers it is not simulated either"
 HEAVIER = 4.0  # scv of the services where they are shown to vary more
 
 
@@ -70,11 +72,12 @@ class FailingServers(ExponentialPool):
         Assumption("nobody gives up or retries", "pessimistic if requests are abandoned, optimistic if retried"),
     )
 
-    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Exact where requests move, on up to 60 servers; of a latency only the mean."""
-        binomial = metric in ("availability", "probability_short")
-        if binomial or (self._solvable and level is None) or self._overloaded:
-            return super().accuracy(metric, level)
+        if metric in BINOMIAL:
+            return self._answer(metric).accuracy
+        if (self._solvable and level is None) or self._overloaded:
+            return super()._accuracy(metric, level)
         return SIMULATED
 
     @property
@@ -83,11 +86,17 @@ class FailingServers(ExponentialPool):
 
     @functools.cached_property
     def _queue(self) -> FailingQueue:
+        if not self._exponential and self.workers > 1:
+            raise NoClosedForm(
+                f"FailingServers has a closed form for exponential service, not for {type(self.service).__name__}: "
+                + NOT_SIMULATED
+            )
         rate = self._exponential_rate
         if not self._solvable:
             raise NoClosedForm(
                 f"FailingServers has a closed form where a request moves, on up to {MOST_SERVERS} servers and "
-                f"{MOST_SLOTS:,} slots; here it {self.fate}, on one of {self.servers:,} servers: simulate it"
+                f"{MOST_SLOTS:,} slots; here it {self.fate}, on one of {self.servers:,} servers: "
+                + ("simulate it" if self.workers == 1 else NOT_SIMULATED)
             )
         return failing_queue(self.arrival_rate, rate, self.servers, self.workers, 1.0 / self.up, 1.0 / self.down)
 

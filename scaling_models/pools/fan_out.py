@@ -107,7 +107,7 @@ class FanOut(Forked):
             raise self._simulate_it()
         return float(last.latency.cdf(self.deadline))
 
-    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Exact without queues and of single legs; of the last of several legs as measured beside simulations."""
         declared = self._answer(metric).accuracy
         if metric in ("utilization", "offered_load") or self._overloaded or not self._queued:

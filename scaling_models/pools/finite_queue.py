@@ -42,10 +42,10 @@ class FiniteQueue(LimitedPool):
 
     verified_with: ClassVar[int] = 4_000_000
 
-    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Exact for exponential service, and for any where nobody waits; else only the offered load is known."""
         declared = self._answer(metric).accuracy
-        return declared if self.queue_limit == 0 else super().accuracy(metric, level)
+        return declared if self.queue_limit == 0 else super()._accuracy(metric, level)
 
     @property
     def _lost(self) -> float:

@@ -142,9 +142,9 @@ class HedgedRequests(Copied):
         """Little's law."""
         return self.arrival_rate * self.latency.mean()
 
-    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """By load, servers and share of copies, as measured."""
-        declared = super().accuracy(metric, level)
+        declared = super()._accuracy(metric, level)
         if declared in (EXACT, OUTSIDE) or declared.label == "bound":
             return declared
         try:

@@ -84,10 +84,10 @@ class LoadShedding(LimitedPool):
     def _nobody_waits(self) -> bool:
         return self.limit <= self._slots
 
-    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Exact for exponential service, and for any where nobody waits; else only the offered load is known."""
         known = self._nobody_waits and metric != "best_limit"
-        return self._answer(metric).accuracy if known else super().accuracy(metric, level)
+        return self._answer(metric).accuracy if known else super()._accuracy(metric, level)
 
     def _refuse_other_services(self) -> None:
         if not (self._exponential or self._nobody_waits):

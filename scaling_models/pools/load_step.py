@@ -146,9 +146,9 @@ class LoadStep(Model):
     def _believable(self) -> bool:
         return self._sure >= ROUGH and self._added < 0.3
 
-    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """By how far the backlog lies above its own fluctuations, and above what chance adds to the fluid."""
-        declared = super().accuracy(metric, level)
+        declared = super()._accuracy(metric, level)
         if metric in ("capacity", "new_capacity", "startup_time") or self._overloaded:
             return declared
         if self.startup_time >= self.provisioning or not self._believable:

@@ -75,13 +75,15 @@ class Priorities(ExponentialPool):
     def _urgent_overloaded(self) -> bool:
         return self._urgent_rate >= self._capacity
 
-    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Exact, means and percentiles, where the class says so; else simulated."""
         declared = self._answer(metric).accuracy
-        if metric in ("utilization", "offered_load"):
+        of_urgent = metric.startswith("urgent")
+        never = self._urgent_overloaded if of_urgent else self._overloaded
+        if metric in ("utilization", "offered_load") or never:
             return declared
         if self._exponential:
-            whole = level is None or not self._preemptive or metric.startswith("urgent")
+            whole = level is None or not self._preemptive or of_urgent
             whole = whole or (self._slots == 1 and metric in ("latency", "other_latency"))
             return declared if whole else SIMULATED
         return declared if self._slots == 1 and (level is None or metric in LOADS) else SIMULATED
@@ -90,7 +92,8 @@ class Priorities(ExponentialPool):
         if not self._exponential and self._slots > 1:
             raise NoClosedForm(
                 "Priorities has a closed form for exponential service, or before one slot, not for "
-                f"{self._slots:,} slots and {type(self.service).__name__}: simulate it"
+                f"{self._slots:,} slots and {type(self.service).__name__}: "
+                + ("preemption is not simulated there either" if self._preemptive else "simulate it")
             )
 
     @answer("", "share of the requests that find no slot free")

@@ -56,11 +56,11 @@ class RandomSplit(SeparateQueues):
             return shared_response(*self._server)
         return SeparateQueues.latency.compute(self)
 
-    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Exact for FIFO servers where there is a closed form; of sharing ones as `shared_accuracy` says."""
         if self.discipline == "sharing" and self._equal and metric in ("latency", "in_flight"):
             return shared_accuracy(*self._server, level)
-        return super().accuracy(metric, level)
+        return super()._accuracy(metric, level)
 
     def far_tail(self, seed: int = 0, smallest: float = 1e-9) -> RareTail:
         """Latencies of one ordinary FIFO server as rare as `smallest`, with intervals: see `rare_tail`."""

@@ -80,9 +80,9 @@ class RedundantRequests(Copied):
         mean = self.latency.mean()
         return self.arrival_rate * mean if math.isfinite(mean) else math.inf
 
-    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """The mean exact for exponential service; percentiles simulated."""
-        declared = super().accuracy(metric, level)
+        declared = super()._accuracy(metric, level)
         if metric == "offered_load" or self._load >= 1.0:
             return declared
         try:

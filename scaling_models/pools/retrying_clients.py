@@ -206,9 +206,9 @@ class RetryingClients(Clients):
             last = last + Uniform(0.0, pause) if pause > 0 else last
         return Shifted(last, failures * self.timeout)
 
-    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Of a collapse without limits exact; of the good state by how many attempts fail because of the queue."""
-        declared = super().accuracy(metric, level)
+        declared = super()._accuracy(metric, level)
         if metric == "can_collapse":
             return PREDICTED if self._limited else EXACT
         if metric in ("collapsed_attempts", "collapsed_goodput") and self.can_collapse and not self._limited:

@@ -100,9 +100,9 @@ class ShardLoad(Model):
         """capacity / p_1."""
         return self.capacity / float(self.popularity.top(1)[0])
 
-    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """As declared; the mean of the hottest share is nearer than its quantiles, and few keys are rough."""
-        declared = super().accuracy(metric, level)
+        declared = super()._accuracy(metric, level)
         if declared == EXACT or (declared == SHARE_ERROR and level is None):
             return EXACT
         if self.popularity.size < FEW:

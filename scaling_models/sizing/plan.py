@@ -119,7 +119,7 @@ class PoolPlan(Model):
         """The target."""
         return Target("latency", self.target, "s", True, self.level)
 
-    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """That of the latency of the pool at the target's level, or at the level asked for."""
         self._answer(metric)
         return self.pool.accuracy("latency", level if metric == "latency" else self.level)

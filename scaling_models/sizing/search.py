@@ -38,7 +38,9 @@ def servers_for(
     servers of the given model do not count.
 
     Answers must not grow with servers. Where the model has no closed form that can be trusted, raises `NoClosedForm`:
-    nothing is simulated. Where no number will do, the answer is `inf`, and the sentence says why.
+    nothing is simulated. Where only fewer servers have none (a band, of which no percentile is told), the answer is
+    the least that is known to do, and the sentence says that fewer may. Where no number will do, the answer is `inf`,
+    and the sentence says why.
     """
     most_servers(model)
     reserve, goals = Reserve(zones, failures, peak), targets(model, target, level)
@@ -64,6 +66,8 @@ def needed(model: Model, target: Target, start: int | None = None) -> float:
             return target.met(model.replace(servers=servers))
         except NoClosedForm as refusal:  # unknown: not known to be met
             refusals.append(refusal)
+            return False
+        except ValueError:  # so few are illegal
             return False
 
     least = _least(met, first, min(high, FAR * first))
@@ -147,7 +151,7 @@ def _sizing(model: Model, target: Target, least: int, reserve: Reserve) -> Sizin
 
 
 def _one_fewer(model: Model, target: Target, servers: int) -> float:
-    if servers == 0:
+    if not _legal(model, servers):
         return math.inf
     try:
         return target.value(model.replace(servers=servers))
@@ -155,19 +159,27 @@ def _one_fewer(model: Model, target: Target, servers: int) -> float:
         return math.nan
 
 
+def _legal(model: Model, servers: int) -> bool:
+    """Whether the model may have so few: not fewer than requests are sent to at once, say."""
+    try:
+        model.replace(servers=servers)
+    except ValueError:
+        return False
+    return True
+
+
 def _says(model: Model, target: Target, servers: tuple[int, int], values: tuple[float, float], reserve: Reserve) -> str:
     provided, least = servers
     lost = f", of which {least:,} are left after the loss of {reserve.loss}" if reserve.loss else ""
     peak = f" at the peak of {units.human(value_of(model, 'arrival_rate'), 'requests/s')}" if reserve.peak > 1 else ""
     there = f"{target.name} is {target.human(values[0])}{peak}, at most {target.human(target.bound)} is wanted"
-    return f"{provided:,} server{'s' if provided > 1 else ''}{lost}: {there}{_fewer(target, least - 1, values[1])}"
+    fewer = _fewer(target, least - 1, values[1]) if _legal(model, least - 1) else ""
+    return f"{provided:,} server{'s' if provided > 1 else ''}{lost}: {there}{fewer}"
 
 
 def _fewer(target: Target, servers: int, value: float) -> str:
-    if servers == 0:
-        return ""
     if math.isnan(value):
-        return f"; with {servers:,} there is no closed form: simulate it"
+        return f"; with {servers:,} it is not known: fewer may do, simulate it"
     if math.isinf(value):
         return f"; with {servers:,} there is no steady state"
     said = target.human(value)

@@ -6,7 +6,7 @@ import functools
 
 import numpy as np
 
-from scaling_models.answers import Accuracy, NoClosedForm, answer
+from scaling_models.answers import EXACT, Accuracy, NoClosedForm, answer
 from scaling_models.latency import Distribution, Exponential, Never
 from scaling_models.montecarlo.far_tails.tails import RareTail
 from scaling_models.montecarlo.kernels.central import replay_central
@@ -32,10 +32,12 @@ class CentralPool(Pool):
             raise self._simulate_it()
         return self._case
 
-    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """By the service: see the class."""
-        declared = super().accuracy(metric, level)
-        if self._overloaded or self._case is None or declared.label == "exact":
+        declared = super()._accuracy(metric, level)
+        if self._overloaded:
+            return EXACT
+        if self._case is None or declared.label == "exact":
             return declared
         return self._case.accuracy(metric, level)
 

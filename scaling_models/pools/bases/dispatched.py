@@ -120,9 +120,9 @@ class Dispatched(Pool):
         found = self._approximation()
         return found if self._exponential else found.stretched(*self._other_services)
 
-    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Of the load exact; of FIFO servers by the errors measured of the approximation; else simulated."""
-        otherwise = super().accuracy(metric, level)
+        otherwise = super()._accuracy(metric, level)
         if metric == "error_share" and not self._fails_fast:
             return self._answer(metric).accuracy
         if otherwise.error is not None or metric in ("latency_low", "latency_high"):

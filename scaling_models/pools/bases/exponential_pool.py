@@ -19,7 +19,7 @@ class ExponentialPool(Pool):
             )
         return 1.0 / self.service.mean()
 
-    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Exact for exponential service and at overload; else only the load is known, and the rest is simulated."""
         declared = self._answer(metric).accuracy
-        return declared if self._exponential else super().accuracy(metric, level)
+        return declared if self._exponential else super()._accuracy(metric, level)

@@ -37,9 +37,9 @@ class LimitedPool(ExponentialPool):
     def _system(self, flow: Flow) -> Loss:
         raise NotImplementedError
 
-    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Exact where there is a closed form; else only the offered load is known."""
-        return self._answer(metric).accuracy if metric == "offered_load" else super().accuracy(metric, level)
+        return self._answer(metric).accuracy if metric == "offered_load" else super()._accuracy(metric, level)
 
     @answer("", "share of the slots' time that is busy, with the requests that are served")
     def utilization(self) -> float:

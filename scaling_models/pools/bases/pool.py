@@ -118,9 +118,9 @@ class Pool(Model):
         """What no number of servers can undercut: the latency of a request that is alone, its service."""
         return self.service
 
-    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Of the load exact; of the rest only that there is none at overload, else it is simulated."""
-        declared = super().accuracy(metric, level)
+        declared = super()._accuracy(metric, level)
         known = metric in ("utilization", "offered_load") or self._overloaded
         return declared if known else SIMULATED
 

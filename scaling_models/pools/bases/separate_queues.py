@@ -61,7 +61,7 @@ class SeparateQueues(Dispatched):
             f"not for {self.workers} workers and {service} service: simulate it"
         )
 
-    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Exact where there is a closed form, to what the lattices tell of their error; else simulated."""
         declared = self._answer(metric).accuracy
         if metric in KNOWN or self._overloaded:

@@ -1,0 +1,177 @@
+"""What a label says is what an answer does: one rule for all models, over services and settings; and the refusals."""
+
+import math
+
+import pytest
+
+import scaling_models as sm
+from scaling_models.latency import Distribution
+from scaling_models.parameters import Choice
+from scaling_models.pools import (
+    Abandonment,
+    CentralQueue,
+    FailingServers,
+    FiniteQueue,
+    HedgedRequests,
+    PowerOfChoices,
+    Priorities,
+    RetryingClients,
+)
+
+E = sm.Exponential
+TIMES = (
+    E(0.010),
+    sm.Deterministic(0.010),
+    sm.Erlang(0.010, 3),
+    sm.LogNormal(0.010, 0.5),
+    sm.LogNormal(0.010, 4.0),
+    sm.Hyperexponential(0.010, 4.0),
+    sm.Pareto(0.010, 2.5),
+    sm.Pareto(0.010, 1.9),  # of infinite variance
+)
+NUMBERS = {
+    "workers": (4,),
+    "servers": (2, 50),
+    "arrival_rate": (100.0, 950.0, 1200.0),
+    "queue_limit": (0,),
+    "first_speed": (0.5,),
+    "balancers": (3,),
+    "copies": (1,),
+}
+LEVELS = (0.5, 0.95, 0.99, 0.999, 0.9999, 0.999999)
+
+
+def changed(model, **changes):
+    """The model with changes, or None where they are illegal together."""
+    try:
+        return model.replace(**changes)
+    except ValueError:
+        return None
+
+
+def variants(kind):
+    """The model's settings one by one, each also with two services that are not exponential."""
+    model = kind.example()
+    found = [model, kind()]
+    for name, each in kind.parameters().items():
+        if isinstance(each.domain, Choice):
+            found += [changed(model, **{name: option}) for option in each.domain.options]
+        if isinstance(model.values()[name], Distribution):
+            found += [changed(model, **{name: times}) for times in TIMES]
+        for value in NUMBERS.get(name, ()):
+            found.append(changed(model, **{name: value}))
+            if "service" in kind.parameters():
+                found += [changed(model, **{name: value, "service": times}) for times in (TIMES[1], TIMES[4])]
+    return [each for each in dict.fromkeys(found) if each is not None]
+
+
+def refused(call):
+    """Whether it raises `NoClosedForm`."""
+    try:
+        call()
+    except sm.NoClosedForm:
+        return True
+    return False
+
+
+def disagreements(model):
+    """Answers, and quantiles, whose label and behaviour differ. A band's label stands where its ends are answered."""
+    for name in model.answers():
+        band = not refused(lambda name=name: getattr(model, f"{name}_low", None))
+        silent = refused(lambda name=name: getattr(model, name))
+        label = model.accuracy(name).label
+        if silent != (label == "simulated") and not (silent and label == "band" and band):
+            yield name, None, silent, label
+        for level in () if silent or not isinstance(getattr(model, name), Distribution) else LEVELS:
+            silent_there = refused(lambda name=name, level=level: getattr(model, name).icdf(level))
+            label = model.accuracy(name, level).label
+            if silent_there != (label == "simulated") and not (silent_there and label == "band" and band):
+                yield name, level, silent_there, label
+
+
+@pytest.mark.parametrize("kind", sm.MODELS, ids=lambda kind: kind.__name__)
+def test_what_is_refused_is_labelled_simulated_and_nothing_else_is(kind):
+    wrong = {(type(model).__name__, *found): model for model in variants(kind) for found in disagreements(model)}
+    assert not wrong, wrong
+
+
+@pytest.mark.parametrize("kind", sm.MODELS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("level", [0.0, 1.0, 99.0, -0.1, math.nan, math.inf, "p99", True])
+def test_a_level_that_is_none_is_told(kind, level):
+    with pytest.raises(ValueError, match=rf"{kind.__name__}.accuracy: level must lie in \(0, 1\), a fraction; got"):
+        kind.example().accuracy(kind.headline, level)
+
+
+def test_an_answer_that_is_none_is_told():
+    with pytest.raises(ValueError, match="CentralQueue has no answer 'speed'; it has utilization"):
+        CentralQueue().accuracy("speed", 0.99)
+
+
+OTHER = sm.LogNormal(0.010, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("model", "answers"),
+    [
+        (FiniteQueue(service=OTHER), ("utilization", "in_flight", "mean_queue_length")),
+        (Abandonment(service=OTHER), ("utilization", "probability_of_abandonment")),
+        (RetryingClients(service=OTHER), ("collapsed_attempts", "border", "headroom", "fold")),
+        (Priorities(service=OTHER), ("urgent_wait", "probability_of_wait")),
+        (HedgedRequests(service=OTHER), ("helps_up_to", "copies")),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_other_services_have_no_exact_answers(model, answers):
+    for name in answers:
+        assert model.accuracy(name).label == "simulated"
+        assert refused(lambda name=name: getattr(model, name))
+
+
+def test_an_approximation_refuses_levels_beyond_those_that_were_measured():
+    pool = PowerOfChoices()
+    assert pool.latency.icdf(0.999) > 0
+    assert pool.accuracy("latency", 0.999).label == "within 3%"
+    with pytest.raises(sm.NoClosedForm, match=r"known up to p99\.9 only: simulate it beyond"):
+        pool.latency.icdf(0.9999)
+    with pytest.raises(sm.NoClosedForm, match=r"p99\.9 only"):
+        (pool.latency + 0.001).iccdf(1e-5)
+    assert pool.accuracy("latency", 0.9999).label == "simulated"
+    row = sm.compare([pool, CentralQueue()], levels=(99, 99.99))
+    assert math.isnan(row["p99.99"][0])
+    assert row["p99"][0] > row["p99"][1] > 0
+    assert row["p99.99"][1] > 0
+    assert PowerOfChoices(choices=1).latency.icdf(0.99999) > 0  # M/M/1, exact
+
+
+def test_more_choices_than_servers():
+    said = r"PowerOfChoices.choices must lie in \[1, 2\], the servers, where they are drawn without replacement; got 3"
+    with pytest.raises(ValueError, match=said):
+        PowerOfChoices(150.0, 2, choices=3)
+    assert PowerOfChoices(150.0, 2, choices=3, replacement="with").latency.mean() > 0
+    assert PowerOfChoices(150.0, 2, choices=2).latency.mean() > 0
+
+
+def test_nobody_is_sent_to_a_simulation_that_refuses():
+    """Preemption before several slots, and failing servers of several workers, are not simulated."""
+    preempted = Priorities(service=OTHER, order="preemptive")
+    restarted = FailingServers(workers=2, fate="restarts")
+    varied = FailingServers(workers=2, service=OTHER)
+    for model in (preempted, restarted, varied):
+        with pytest.raises(sm.NoClosedForm, match="not simulated") as refusal:
+            model.latency  # noqa: B018
+        assert "simulate it" not in str(refusal.value)
+        with pytest.raises(ValueError, match="simulated"):
+            model.simulate(1000)
+    for model in (Priorities(service=OTHER), FailingServers(fate="restarts"), FailingServers(service=OTHER)):
+        with pytest.raises(sm.NoClosedForm, match="simulate it"):
+            model.latency  # noqa: B018
+
+
+@pytest.mark.parametrize("fate", ["resumes", "moves", "restarts", "lost"])
+def test_how_many_servers_are_up_is_exact_whatever_else(fate):
+    pool = changed(FailingServers(service=OTHER), fate=fate)
+    if pool is None:
+        pytest.skip(f"there is no fate {fate!r}")
+    for name in ("availability", "probability_short", "utilization", "offered_load"):
+        assert pool.accuracy(name).label == "exact"
+        assert getattr(pool, name) > 0

@@ -1,5 +1,6 @@
 """Consensus: how long a quorum takes, and how often there is one. A new model is one file and one line in MODELS."""
 
+from scaling_models.quorums.availability import QuorumAvailability
 from scaling_models.quorums.expressions import (
     Choose,
     Expression,
@@ -26,6 +27,7 @@ MODELS = (
     Raft,
     RegionalRaft,
     PartialQuorum,
+    QuorumAvailability,
 )
 KINDS = (ProductionLegs, OwnLegs)  # what its drop-downs offer
 
@@ -39,6 +41,7 @@ __all__ = [
     "OwnLegs",
     "PartialQuorum",
     "ProductionLegs",
+    "QuorumAvailability",
     "QuorumSystem",
     "Raft",
     "RegionalRaft",

@@ -1,0 +1,174 @@
+"""Replicas that fail and are repaired, in zones that fail as one: the chain, its outages, and the time to the first."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import math
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Zone = tuple[bool, int, int]  # whether it is up, how many of its full replicas and of its witnesses have failed
+State = tuple[tuple[Zone, ...], ...]  # the zones of each kind, sorted, for zones of a kind are alike
+
+
+@dataclasses.dataclass(frozen=True)
+class Fleet:
+    """Zones of (full replicas, witnesses), with the rates (1/s) of failures and repairs.
+
+    A replica fails whether its zone is up or not, and at most `crew` are repaired at once, those in turn drawn at
+    random. All times are exponential. Birth-death in each zone and replica, and reversible: detailed balance holds of
+    every set of failed replicas, for their repair depends on how many they are.
+    """
+
+    zones: tuple[tuple[int, int], ...]
+    failure: float
+    repair: float
+    crew: int
+    zone_failure: float
+    zone_repair: float
+
+    @functools.cached_property
+    def kinds(self) -> tuple[tuple[tuple[int, int], int], ...]:
+        """The kinds of zone, with how many there are of each."""
+        return tuple(Counter(sorted(self.zones)).items())
+
+    @functools.cached_property
+    def states(self) -> tuple[State, ...]:
+        """All states, that with nothing failed first."""
+        each = [
+            itertools.combinations_with_replacement(sorted(_places(*kind), reverse=True), count)
+            for kind, count in self.kinds
+        ]
+        found = [tuple(tuple(sorted(zones)) for zones in state) for state in itertools.product(*each)]
+        fresh = tuple(((True, 0, 0),) * count for _, count in self.kinds)
+        return (fresh, *(state for state in found if state != fresh))
+
+    @functools.cached_property
+    def chances(self) -> Array:
+        """The stationary probability of each state: products, and nothing is subtracted."""
+        most = sum(full + witnesses for full, witnesses in self.zones)
+        steps = [self.failure * s / (self.repair * min(s, self.crew)) for s in range(1, most + 1)]
+        sets = np.concatenate([[1.0], np.cumprod(steps)])  # of one set of so many failed replicas
+        weights = np.array([self._ways(state) * sets[_failed(state)] for state in self.states])
+        return np.asarray(weights / weights.sum())
+
+    def _ways(self, state: State) -> float:
+        """How many sets of failed replicas make the state, weighted by the chances of its zones."""
+        ways = 1.0
+        for ((full, witnesses), count), zones in zip(self.kinds, state, strict=True):
+            ways *= math.factorial(count)
+            for (up, failed, silent), times in Counter(zones).items():
+                chance = (self.zone_repair if up else self.zone_failure) / (self.zone_repair + self.zone_failure)
+                ways *= (chance * math.comb(full, failed) * math.comb(witnesses, silent)) ** times
+                ways /= math.factorial(times)
+        return ways
+
+    def up(self, state: State, witnesses: bool) -> int:
+        """How many replicas can be reached and have not failed, with or without the witnesses."""
+        return sum(
+            full - failed + (seen - silent if witnesses else 0)
+            for ((full, seen), _), zones in zip(self.kinds, state, strict=True)
+            for reached, failed, silent in zones
+            if reached
+        )
+
+    def changes(self, state: State) -> Iterator[tuple[State, float]]:
+        """The states that come next, with their rates."""
+        broken = _failed(state)
+        each = self.repair * min(broken, self.crew) / broken if broken else 0.0
+        for kind, (((full, witnesses), _), zones) in enumerate(zip(self.kinds, state, strict=True)):
+            for zone, times in Counter(zones).items():
+                up, failed, silent = zone
+                for after, rate in (
+                    ((not up, failed, silent), self.zone_failure if up else self.zone_repair),
+                    ((up, failed + 1, silent), (full - failed) * self.failure),
+                    ((up, failed, silent + 1), (witnesses - silent) * self.failure),
+                    ((up, failed - 1, silent), failed * each),
+                    ((up, failed, silent - 1), silent * each),
+                ):
+                    if rate > 0:
+                        place = zones.index(zone)
+                        moved = tuple(sorted((*zones[:place], after, *zones[place + 1 :])))
+                        yield (*state[:kind], moved, *state[kind + 1 :]), times * rate
+
+
+def _places(full: int, witnesses: int) -> list[Zone]:
+    return list(itertools.product((True, False), range(full + 1), range(witnesses + 1)))
+
+
+def _failed(state: State) -> int:
+    return sum(failed + silent for zones in state for _, failed, silent in zones)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outages:
+    """How often there is no quorum: the share of the time, and how often an outage begins (1/s)."""
+
+    unavailability: float
+    frequency: float
+
+
+def outages(fleet: Fleet, quorum: int, witnesses: bool = False) -> Outages:
+    """The time without `quorum` replicas, as sums over the chain's states: small ones keep their precision. Exact."""
+    lost = [fleet.up(state, witnesses) < quorum for state in fleet.states]
+    chances = dict(zip(fleet.states, fleet.chances, strict=True))
+    begun = math.fsum(
+        chances[state] * rate
+        for state, gone in zip(fleet.states, lost, strict=True)
+        if not gone
+        for after, rate in fleet.changes(state)
+        if fleet.up(after, witnesses) < quorum
+    )
+    share = math.fsum(fleet.chances[np.array(lost, dtype=bool)])
+    return Outages(share, begun)
+
+
+def first_loss(fleet: Fleet, quorum: int) -> tuple[Array, Array]:
+    """Weights and rates (1/s) of P(T > t) = sum w_j e^{-r_j t}, T from all up to the first loss of the quorum. Exact.
+
+    The chain is reversible, so that its generator among the states with a quorum is similar to a symmetric matrix
+    (Keilson 1979); the slowest rate, of which a decomposition would know an absolute error only, is taken from the
+    mean. All up must be a quorum.
+    """
+    states = [state for state in fleet.states if fleet.up(state, False) >= quorum]
+    places = {state: place for place, state in enumerate(states)}
+    rates, ends = np.zeros((len(states), len(states))), np.zeros(len(states))
+    for state, place in places.items():
+        for after, rate in fleet.changes(state):
+            if after in places:
+                rates[place, places[after]] += rate
+            else:
+                ends[place] += rate
+    chances = dict(zip(fleet.states, fleet.chances, strict=True))
+    roots = np.sqrt([chances[state] for state in states])
+    symmetric = rates * roots[:, None] / roots - np.diag(rates.sum(axis=1) + ends)
+    values, vectors = np.linalg.eigh((symmetric + symmetric.T) / 2.0)
+    weights = vectors[0] * (roots @ vectors) / roots[0]
+    speeds = -values[::-1]
+    weights = weights[::-1]
+    others = math.fsum(weights[1:] / speeds[1:])
+    slowest = (1.0 - math.fsum(weights[1:])) / (mean_passage(rates, ends) - others)
+    return np.append(1.0 - math.fsum(weights[1:]), weights[1:]), np.append(slowest, speeds[1:])
+
+
+def mean_passage(rates: Array, ends: Array) -> float:
+    """The mean time from state 0 until the chain ends, its rates (1/s) off the diagonal and `ends` out of each state.
+
+    States are taken out one by one, and nothing is subtracted (Grassmann, Taksar, Heyman 1985): a mean of 1e15 steps is
+    as precise as one of ten.
+    """
+    flows, leaves, times = rates.copy(), ends.copy(), np.ones(len(ends))
+    np.fill_diagonal(flows, 0.0)
+    for last in range(len(ends) - 1, 0, -1):
+        share = flows[:last, last] / (flows[last, :last].sum() + leaves[last])
+        flows[:last, :last] += np.outer(share, flows[last, :last])
+        np.fill_diagonal(flows, 0.0)
+        leaves[:last] += share * leaves[last]
+        times[:last] += share * times[last]
+    return float(times[0] / leaves[0])

@@ -1,0 +1,72 @@
+"""The time until a reversible chain first reaches a set of states."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+
+from scaling_models.latency import Distribution
+from scaling_models.latency.distribution import Array
+from scaling_models.parameters import Real, Rows, parameter
+
+NOTHING = 40.0  # mean times: what is left then is e^-40
+GRADE = 2.5  # between cuts
+
+
+class PassageTime(Distribution):
+    """ccdf sum w_j e^{-r_j t}: weights that sum to one, some perhaps negative, and rates, the slowest first. Exact."""
+
+    weights: tuple[float, ...] = parameter(
+        default=(2.0, -1.0), domain=Rows(Real(-math.inf)), symbol="w", about="the weight of each exponential"
+    )
+    rates: tuple[float, ...] = parameter(
+        default=(1.0, 2.0), domain=Rows(Real()), unit="1/s", symbol="r", about="the rate of each exponential"
+    )
+
+    def _check(self) -> None:
+        if len(self.weights) != len(self.rates) or abs(math.fsum(self.weights) - 1.0) > 1e-9:
+            raise ValueError(
+                f"PassageTime.weights must be one a rate ({len(self.rates)}) and sum to 1; got {self.weights!r}"
+            )
+
+    @property
+    def _terms(self) -> tuple[Array, Array]:
+        return np.array(self.weights), np.array(self.rates)
+
+    @functools.cached_property
+    def cuts(self) -> Array:
+        """From what the fastest rate does to where nothing is left."""
+        first, end = 1.0 / max(self.rates), NOTHING / min(self.rates)
+        return np.append(0.0, np.geomspace(first, end, 2 + int(math.log(end / first, GRADE))))
+
+    def mean(self) -> float:
+        """sum w/r."""
+        weights, rates = self._terms
+        return math.fsum(weights / rates)
+
+    def variance(self) -> float:
+        """2 sum w/r^2 less the mean's square."""
+        weights, rates = self._terms
+        return 2.0 * math.fsum(weights / rates**2) - self.mean() ** 2
+
+    def _sum(self, factors: Array, t: Array, face: Any) -> Array:
+        found = np.zeros(np.shape(t))
+        for factor, rate in zip(factors, self.rates, strict=True):
+            found += factor * face(-rate * t)
+        return found
+
+    def _ccdf(self, t: Array) -> Array:
+        return np.clip(self._sum(self._terms[0], t, np.exp), 0.0, 1.0)
+
+    def _cdf(self, t: Array) -> Array:
+        return np.clip(self._sum(-self._terms[0], t, np.expm1), 0.0, 1.0)
+
+    def _pdf(self, t: Array) -> Array:
+        weights, rates = self._terms
+        return np.maximum(self._sum(weights * rates, t, np.exp), 0.0)
+
+    def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        return self._iccdf(1.0 - rng.random(shape))

@@ -1,6 +1,7 @@
 """Consensus: how long a quorum takes, and how often there is one. A new model is one file and one line in MODELS."""
 
 from scaling_models.quorums.availability import QuorumAvailability
+from scaling_models.quorums.elections import Election
 from scaling_models.quorums.expressions import (
     Choose,
     Expression,
@@ -28,6 +29,7 @@ MODELS = (
     RegionalRaft,
     PartialQuorum,
     QuorumAvailability,
+    Election,
 )
 KINDS = (ProductionLegs, OwnLegs)  # what its drop-downs offer
 
@@ -35,6 +37,7 @@ __all__ = [
     "KINDS",
     "MODELS",
     "Choose",
+    "Election",
     "Expression",
     "Leaf",
     "Legs",

@@ -196,3 +196,20 @@ class Timeline:
     lines: dict[str, Any]
     unit: str
     marks: tuple[tuple[float, str], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SwimLanes:
+    """What everybody does over time: a lane each, bars on the lanes, arrows between them, and marks; seconds.
+
+    bars: (kind, lane, begin, end). arrows: (kind, lane, sent, lane, received). marks: (lane, time, text). `bar_kinds`
+    and `arrow_kinds` name all kinds there may be, in the order in which they are drawn.
+    """
+
+    says: str
+    lanes: tuple[str, ...]
+    bar_kinds: tuple[str, ...]
+    arrow_kinds: tuple[str, ...]
+    bars: tuple[tuple[str, int, float, float], ...]
+    arrows: tuple[tuple[str, int, float, int, float], ...]
+    marks: tuple[tuple[int, float, str], ...] = ()

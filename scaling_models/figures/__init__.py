@@ -2,6 +2,7 @@
 
 from scaling_models.figures.comparisons import comparison
 from scaling_models.figures.courses import course
+from scaling_models.figures.lanes import swim_lanes
 from scaling_models.figures.loads import load
 from scaling_models.figures.maps import load_map
 from scaling_models.figures.queues import queues
@@ -23,6 +24,7 @@ __all__ = [
     "sizing",
     "survival",
     "sweep",
+    "swim_lanes",
     "timeline",
     "verification",
     "wave",

@@ -8,7 +8,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from scaling_models.answers import EXACT, Accuracy, Assumption, NoClosedForm, Simulation, answer
+from scaling_models import units
+from scaling_models.answers import EXACT, Accuracy, Assumption, NoClosedForm, Simulation, SwimLanes, Timeline, answer
 from scaling_models.latency import Deterministic, Distribution, Never, Shifted, Uniform, fastest
 from scaling_models.montecarlo.estimates import Estimate, SimulatedLatency, from_batches, proportion, ratio
 from scaling_models.montecarlo.kernels.crashes import false_elections
@@ -18,6 +19,7 @@ from scaling_models.quorums.failover import Failover
 from scaling_models.quorums.formulas import elections as formulas
 from scaling_models.quorums.formulas.terms import TimeToStand
 from scaling_models.quorums.group import DAY, Group
+from scaling_models.quorums.replay import Replay, replay, swim_lanes
 
 WIDEST = 0.4  # of the range of the timeouts: a request that takes longer leaves hardly a term unsplit
 FARTHEST = 0.1  # of the shortest timeout: requests that vary by more have no formula
@@ -244,3 +246,27 @@ class Election(Group):
             found.append(false_elections(rng.choice(numbers, size=TRIALS * size, p=weights), self.loss, rng))
         events, beats = np.array(found, dtype=float).T
         return ratio(events, beats, self.alive * DAY / self.heartbeat)
+
+    def _replayed(self, seed: int) -> Replay:
+        if not self.electable or self.loss >= 1.0:
+            raise ValueError(f"Election has {self.alive} of {self.members} members left: no majority, and no failover")
+        return replay(self, seed)
+
+    def _says(self, shown: Replay) -> str:
+        how = "the first term elects nobody" if shown.terms > 1 else "elected in the first term"
+        return f"{units.human(shown.over, 's')} without a leader: {how}"
+
+    def swim_lanes(self, seed: int = 0) -> SwimLanes:
+        """One failover, for `figures.swim_lanes`; one whose first term elects nobody, if that happens."""
+        shown = self._replayed(seed)
+        return swim_lanes(shown, self._says(shown))
+
+    def timeline(self, seed: int = 0) -> Timeline:
+        """The same failover: whether there is a leader, and who stands when."""
+        shown = self._replayed(seed)
+        times = np.union1d(np.linspace(-0.2 * shown.over, 1.2 * shown.over, 400), [0.0, shown.over]) + 0.2 * shown.over
+        crash = 0.2 * shown.over
+        line = ((times < crash) | (times >= crash + shown.over)).astype(float)
+        stands = [(crash + e.time, f"member {e.one + 2} stands") for e in shown.events if e.kind == 0]
+        marks = ((crash, "the leader crashes"), *stands, (crash + shown.over, "the next is at work"))
+        return Timeline(self._says(shown), times, {"a leader is there": line}, "", marks)

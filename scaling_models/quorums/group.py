@@ -29,7 +29,7 @@ class Group(Model):
         unit="s",
         symbol="H",
         about="time between the leader's heartbeats; a tick, where timers tick",
-        slider=Slider(0.005, 2.0, 0.005, log=True),
+        slider=Slider(0.001, 10.0, 0.1, log=True),
     )
     timeout: float = parameter(
         default=1.000,
@@ -37,7 +37,7 @@ class Group(Model):
         unit="s",
         symbol="a",
         about="shortest election timeout",
-        slider=Slider(0.01, 50.0, 0.005, log=True),
+        slider=Slider(0.01, 50.0, 0.05, log=True),
     )
     spread: float = parameter(
         default=1.0,
@@ -86,7 +86,7 @@ class Group(Model):
         unit="s",
         symbol="MTBF",
         about="time between crashes of a leader (illustrative)",
-        slider=Slider(3600.0, 3.6e7, 3600.0, log=True),
+        slider=Slider(2592.0, 2.592e8, 0.1, log=True),
     )
 
     def _check(self) -> None:

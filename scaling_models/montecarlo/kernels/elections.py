@@ -74,6 +74,19 @@ class Cluster(NamedTuple):
         return Cluster(*parts)
 
 
+class Event(NamedTuple):
+    """What happened in a lane: `one` fired (kind 0), or its request to `other` (1) or the reply to it (2) arrived; when
+    (s), in which of its rounds of requests, and when all timers (members) are due after it.
+    """
+
+    time: float
+    kind: int
+    one: int
+    other: int
+    round: int
+    due: Array
+
+
 class Elections(NamedTuple):
     """Per lane: when the first timer fires and when a leader has its majority (s), the term it was elected in,
     counted from the dead leader's, the campaigns, and who won.
@@ -86,7 +99,9 @@ class Elections(NamedTuple):
     winner: Indices
 
 
-def elections(rules: Rules, heard: Array, phase: Array, draw: Callable[[int], Draws]) -> Elections:
+def elections(
+    rules: Rules, heard: Array, phase: Array, draw: Callable[[int], Draws], log: list[Event] | None = None
+) -> Elections:
     """Elect a leader in every lane; `draw(lanes)` gives the random numbers of so many lanes, again where more are used.
 
     heard (lanes, members): when each last heard of the old leader; phase (lanes, members): a time of its ticks. A
@@ -94,17 +109,18 @@ def elections(rules: Rules, heard: Array, phase: Array, draw: Callable[[int], Dr
     and restarts its timer; so does the candidate when it fires. A newer term makes a follower, and does not restart
     the timer of one who refuses for his log. A member has one request and one reply to each other under way, a newer
     one replaces it (exact while flights are shorter than the least timeout). Of simultaneous events timers come first,
-    then requests, then replies, lower members first. Raises ValueError where no leader emerges in 1,000 campaigns.
+    then requests, then replies, lower members first. `log` is told the events of a single lane. Raises ValueError where
+    no leader emerges in 1,000 campaigns.
     """
     first = draw(len(heard))
     state = opened(rules, heard, phase, first.timeouts[0])
-    play(rules, state, first, used=1)
+    play(rules, state, first, used=1, log=log)
     waiting = np.flatnonzero(np.isnan(state.elected))
     while len(waiting):
         if state.campaigns[waiting].max() > MOST_TERMS:
             raise ValueError(f"no leader emerges in {MOST_TERMS:,} campaigns: votes take longer than the timeouts")
         part = state.of(waiting)
-        play(rules, part, draw(len(waiting)))
+        play(rules, part, draw(len(waiting)), log=log)
         for whole, some in zip(state, part, strict=True):
             whole[waiting] = some
         waiting = waiting[np.isnan(part.elected)]
@@ -146,7 +162,7 @@ def _due(rules: Rules, now: Array, phase: Array, timeouts: Array) -> Array:
     return np.asarray(phase + rules.tick * (passed + timeouts))
 
 
-def play(rules: Rules, state: Cluster, draws: Draws, used: int = 0) -> None:
+def play(rules: Rules, state: Cluster, draws: Draws, used: int = 0, log: list[Event] | None = None) -> None:
     """Run every lane until it has a leader, or a member lacks random numbers (its first timeouts `used` already)."""
     lanes, members = state.term.shape
     rows = len(draws.timeouts)
@@ -162,6 +178,10 @@ def play(rules: Rules, state: Cluster, draws: Draws, used: int = 0) -> None:
         game.fire(live[fires], event[fires], now[fires])
         game.request(live[asks], one[asks], other[asks], now[asks])
         game.reply(live[tells], one[tells], other[tells], now[tells])
+        if log is not None:
+            who, kind = int(one[0] if not fires[0] else event[0]), int(asks[0] + 2 * tells[0])
+            row, due = int(game.rounds[0, who]), state.when[0, :members].copy()
+            log.append(Event(float(now[0]), kind, who, int(other[0]), row, due))
         supplied = (game.restarts[live].max(axis=1) < rows) & (game.rounds[live].max(axis=1) < rows)
         live = live[supplied & np.isnan(state.elected[live])]
 

@@ -133,7 +133,7 @@ class Model(Declared):
             found = getattr(self, metric)
         except NoClosedForm as refusal:
             return str(refusal).removesuffix(": simulate it")
-        known = getattr(found, "known_to", 1.0)  # of a distribution
+        known = getattr(found, "highest_level", 1.0)  # of a distribution
         if level is None or level <= known + 1e-9:
             return None
         return f"percentiles are known up to p{100.0 * known:g} only" if known else "only its mean is known"

@@ -15,7 +15,10 @@ from scaling_models.pools import (
     HedgedRequests,
     PowerOfChoices,
     Priorities,
+    RandomSplit,
     RetryingClients,
+    RoundRobin,
+    WeightedSplit,
 )
 
 E = sm.Exponential
@@ -175,3 +178,14 @@ def test_how_many_servers_are_up_is_exact_whatever_else(fate):
     for name in ("availability", "probability_short", "utilization", "offered_load"):
         assert pool.accuracy(name).label == "exact"
         assert getattr(pool, name) > 0
+
+
+@pytest.mark.parametrize(
+    "model", [RandomSplit(), WeightedSplit(), RoundRobin()], ids=lambda model: type(model).__name__
+)
+def test_lattices_tell_their_percentiles(model):
+    """What is exact on a lattice is not refused, however rare: 1e-6 is well within it."""
+    pool = model.replace(service=OTHER)
+    for level in (0.5, 0.99, 0.999999):
+        assert pool.accuracy("latency", level).label == "exact"
+        assert 0 < pool.latency.icdf(level) < math.inf

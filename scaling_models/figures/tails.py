@@ -115,7 +115,7 @@ def _end(latency: Distribution | None, found: Sampled | None, samples: Array) ->
 
 def _tail(latency: Distribution) -> float:
     try:
-        end = float(latency.icdf(min((1.0 - latency.lost) * (1.0 - LOWEST), latency.known_to)))
+        end = float(latency.icdf(min((1.0 - latency.lost) * (1.0 - LOWEST), latency.highest_level)))
     except NoClosedForm:
         end = 1.5 * latency.mean()
     return end * 1.05 if end > 0 else 1e-3

@@ -66,9 +66,9 @@ class Affine(Distribution):
         return self.distribution.lost
 
     @property
-    def known_to(self) -> float:
+    def highest_level(self) -> float:
         """The part's."""
-        return self.distribution.known_to
+        return self.distribution.highest_level
 
     @property
     def depth(self) -> int:

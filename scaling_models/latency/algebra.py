@@ -50,9 +50,9 @@ class Composed(Distribution):
         return tuple((float(p), float(m)) for p, m in zip(places, masses, strict=True) if m > LEAST_MASS)
 
     @property
-    def known_to(self) -> float:
+    def highest_level(self) -> float:
         """True where it is of every part."""
-        return min(part.known_to for part in self._parts)
+        return min(part.highest_level for part in self._parts)
 
     @property
     def depth(self) -> int:

@@ -69,10 +69,10 @@ class Distribution(Declared):
     @property
     def spread_known(self) -> bool:
         """False where only a mean stands behind it, so that no percentile can be told."""
-        return self.known_to > 0.0
+        return self.highest_level > 0.0
 
     @property
-    def known_to(self) -> float:
+    def highest_level(self) -> float:
         """The level up to which its quantiles can be told: 0 where only a mean is known, below 1 of an approximation
         whose error was measured up to there."""
         return 1.0
@@ -151,8 +151,8 @@ class Distribution(Declared):
 
     def _refuse_beyond(self, levels: Array) -> None:
         """Raise where a level lies beyond what is known (1 itself is the end of the support)."""
-        if self.known_to < 1.0 and ((levels > self.known_to + SLACK) & (levels < 1.0)).any():
-            raise NoClosedForm(f"percentiles are known up to p{100.0 * self.known_to:g} only: simulate it beyond")
+        if self.highest_level < 1.0 and ((levels > self.highest_level + SLACK) & (levels < 1.0)).any():
+            raise NoClosedForm(f"percentiles are known up to p{100.0 * self.highest_level:g} only: simulate it beyond")
 
     def _icdf(self, q: Array) -> Array:
         return quadrature.invert(self, q, upper=False)

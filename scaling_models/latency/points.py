@@ -66,7 +66,7 @@ class MeanOnly(Deterministic):
     """A mean whose spread nobody measured: as good as constant for means; percentiles are refused."""
 
     @property
-    def known_to(self) -> float:
+    def highest_level(self) -> float:
         """Nothing but the mean."""
         return 0.0
 

@@ -112,9 +112,9 @@ class SharedKOfN(Integrated):
         return total
 
     @property
-    def known_to(self) -> float:
+    def highest_level(self) -> float:
         """True where it is of every part."""
-        return min(part.known_to for part in (*self.delayed, *self.free, self.shared))
+        return min(part.highest_level for part in (*self.delayed, *self.free, self.shared))
 
     def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         wait = self.shared._draw(shape, rng)

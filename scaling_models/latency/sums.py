@@ -78,9 +78,9 @@ class Sum(Integrated):
         return 1.0 - math.prod(1.0 - part.lost for part in self.distributions)
 
     @property
-    def known_to(self) -> float:
+    def highest_level(self) -> float:
         """True where it is of every part."""
-        return min(part.known_to for part in self.distributions)
+        return min(part.highest_level for part in self.distributions)
 
     def mean(self) -> float:
         """The parts' means added."""

@@ -100,7 +100,7 @@ class Approximation:
         return max(self.errors.quantiles) <= UNUSABLE
 
     @property
-    def _known_to(self) -> float:
+    def _highest_level(self) -> float:
         """The level beyond which the distribution refuses: nothing was measured there."""
         return 1.0 if self.errors.beyond <= UNUSABLE else LEVELS[-1]
 
@@ -109,13 +109,15 @@ class Approximation:
         weights = self.found.weights
         ahead = np.maximum(np.arange(len(weights)) - self.workers + 1, 0)
         rate = self.workers / (self.service.mean() * self.stretch)
-        return ErlangMixture.of(rate, np.bincount(ahead, weights, 2).astype(float), self.found.decay, self._known_to)
+        return ErlangMixture.of(
+            rate, np.bincount(ahead, weights, 2).astype(float), self.found.decay, self._highest_level
+        )
 
     @functools.cached_property
     def _latency(self) -> Distribution:
         if self.workers == 1 and self.stretch == 1.0:
             weights = np.append(0.0, self.found.weights)
-            return ErlangMixture.of(1.0 / self.service.mean(), weights, self.found.decay, self._known_to)
+            return ErlangMixture.of(1.0 / self.service.mean(), weights, self.found.decay, self._highest_level)
         return self._wait + self.service
 
     @functools.cached_property

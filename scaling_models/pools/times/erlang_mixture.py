@@ -41,7 +41,7 @@ class ErlangMixture(Distribution):
         symbol="η",
         about="the factor by which each probability beyond the last weight falls",
     )
-    known_to: float = parameter(
+    highest_level: float = parameter(
         default=1.0,
         domain=Real(0, 1, open_high=False),
         about="the level of quantiles up to which it was measured, where it is an approximation",
@@ -53,12 +53,12 @@ class ErlangMixture(Distribution):
             raise ValueError(f"ErlangMixture.weights and what decays beyond them must add up to 1; got {total!r}")
 
     @classmethod
-    def of(cls, rate: float, weights: Array, decay: float = 0.0, known_to: float = 1.0) -> ErlangMixture:
+    def of(cls, rate: float, weights: Array, decay: float = 0.0, highest_level: float = 1.0) -> ErlangMixture:
         """With weights that are made to add up to one; rounding below zero is cut, and a tail too rare to matter."""
         kept = np.maximum(weights, 0.0)
         if not decay:
             kept = kept[: max(2, int(np.flatnonzero(kept > 1e-20 * kept.sum())[-1]) + 1)]
-        return cls(rate, tuple((kept / (kept.sum() + kept[-1] * decay / (1.0 - decay))).tolist()), decay, known_to)
+        return cls(rate, tuple((kept / (kept.sum() + kept[-1] * decay / (1.0 - decay))).tolist()), decay, highest_level)
 
     def _after(self, order: int) -> float:
         """sum_{i>=1} i^order decay^i, times the last weight: what lies beyond it, and its first two moments."""
@@ -147,7 +147,7 @@ class ErlangMixture(Distribution):
     def icdf_of(cls, latencies: Sequence[Distribution], q: Array) -> Array:
         """All at once, one root search over (latencies, levels), where none has an atom and no level is an end."""
         given = cast(Sequence[ErlangMixture], latencies)
-        ordinary = ((q > 0) & (q < 1)).all() and max(q) <= min(each.known_to for each in given)
+        ordinary = ((q > 0) & (q < 1)).all() and max(q) <= min(each.highest_level for each in given)
         if not ordinary or any(each.weights[0] > 0 for each in given):
             return super().icdf_of(latencies, q)
         longest = max(len(each.weights) for each in given) - 1

@@ -28,10 +28,12 @@ from scaling_models.pools.power_of_choices import PowerOfChoices
 from scaling_models.pools.priorities import Priorities
 from scaling_models.pools.random_split import RandomSplit
 from scaling_models.pools.redundancy import RedundantRequests
-from scaling_models.pools.remedies import KINDS, Backoff, DeadlineDrop, QueueLimit, RetryBudget
+from scaling_models.pools.remedies import KINDS as REMEDIES
+from scaling_models.pools.remedies import Backoff, DeadlineDrop, QueueLimit, RetryBudget
 from scaling_models.pools.retrying_clients import RetryingClients
 from scaling_models.pools.round_robin import RoundRobin
 from scaling_models.pools.time_varying import TimeVaryingLoad
+from scaling_models.pools.tandem import Tandem, Tier
 from scaling_models.pools.weighted_split import WeightedSplit
 
 POLICIES = (
@@ -64,7 +66,10 @@ MODELS = (
     LoadShedding,
     CacheLoss,
     ContendedPool,
+    Tandem,
 )
+
+KINDS = (*REMEDIES, Tier)  # what its panels offer, and their code names
 
 __all__ = [
     "KINDS",
@@ -99,6 +104,8 @@ __all__ = [
     "RetryingClients",
     "RoundRobin",
     "TimeVaryingLoad",
+    "Tandem",
+    "Tier",
     "WeightedSplit",
     "best_weights",
     "blocking",

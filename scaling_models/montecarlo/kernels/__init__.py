@@ -10,6 +10,7 @@
 | fan-out to many servers | `forks` | there |
 | copies of slow requests (`copies`: the rule) | `hedging` | `pending`; cancelled: `cancelling` on a `calendar` |
 | servers that fail; behind health checks | `failures`; `healthchecks` | there |
+| tiers in sequence | `tandem` | there |
 | slots that slow each other down; nodes in lockstep | `contended`; | there; `lockstep` |
 | slots that come and go in time (`timelines`) | `autoscaling`, `deploys` | there |
 | a stall of all slots | `stalls` | those of `central` and `dispatch` |

@@ -161,6 +161,8 @@ def test_where_the_rule_hunts_or_no_queue_stands_it_is_simulated():
     assert hunting.simulate(1000, seed=1).servers_before.value > 0
     assert calm.servers_after == 13
     assert calm.simulate(1000, seed=1).relief_time.value == 0.0
+    with pytest.raises(ValueError, match="too many to simulate"):
+        Autoscaler(before=6000.0, after=36_000.0, service=sm.Exponential(0.001), provisioning=300.0).simulate(10)
     with pytest.raises(ValueError, match=r"least must lie in \[1, 5\] servers"):
         Autoscaler(least=6, most=5)
 

@@ -20,7 +20,7 @@ POISSON = Renewal(sm.Exponential(1 / 7.0), ONE)
 
 
 def event_by_event(arrivals, services, choices, deploy, times):
-    """One lane by a heap of events: waits, latencies and (in flight, busy time) at times."""
+    """One lane by a heap of events: waits, latencies, slots, and (in flight, busy time) at times."""
     down = [deploy.begin + i // deploy.at_once * (deploy.away + deploy.pause) for i in range(deploy.servers)]
     down = [time for time in down for _ in range(deploy.workers)]
     slots = len(down)
@@ -28,12 +28,12 @@ def event_by_event(arrivals, services, choices, deploy, times):
     events += [(t, 1, i) for i, t in enumerate(down)] + [(t + deploy.away, 1, i) for i, t in enumerate(down)]
     heapq.heapify(events)
     busy, queue, looks = [False] * slots, collections.deque(), []
-    waits, latencies, used, now = {}, {}, 0.0, 0.0
+    waits, latencies, places, used, now = {}, {}, {}, 0.0, 0.0
 
     def begin(n, i):
         cold = down[i] + deploy.away <= now < down[i] + deploy.away + deploy.warm_up
         lasts = services[n] * (deploy.slowdown if cold else 1.0)
-        waits[n], latencies[n], busy[i] = now - arrivals[n], now - arrivals[n] + lasts, True
+        waits[n], latencies[n], places[n], busy[i] = now - arrivals[n], now - arrivals[n] + lasts, i, True
         heapq.heappush(events, (now + lasts, 0, i))
 
     while events:
@@ -55,7 +55,7 @@ def event_by_event(arrivals, services, choices, deploy, times):
             queue.append(which)
         elif kind == 9:
             looks.append((len(queue) + sum(busy), used))
-    return waits, latencies, np.array(looks)
+    return waits, latencies, places, np.array(looks)
 
 
 DEPLOYS = [
@@ -71,10 +71,13 @@ def test_a_lane_equals_the_heap_of_events(deploy):
     times = np.arange(0.6, 40.0, 1.7)
     run = deploy.follow(times, 4, seed=6)
     services, arrivals = drawn_until(deploy.flow, times[-1], 4, 6)
-    choices = stream(6, CHOICES).random(services.shape)
+    choices, slots = stream(6, CHOICES).random(services.shape), deploy.requests(times[-1], 4, 6)[3]
     slot_time = np.diff(deploy._slot_time(times), prepend=0.0)
     for lane in range(4):
-        waits, latencies, looks = event_by_event(arrivals[:, lane], services[:, lane], choices[:, lane], deploy, times)
+        waits, latencies, places, looks = event_by_event(
+            arrivals[:, lane], services[:, lane], choices[:, lane], deploy, times
+        )
+        np.testing.assert_array_equal(slots[list(places), lane], list(places.values()))
         started = ~np.isnan(run.waits[:, lane])
         assert started.sum() == len(waits)
         np.testing.assert_allclose(run.waits[started, lane], [waits[n] for n in sorted(waits)], atol=1e-9)

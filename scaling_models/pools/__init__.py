@@ -31,6 +31,7 @@ from scaling_models.pools.redundancy import RedundantRequests
 from scaling_models.pools.remedies import KINDS as REMEDIES
 from scaling_models.pools.remedies import Backoff, DeadlineDrop, QueueLimit, RetryBudget
 from scaling_models.pools.retrying_clients import RetryingClients
+from scaling_models.pools.rolling_deploy import RollingDeploy
 from scaling_models.pools.round_robin import RoundRobin
 from scaling_models.pools.time_varying import TimeVaryingLoad
 from scaling_models.pools.tandem import Tandem, Tier
@@ -67,6 +68,7 @@ MODELS = (
     CacheLoss,
     ContendedPool,
     Tandem,
+    RollingDeploy,
 )
 
 KINDS = (*REMEDIES, Tier)  # what its panels offer, and their code names
@@ -102,6 +104,7 @@ __all__ = [
     "RedundantRequests",
     "RetryBudget",
     "RetryingClients",
+    "RollingDeploy",
     "RoundRobin",
     "TimeVaryingLoad",
     "Tandem",

@@ -17,6 +17,7 @@ from scaling_models.montecarlo.streams import checked_requests
 from scaling_models.pools.bases.scaled_pool import FAR, NEAR, NONE, SURE, ScaledPool
 
 LANES = (32, 2_000)  # steps of load simulated side by side
+MOST_REQUESTS = 30_000_000  # simulated together: a gigabyte and a half
 CURVE = 400  # times of a timeline
 
 
@@ -166,8 +167,14 @@ class Autoscaler(ScaledPool):
             raise NotSettled("the load stays at or over capacity: there is no end to simulate")
         lead = self._lead()
         pool, looks = self._system(lead, violating), self._looks(lead, violating)
-        found = pool.follow(looks, surges, seed)
-        return Simulation(self, surges * self.requests_in_surge, seed, **self._told(found, lead))
+        most = int(MOST_REQUESTS / (self.before * lead + self.after * (float(looks[-1]) - lead)))
+        if most < LANES[0]:
+            raise ValueError(
+                f"Autoscaler.simulate: more than {MOST_REQUESTS // LANES[0]:,} requests come in one surge, too many to "
+                "simulate"
+            )
+        found = pool.follow(looks, min(surges, most), seed)
+        return Simulation(self, found.slots.shape[1] * self.requests_in_surge, seed, **self._told(found, lead))
 
     def _told(self, found: Timelines, lead: float) -> dict[str, object]:
         """What each lane says of the answers."""

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from scaling_models.montecarlo.arrays import Array
+from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.kernels.timelines import Timelines, area_at, counts_at, drawn_until
 from scaling_models.montecarlo.streams import stream
 from scaling_models.montecarlo.traffic.flows import Flow
@@ -49,15 +49,20 @@ class RollingDeploy:
         batch = np.arange(self.servers) // self.at_once
         return np.asarray(np.repeat(self.begin + batch * (self.away + self.pause), self.workers))
 
+    def requests(self, until: float, lanes: int, seed: int) -> tuple[Array, Array, Array, Indices]:
+        """Arrivals, waits and latencies (s) of all requests until then at least, and their slots: (requests, lanes)."""
+        services, arrivals = drawn_until(self.flow, until, lanes, seed)
+        choices, down, slots = stream(seed, CHOICES).random(services.shape), self.down, np.empty_like(services, np.intp)
+        back = down + self.away
+        waits, latencies = deploy_waits(
+            services, arrivals, choices, down, back, back + self.warm_up, self.slowdown, slots
+        )
+        return arrivals, waits, latencies, slots
+
     def follow(self, times: Array, lanes: int, seed: int) -> Timelines:
         """The pool from empty at time 0, looked at at the given times (s, ascending)."""
-        times = np.asarray(times, dtype=float)
-        services, arrivals = drawn_until(self.flow, float(times[-1]), lanes, seed)
-        choices = stream(seed, CHOICES).random(services.shape)
-        down = self.down
-        waits, latencies = deploy_waits(
-            services, arrivals, choices, down, down + self.away, down + self.away + self.warm_up, self.slowdown
-        )
+        times, down = np.asarray(times, dtype=float), self.down
+        arrivals, waits, latencies, _ = self.requests(float(times[-1]), lanes, seed)
         starts, ends = arrivals + waits, arrivals + latencies
         there = (times[:, None] < down) | (times[:, None] >= down + self.away)
         slots = np.repeat(there.sum(axis=1, dtype=float)[:, None], lanes, axis=1)
@@ -77,26 +82,36 @@ class RollingDeploy:
 
 
 def deploy_waits(
-    services: Array, arrivals: Array, choices: Array, down: Array, back: Array, warm: Array, slowdown: float
+    services: Array,
+    arrivals: Array,
+    choices: Array,
+    down: Array,
+    back: Array,
+    warm: Array,
+    slowdown: float,
+    slots: Indices | None = None,
 ) -> tuple[Array, Array]:
     """Waits and latencies (customers, lanes) in one queue before slots of which each is away once.
 
     Slot i begins nothing from down_i until back_i, and is slow until warm_i (slots,). A request's start is known at its
     arrival: the least over the slots of max(free_i, arrival), put off to back_i where it falls into the absence; these
     never decrease, so that starts keep the order of arrival. Of k idle slots the request takes number floor(k u), with
-    its own of the `choices` u in [0, 1). Seconds; exact for any arrivals (ascending) and services.
+    its own of the `choices` u in [0, 1); `slots`, where given, is told which. Seconds; exact for any arrivals
+    (ascending) and services.
     """
     lanes = services.shape[1]
     waits, latencies = np.empty_like(services), np.empty_like(services)
     free, every = np.zeros((len(down), lanes)), np.arange(lanes)
     gone, back_, warm_ = down[:, None], back[:, None], warm[:, None]
-    for service, now, choice, wait, latency in zip(services, arrivals, choices, waits, latencies, strict=True):
+    slots = np.empty_like(services, np.intp) if slots is None else slots
+    rows = zip(services, arrivals, choices, waits, latencies, slots, strict=True)
+    for service, now, choice, wait, latency, slot in rows:
         can = np.maximum(free, now)
         np.copyto(can, back_, where=(can >= gone) & (can < back_))
         rank = np.cumsum(can <= now, axis=0, dtype=np.int32)
         idle = rank[-1]
         chosen = np.where(idle > 0, (rank <= (choice * idle).astype(np.int32)).sum(axis=0), can.argmin(axis=0))
-        start = can[chosen, every]
+        start, slot[:] = can[chosen, every], chosen
         cold = (start >= back_[chosen, 0]) & (start < warm_[chosen, 0])
         np.subtract(start, now, out=wait)
         np.add(wait, service * np.where(cold, slowdown, 1.0), out=latency)

@@ -65,10 +65,9 @@ class RollingDeploy(DeployedPool):
 
     def _needs(self, metric: str) -> None:
         if self.accuracy(metric).error is None:
-            raise NoClosedForm(
-                f"RollingDeploy.{metric}: {self._left} slots are left for {self._load:.3g} erlangs, and neither a "
-                "steady state nor a queue that stands for good can be taken for granted: simulate it"
-            )
+            left = f"{self._left} slots are left for {self._load:.3g} erlangs"
+            steady = "no steady state while a batch is away (see backlog), or no queue that stands for good"
+            raise NoClosedForm(f"RollingDeploy.{metric}: {left}: {steady}: simulate it")
 
     @answer("s", "time that the whole deploy takes")
     def duration(self) -> float:

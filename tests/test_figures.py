@@ -23,6 +23,7 @@ MODELS = [pytest.param(model, id=model.__name__) for model in sm.MODELS]
 WITH_TAIL = [pytest.param(model, id=model.__name__) for model in DISTRIBUTED]
 WITH_FORMULA = [pytest.param(model, id=model.__name__) for model in SPREAD]
 PERCENTILES = (50, 95, 99)
+TIMES = {"ms": 1e3, "s": 1.0, "min": 1 / 60, "h": 1 / 3600, "days": 1 / 86400}  # what axes count seconds in
 SHORT: dict[type[Model], int] = {sm.ShardLoad: 80}  # placements of all keys are slow
 
 
@@ -71,7 +72,7 @@ def test_figures_have_a_title_and_axes_with_units(kind: type[Model], question: s
 @pytest.mark.parametrize("kind", MODELS)
 def test_the_axis_of_an_answer_says_its_unit(kind: type[Model]) -> None:
     unit = kind.answers()[kind.headline].unit
-    said = {"s": ("(ms)", "(s)"), "": ("(%)",)}.get(unit, (f"({unit})",))
+    said = {"s": tuple(f"({time})" for time in TIMES), "": ("(%)",)}.get(unit, (f"({unit})",))
     titles = [figures.sweep(kind(), inputs.leading(kind()).path).layout.yaxis.title.text]
     if kind in DISTRIBUTED:
         titles.append(figures.survival(kind()).layout.xaxis.title.text)
@@ -84,8 +85,8 @@ def test_the_marked_percentiles_are_the_models(kind: type[Model]) -> None:
     model = kind.example()  # with percentiles to mark
     figure = figures.survival(model)
     latency = getattr(model, model.headline)
-    seconds = "(s)" in figure.layout.xaxis.title.text
-    factor = {"s": 1.0 if seconds else 1e3, "": 1e2}[kind.answers()[kind.headline].unit]
+    shown = figure.layout.xaxis.title.text.rpartition("(")[2].rstrip(")")
+    factor = {**TIMES, "%": 1e2}[shown]
     for level, value in zip(PERCENTILES, latency.percentiles(*PERCENTILES), strict=True):
         marked = trace(figure, f"p{level}")
         assert marked.x[0] == pytest.approx(factor * value)

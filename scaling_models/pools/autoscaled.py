@@ -34,9 +34,9 @@ class Autoscaler(ScaledPool):
     headline: ClassVar[str] = "worst_wait"
     verified_with: ClassVar[int] = 1_200_000
 
-    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """By how far the backlog lies above its own fluctuations, and by how often noise moves the rule."""
-        declared = super().accuracy(metric, level)
+        declared = super()._accuracy(metric, level)
         if metric == "latency_before":
             pool = self._pool_before.accuracy("latency", level)
             return (
@@ -63,7 +63,7 @@ class Autoscaler(ScaledPool):
         return FAR if level is not None and believed is NEAR and self._sure < 3 * SURE else believed
 
     def _needs(self, metric: str) -> None:
-        if self.accuracy(metric).error is None:
+        if self._accuracy(metric).error is None:
             raise NoClosedForm(
                 f"Autoscaler.{metric}: no queue stands until more servers come, or the rule hunts: simulate it"
             )

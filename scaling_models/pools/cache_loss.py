@@ -180,9 +180,9 @@ class CacheLoss(Model):
         if not self._overloaded and not self._believable:
             raise NoClosedForm("CacheLoss: the backlog is small beside its chance fluctuations: simulate it")
 
-    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Of the time before that of `CentralQueue`; after it by how far the backlog lies above its fluctuations."""
-        declared = super().accuracy(metric, level)
+        declared = super()._accuracy(metric, level)
         if metric in BEFORE:
             return self._pool.accuracy("latency", level)
         if metric not in FLUID or self._overloaded:

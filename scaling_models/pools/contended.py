@@ -112,14 +112,14 @@ class ContendedPool(ExponentialPool):
     def _percentiles_known(self) -> bool:
         return self.concurrency + 2 * longest_queue(self.arrival_rate, self._rates) <= MOST_STATES
 
-    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Exact for exponential service; of the latency of many slots only the mean."""
         declared = self._answer(metric).accuracy
         if metric in LOADS or self._overloaded:
             return declared
         if metric == "latency" and level is not None and self._exponential and not self._percentiles_known:
             return SIMULATED
-        return super().accuracy(metric, level)
+        return super()._accuracy(metric, level)
 
     @answer("", "arrival rate over what all slots together serve; above 1 overloaded")
     def utilization(self) -> float:

@@ -44,9 +44,9 @@ class RollingDeploy(DeployedPool):
     headline: ClassVar[str] = "latency_during"
     verified_with: ClassVar[int] = 1_200_000
 
-    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """By how soon the pool forgets that a batch left, and by the backlog beside its own fluctuations."""
-        declared = super().accuracy(metric, level)
+        declared = super()._accuracy(metric, level)
         if metric == "latency":
             return self._outside.accuracy("latency", level)
         if metric == "probability_cut":
@@ -64,7 +64,7 @@ class RollingDeploy(DeployedPool):
         return declared
 
     def _needs(self, metric: str) -> None:
-        if self.accuracy(metric).error is None:
+        if self._accuracy(metric).error is None:
             left = f"{self._left} slots are left for {self._load:.3g} erlangs"
             steady = "no steady state while a batch is away (see backlog), or no queue that stands for good"
             raise NoClosedForm(f"RollingDeploy.{metric}: {left}: {steady}: simulate it")

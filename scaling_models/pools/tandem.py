@@ -150,7 +150,7 @@ class Tandem(Model):
             )
         return self._cases
 
-    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Exact with product form, means always; percentiles of the sum by who may overtake."""
         declared = self._answer(metric).accuracy
         if metric in BY_RATES or self._overloaded:

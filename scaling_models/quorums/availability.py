@@ -116,12 +116,12 @@ class QuorumAvailability(Model):
                 f"got {self.witnesses}"
             )
 
-    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Exact; the time to the first loss where its chain is not too large."""
         if metric == "time_to_loss" and self._too_large:
             self._answer(metric)
             return Accuracy("simulated", None, f"more than {MOST_STATES} states with a quorum")
-        return super().accuracy(metric, level)
+        return super()._accuracy(metric, level)
 
     @property
     def commit(self) -> int:

@@ -84,9 +84,9 @@ class Election(Group):
             return f"more than {100 * MOST_LOST:g}% of the heartbeats are lost"
         return ""
 
-    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """As measured against the simulation of events, over the region where there is a formula."""
-        stated = super().accuracy(metric, level)
+        stated = super()._accuracy(metric, level)
         if not self.electable or metric in ("false_elections", "best_timeout"):
             return stated
         if metric in ("first_timeout", "probability_of_split") and self._together:

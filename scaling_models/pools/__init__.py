@@ -35,6 +35,7 @@ from scaling_models.pools.rolling_deploy import RollingDeploy
 from scaling_models.pools.round_robin import RoundRobin
 from scaling_models.pools.time_varying import TimeVaryingLoad
 from scaling_models.pools.tandem import Tandem, Tier
+from scaling_models.pools.warm_up import ColdServers
 from scaling_models.pools.weighted_split import WeightedSplit
 
 POLICIES = (
@@ -69,6 +70,7 @@ MODELS = (
     ContendedPool,
     Tandem,
     RollingDeploy,
+    ColdServers,
 )
 
 KINDS = (*REMEDIES, Tier)  # what its panels offer, and their code names
@@ -86,6 +88,7 @@ __all__ = [
     "CentralQueue",
     "ClosedLoop",
     "ContendedPool",
+    "ColdServers",
     "DeadlineDrop",
     "FailingServers",
     "FanOut",

@@ -15,6 +15,7 @@ from scaling_models.quorums.expressions import (
     majority,
     weighted,
 )
+from scaling_models.quorums.group_transaction import GroupTransaction
 from scaling_models.quorums.legs import Legs, OwnLegs, ProductionLegs
 from scaling_models.quorums.partial_quorum import PartialQuorum
 from scaling_models.quorums.raft import Raft
@@ -29,6 +30,7 @@ MODELS = (
     RegionalRaft,
     PartialQuorum,
     QuorumAvailability,
+    GroupTransaction,
     Election,
 )
 KINDS = (ProductionLegs, OwnLegs)  # what its drop-downs offer
@@ -39,6 +41,7 @@ __all__ = [
     "Choose",
     "Election",
     "Expression",
+    "GroupTransaction",
     "Leaf",
     "Legs",
     "OwnLegs",

@@ -33,8 +33,8 @@ from scaling_models.pools.remedies import Backoff, DeadlineDrop, QueueLimit, Ret
 from scaling_models.pools.retrying_clients import RetryingClients
 from scaling_models.pools.rolling_deploy import RollingDeploy
 from scaling_models.pools.round_robin import RoundRobin
-from scaling_models.pools.time_varying import TimeVaryingLoad
 from scaling_models.pools.tandem import Tandem, Tier
+from scaling_models.pools.time_varying import TimeVaryingLoad
 from scaling_models.pools.warm_up import ColdServers
 from scaling_models.pools.weighted_split import WeightedSplit
 
@@ -87,8 +87,8 @@ __all__ = [
     "CacheLoss",
     "CentralQueue",
     "ClosedLoop",
-    "ContendedPool",
     "ColdServers",
+    "ContendedPool",
     "DeadlineDrop",
     "FailingServers",
     "FanOut",
@@ -109,9 +109,9 @@ __all__ = [
     "RetryingClients",
     "RollingDeploy",
     "RoundRobin",
-    "TimeVaryingLoad",
     "Tandem",
     "Tier",
+    "TimeVaryingLoad",
     "WeightedSplit",
     "best_weights",
     "blocking",

@@ -151,6 +151,11 @@ def test_the_modified_offered_load_is_as_near_as_it_says(monkeypatch, slots, top
     assert exact.accuracy("wait").label == "exact"
     monkeypatch.setattr("scaling_models.pools.time_varying.MOST_STATES", 0)
     rough = exact.replace()
+    with pytest.raises(sm.NoClosedForm, match="lag"):
+        rough.lag  # noqa: B018
+    assert rough.accuracy("lag").label == rough.accuracy("wait", 1.0 - rough.probability_of_wait).label == "simulated"
+    late = 1.0 - exact.probability_of_wait / 4.0
+    assert rough.wait.icdf(late) == pytest.approx(exact.wait.icdf(late), rel=rough.accuracy("wait", late).error)
     for name, expected in answers.items():
         accuracy, found = rough.accuracy(name), getattr(rough, name)
         if isinstance(found, sm.latency.Distribution):

@@ -33,6 +33,7 @@ MANY = 200  # slots before which its waits are too short to matter for the laten
 NEAR = Accuracy("within 3%", 0.03, "the wave is slow beside the queue: modified offered load")
 FAR = Accuracy("within 15%", 0.15, "the wave is about as slow as the queue: modified offered load")
 NONE = Accuracy("simulated", None, "the queue outlasts its peak, and has too many states")
+AT_THE_ATOM = Accuracy("simulated", None, "the percentile is too near the share of those that do not wait")
 NODES = 64  # of the period, at which the approximation is averaged
 KNOWN = ("utilization", "offered_load", "peak_utilization", "wait_at_constant_load", "pointwise_peak")
 HEAVIER = 4.0  # scv of the services where they are shown to vary more
@@ -135,8 +136,10 @@ class TimeVaryingLoad(ExponentialPool):
             return EXACT if metric in KNOWN else declared
         if self._solvable or self.amplitude == 0.0:
             return declared
-        if self._hurry > FAR_HURRY:
+        if self._hurry > FAR_HURRY or metric == "lag":
             return NONE
+        if metric == "wait" and level is not None and self.probability_of_wait / 2.0 < 1.0 - level:
+            return AT_THE_ATOM
         hidden = metric in ("latency", "latency_at_peak", "in_flight") and self._slots >= MANY
         return NEAR if hidden or self._hurry <= NEAR_HURRY else FAR
 
@@ -253,6 +256,10 @@ class TimeVaryingLoad(ExponentialPool):
             return math.nan
         if self.amplitude == 0.0:
             return 0.0
+        if self._course is None:
+            raise NoClosedForm(
+                "TimeVaryingLoad: the modified offered load does not tell the queue's own lag: simulate it"
+            )
         return float((self._fullest[0] - 0.25 * self._wave.period) * self.service.mean())
 
     def course(self, times: Array) -> dict[str, Array]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import scaling_models as sm
 from scaling_models.answers import answer
 from scaling_models.montecarlo.kernels.tandem import Line, Tiers, tandem_times
-from scaling_models.pools import CentralQueue, Tandem, Tier, erlang_c
+from scaling_models.pools import BalancedPool, CentralQueue, Tandem, Tier, erlang_c
 
 E = sm.Exponential
 
@@ -220,3 +220,48 @@ def test_large_requests_are_missed():
     )
     assert table.loc["latency p99", "verdict"] == "missed"
     assert table.loc["latency p99", "miss"] < -0.05
+
+
+def test_exponential_work_makes_a_tandem():
+    pool = BalancedPool(800.0, 1, E(0.0008), 10, E(0.010))
+    pair = Tandem(800.0, (Tier(1, 1, E(0.0008)), Tier(10, 1, E(0.010))))
+    np.testing.assert_allclose(pool.latency.icdf([0.5, 0.99]), pair.latency.icdf([0.5, 0.99]))
+    assert pool.accuracy("latency", 0.99).label == "exact"
+    assert pool.in_flight == pytest.approx(pair.in_flight)
+
+
+def test_the_balancer_can_be_full_first():
+    pool = BalancedPool(work=sm.Deterministic(0.002))
+    assert pool.balancer_limit == pool.most_load == pytest.approx(500.0)
+    assert pool.pool_limit == pytest.approx(1000.0)
+    assert pool.utilization == pool.balancer_utilization > 1
+    assert pool.latency.mean() == math.inf
+    assert pool.replace(balancers=4).latency.mean() < 0.02
+    with pytest.raises(ValueError, match=r"BalancedPool\.work must have a finite mean above 0 s"):
+        BalancedPool(work=sm.Deterministic(0.0))
+
+
+def test_busy_balancers_and_varied_work_are_not_answered():
+    for pool in (BalancedPool(work=sm.Deterministic(0.001)), BalancedPool(work=sm.Hyperexponential(0.0002, 4.0))):
+        with pytest.raises(sm.NoClosedForm, match="simulate it"):
+            pool.latency  # noqa: B018
+        assert pool.accuracy("latency").label == "simulated"
+        assert pool.balancer_time.mean() > 0.0002
+        assert pool.accuracy("balancer_time").label == "exact"
+
+
+@pytest.mark.slow
+def test_even_work_makes_the_sum_a_little_too_long():
+    """The worst of what is answered: one process, half busy, before one slot."""
+    table = sm.verify(BalancedPool(1.0, 1, sm.Deterministic(0.5), 1, E(0.6)), requests=600_000, seed=2)
+    table = table.set_index("quantity")
+    assert (table.verdict == "agrees").all(), table.to_string()
+    assert table.loc["latency mean", "closed_form"] > table.loc["latency mean", "low"]
+    assert table.loc["balancer_time mean", "accuracy"] == "exact"
+
+
+def test_several_overtaken_tiers_are_labelled_so():
+    assert Tandem(1.0, line_of((1, 0.5), (4, 0.5), (1, 0.5))).accuracy("latency", 0.99).label == "within 3%"
+    two = Tandem(1.0, line_of((1, 0.5), (4, 0.5), (1, 0.5), (4, 0.5), (1, 0.5)))
+    assert two.accuracy("latency", 0.99).label == "within 15%"
+    assert two.accuracy("latency").label == "exact"

@@ -2,6 +2,7 @@
 
 from scaling_models.pools.abandonment import Abandonment
 from scaling_models.pools.autoscaled import Autoscaler
+from scaling_models.pools.balancer import BalancedPool
 from scaling_models.pools.batch_arrivals import BatchArrivals
 from scaling_models.pools.bulkheads import Bulkheads
 from scaling_models.pools.cache_loss import CacheLoss
@@ -71,6 +72,7 @@ MODELS = (
     Tandem,
     RollingDeploy,
     ColdServers,
+    BalancedPool,
 )
 
 KINDS = (*REMEDIES, Tier)  # what its panels offer, and their code names
@@ -82,6 +84,7 @@ __all__ = [
     "Abandonment",
     "Autoscaler",
     "Backoff",
+    "BalancedPool",
     "BatchArrivals",
     "Bulkheads",
     "CacheLoss",

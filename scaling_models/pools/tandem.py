@@ -23,6 +23,7 @@ from scaling_models.pools.formulas.walks import is_exponential
 
 VARY, ALIKE = "services vary more", "large requests are large everywhere"
 HEAVIER = 4.0  # scv of the services where they are shown to vary more
+OVERTAKEN_OFTEN = Accuracy("within 15%", 0.05, "several such tiers, of nine in all at most; to p99.9")
 OVERTAKEN = Accuracy("within 3%", 0.025, "one tier between others has several slots, where requests overtake; to p99.9")
 SIMULATED = Accuracy("simulated", None, "a tier's own arrivals are no Poisson process, or requests come back to it")
 MOST_SLOTS = 500  # simulated
@@ -129,8 +130,9 @@ class Tandem(Model):
         return all(others) and (last or not self._comes_back)
 
     @property
-    def _overtaken(self) -> bool:
-        return any(tier.slots > 1 for tier in self.tiers[1:-1])
+    def _overtaken(self) -> int:
+        """At how many tiers between others requests overtake each other."""
+        return sum(tier.slots > 1 for tier in self.tiers[1:-1])
 
     @functools.cached_property
     def _cases(self) -> tuple[Case, ...] | None:
@@ -158,7 +160,7 @@ class Tandem(Model):
         if self._cases is None or (metric == "latency" and level is not None and not self._once):
             return SIMULATED
         if metric == "latency" and level is not None and self._overtaken:
-            return OVERTAKEN
+            return OVERTAKEN if self._overtaken == 1 else OVERTAKEN_OFTEN
         return max((case.accuracy("latency", level) for case in self._cases), key=lambda found: found.error or 0.0)
 
     @answer("", "share of the slots' time that is busy, at the busiest tier; above 1 overloaded")
@@ -254,6 +256,7 @@ class Tandem(Model):
             tier_times=tuple(
                 Estimate(v * each.value, v * each.error, each.freedom) for v, each in zip(visits, stays, strict=True)
             ),
+            tier_latencies=tuple(found.times[f"tier_{i}"] for i in tiers),  # of one visit each
             latency=latency,
             in_flight=Estimate(self.arrival_rate * mean.value, self.arrival_rate * mean.error, mean.freedom),
         )

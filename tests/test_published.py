@@ -17,6 +17,9 @@ from scaling_models.quorums import OwnLegs, PartialQuorum, ProductionLegs, Raft
 from scaling_models.quorums.formulas.staleness import missed_versions
 from scaling_models.scalability import usl_knee, usl_peak
 from scaling_models.shards import ScalingCurve, harmonic
+from scaling_models.quorums import Election, Raft
+from scaling_models.quorums.formulas.elections import heartbeat_messages, mean_terms, split_probability
+from scaling_models.shards import harmonic
 
 
 def pool(lam, mu, c, **_):
@@ -111,6 +114,28 @@ USL = {
     "X at 35": at_nodes(35),
     "R(20)=20/X(20)": usl_fit(lambda curve, _: curve.replace(nodes=20).response_time),
 }
+def election(n, available, timeout_ms, one_way, **more):
+    """A group with continuous timers, as the thesis simulates it: no lost heartbeats, none who refuse."""
+    low, high = (t / 1e3 for t in timeout_ms)
+    plain = {"timers": "continuous", "check_quorum": "no", "loss": 0.0, "fsync": 0.0, "heartbeat": low / 2.0}
+    return Election(n, n - 1 - available, timeout=low, spread=high / low - 1.0, one_way=one_way, **plain | more)
+
+
+def split_with(n, available, latency):
+    """Of requests that take now longer and now shorter there is no formula: simulated."""
+    group = election(n, available, (1000.0, 2000.0), sm.Uniform(*latency))
+    return group.simulate(100_000, 1).probability_of_split.value
+
+
+def wan(n, available, timeout_ms, one_way_ms):
+    low, high = (t / 1e3 for t in one_way_ms)
+    return 1e3 * election(n, available, timeout_ms, sm.Uniform(low, high)).time_to_majority.mean()
+
+
+def longest_of_1000(n, available, timeout_ms, broadcast_ms):
+    """Its median: the heartbeat half the shortest timeout, requests half of the broadcast time."""
+    group = election(n, available, timeout_ms, broadcast_ms / 2e3)
+    return 1e3 * group.downtime.icdf(0.5 ** (1 / 1000))
 
 
 ANSWERS = {
@@ -155,6 +180,20 @@ ANSWERS = {
     ("usl_peak", "peak N (what-if beta halved)"): lambda alpha, beta: usl_peak(alpha, beta),
     **published_quorums.ANSWERS,
     ("zipf_norm", "generalised harmonic number ZETAN"): lambda K, alpha: harmonic(K, alpha),
+}
+ANSWERS |= {
+    ("raft_split_vote_fixed_latency", "p_split"): lambda n, available, latency_over_range: float(
+        split_probability(n, available, latency_over_range)
+    ),
+    ("raft_split_vote_uniform_latency", "p_split"): split_with,
+    ("raft_election", "mean_terms"): lambda p_split: float(mean_terms(p_split)),
+    ("raft_election", "mean_ms"): wan,
+    ("raft_election", "max_of_1000_downtime_ms"): longest_of_1000,
+    ("defaults", "heartbeat_ms"): lambda: 1e3 * Election().heartbeat,
+    ("defaults", "election_timeout_max_ms"): lambda: 1e3 * Election.parameters()["timeout"].slider.high,
+    ("multi_raft_heartbeats", "messages_per_s"): lambda ranges, replicas, interval_s: float(
+        heartbeat_messages(ranges, replicas, interval_s)
+    ),
 }
 INPUTS = {"rtt"}  # facts that models take in, not answers
 UNTESTED = {"raft.logcabin.lat1"}  # a whole server's 0.7 ms, of which the disk's 0.25 ms is all that Raft models

@@ -76,9 +76,9 @@ class Election(Group):
         late = self.one_way.icdf(0.999) + self.fsync.icdf(0.999)
         if self.hop > WIDEST * self.range:
             return f"a request takes {self.hop / self.range:.2g} of the timeouts' range, more than {WIDEST:g}"
-        if 2.0 * self.hop + max(self.asking, 0.0) >= self.least:
+        if self.votes + max(self.asking, 0.0) >= self.least:
             return "votes take longer than the shortest timeout"
-        if late - self.hop > FARTHEST * self.least:
+        if late - self.one_way.mean() - self.fsync.mean() > FARTHEST * self.least:
             return "requests vary by more than a tenth of the shortest timeout"
         if self.loss > MOST_LOST:
             return f"more than {100 * MOST_LOST:g}% of the heartbeats are lost"
@@ -123,7 +123,7 @@ class Election(Group):
     @answer("s", "time from a crash of the leader until the next is at work", CLOSE)
     def downtime(self) -> Distribution:
         """Heartbeat's flight + time until the winner stands + votes + announcement - U(0, H), or the lease if later."""
-        around = self.one_way.mean() + 2.0 * self.hop + self.told
+        around = self.one_way.mean() + self.votes + self.told
         return self._failover(self.heartbeat, around, self.lease)
 
     @answer("s", "time from the last heartbeat's arrival until the first follower's timeout", CLOSE)
@@ -136,8 +136,8 @@ class Election(Group):
 
     @answer("s", "time from the last heartbeat's arrival until a majority has voted", CLOSE)
     def time_to_majority(self) -> Distribution:
-        """Until the winner stands, its request and the votes: two hops."""
-        return self._failover(0.0, 2.0 * self.hop, 0.0)
+        """Until the winner stands, its request and the votes."""
+        return self._failover(0.0, self.votes, 0.0)
 
     @answer("", "probability that the first term elects nobody", ROUGH)
     def probability_of_split(self) -> float:
@@ -177,7 +177,7 @@ class Election(Group):
         """
         if self.check_quorum == "yes":
             return 0.0 if self.pre_vote == "yes" else downtime
-        return 2.0 * self.hop + max(self.asking, 0.0) + self.told
+        return self.votes + max(self.asking, 0.0) + self.told
 
     @answer("", "share of the time without a leader, crashes and elections without need", CLOSE)
     def unavailability(self) -> float:
@@ -203,7 +203,8 @@ class Election(Group):
         scale = np.geomspace(1.0, 1e4, STEPS) * max(self.hop, 1e-6) / (WIDEST * self.range)
         split = formulas.mean_time_to_majority(self.members, self.alive, 0.0, self.range * scale, self.hop)
         more = formulas.mean_terms(formulas.split_probability(self.members, self.alive, self.hop / self.range / scale))
-        downtime = split + self.least * scale * more + self.one_way.mean() + self.told - self.heartbeat * scale / 2.0
+        around = self.one_way.mean() + self.votes - 2.0 * self.hop + self.told
+        downtime = split + self.least * scale * more + around - self.heartbeat * scale / 2.0
         false = self.false_elections / DAY / scale
         cost = [down / self.mtbf + rate * self.disruption(down) for down, rate in zip(downtime, false, strict=True)]
         return float(self.timeout * scale[int(np.argmin(cost))])

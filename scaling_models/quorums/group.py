@@ -55,6 +55,11 @@ class Group(Model):
     fsync: Distribution = parameter(
         default=0.001, domain=LATENCY, unit="s", symbol="D", about="disk write of a vote, one's own too"
     )
+    own_vote: str = parameter(
+        default="before asking",
+        domain=Choice(("before asking", "meanwhile")),
+        about="when a candidate writes its own vote: before it asks for others (etcd), or while they are under way",
+    )
     check_quorum: str = parameter(
         default="yes", domain=YES_NO, about="whether members who heard of the leader lately ignore a candidate"
     )
@@ -139,8 +144,14 @@ class Group(Model):
 
     @property
     def hop(self) -> float:
-        """Mean time until a request, or its reply, arrives (s): write and flight."""
-        return self.one_way.mean() + self.fsync.mean()
+        """Mean time from a candidate's timeout until its request arrives (s): its write, if first, and the flight."""
+        first = self.fsync.mean() if self.own_vote == "before asking" else 0.0
+        return first + self.one_way.mean()
+
+    @property
+    def votes(self) -> float:
+        """Mean time from standing until its votes are there (s): the hop, their writes and flight."""
+        return self.hop + self.fsync.mean() + self.one_way.mean()
 
     @property
     def asking(self) -> float:
@@ -188,6 +199,7 @@ class Group(Model):
             self.pre_vote == "yes",
             self.lease,
             self.until,
+            self.own_vote == "before asking",
             behind,
             in_step,
         )

@@ -32,9 +32,10 @@ class Crashes:
 
     `least` and `spread` of the timeouts are whole ticks where there is a `tick` (s), numbers least .. least + spread -
     1, and else seconds. Each heartbeat reaches each follower with probability 1 - loss, but not so many in a row are
-    lost that its timer had fired before. Flights and writes are independent, each of its law. `behind` of the members
-    have an old log; `in_step` ticks have one phase. Over it is with the votes, a flight later (announced), or when a
-    majority has the new leader's first entry and it itself (committed); and not before the lease of the old one is.
+    lost that its timer had fired before. Flights and writes are independent, each of its law; a candidate
+    `writes_first`, or has written when the votes come. `behind` of the members have an old log; `in_step` ticks have
+    one phase. Over it is with the votes, a flight later (announced), or when a majority has the new leader's first
+    entry and it itself (committed); and not before the lease of the old one is.
     """
 
     members: int
@@ -50,6 +51,7 @@ class Crashes:
     pre_vote: bool = False
     lease: float = 0.0
     until: str = "announced"
+    writes_first: bool = True
     behind: int = 0
     in_step: bool = False
 
@@ -66,7 +68,10 @@ class Crashes:
             timeouts = self.least + np.floor(rng.random(each) * self.spread)
         else:
             timeouts = self.least + rng.random(each) * self.spread
-        return Draws(timeouts, *(_drawn(law, pairs, rng) for law in (self.one_way, self.one_way, self.fsync)))
+        out, back, writes = (_drawn(law, pairs, rng) for law in (self.one_way, self.one_way, self.fsync))
+        if not self.writes_first:
+            writes = writes * (1.0 - np.eye(self.alive))
+        return Draws(timeouts, out, back, writes)
 
     def hearing(self, lanes: int, rng: np.random.Generator) -> tuple[Array, Array]:
         """When the last heartbeat before the crash was sent (lanes), and when each last heard one (lanes, members)."""

@@ -54,7 +54,7 @@ class QuorumAvailability(Model):
         domain=Integer(1, 5),
         symbol="z",
         about="zones over which the members are spread, in turn, the witnesses last",
-        slider=Slider(1, 5, 1),
+        slider=Slider(1, 3, 1),
     )
     mtbf: float = parameter(
         default=30.0 * DAY,
@@ -162,7 +162,7 @@ class QuorumAvailability(Model):
 
     @functools.cached_property
     def _too_large(self) -> bool:
-        return sum(self.fleet.up(state, False) >= self.commit for state in self.fleet.states) > MOST_STATES
+        return bool((self.fleet.up[False] >= self.commit).sum() > MOST_STATES)
 
     @answer("s", "time from all up until for the first time no commit quorum is up")
     def time_to_loss(self) -> Distribution:
@@ -178,8 +178,8 @@ class QuorumAvailability(Model):
 
     @answer("", "share of the time that a commit quorum is up")
     def availability(self) -> float:
-        """One less the share without one."""
-        return 1.0 - self.outages.unavailability
+        """The chain's states with one, summed."""
+        return self.outages.availability
 
     @answer("", "share of the time that no commit quorum is up")
     def unavailability(self) -> float:
@@ -189,7 +189,7 @@ class QuorumAvailability(Model):
     @answer("", "share of the time that enough votes are up to elect a leader")
     def failover_availability(self) -> float:
         """The chain's states with the failover quorum, witnesses counted."""
-        return 1.0 - outages(self.fleet, self.failover, witnesses=True).unavailability
+        return outages(self.fleet, self.failover, witnesses=True).availability
 
     @answer("nines", "how many nines the availability has: minus log10 of the unavailability")
     def nines(self) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Counts = NDArray[np.intp]
 Zone = tuple[bool, int, int]  # whether it is up, how many of its full replicas and of its witnesses have failed
 State = tuple[tuple[Zone, ...], ...]  # the zones of each kind, sorted, for zones of a kind are alike
 
@@ -69,14 +70,22 @@ class Fleet:
                 ways /= math.factorial(times)
         return ways
 
-    def up(self, state: State, witnesses: bool) -> int:
-        """How many replicas can be reached and have not failed, with or without the witnesses."""
-        return sum(
-            full - failed + (seen - silent if witnesses else 0)
-            for ((full, seen), _), zones in zip(self.kinds, state, strict=True)
-            for reached, failed, silent in zones
-            if reached
-        )
+    @functools.cached_property
+    def up(self) -> tuple[Counts, Counts]:
+        """How many replicas can be reached and have not failed in each state: those with data, and all."""
+        kinds = [kind for kind, count in self.kinds for _ in range(count)]
+        sizes = np.array(kinds)
+        zones = np.array([[zone for same in state for zone in same] for state in self.states])
+        there = zones[:, :, 0][:, :, None] * (sizes - zones[:, :, 1:])
+        return there[:, :, 0].sum(axis=1), there.sum(axis=(1, 2))
+
+    @functools.cached_property
+    def moves(self) -> tuple[Counts, Counts, Array]:
+        """All changes of state: from, to, and the rate (1/s)."""
+        places = {state: place for place, state in enumerate(self.states)}
+        found = [(place, places[after], rate) for state, place in places.items() for after, rate in self.changes(state)]
+        before, then, rates = zip(*found, strict=True)
+        return np.array(before), np.array(then), np.array(rates)
 
     def changes(self, state: State) -> Iterator[tuple[State, float]]:
         """The states that come next, with their rates."""
@@ -108,25 +117,20 @@ def _failed(state: State) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Outages:
-    """How often there is no quorum: the share of the time, and how often an outage begins (1/s)."""
+    """The shares of the time with a quorum and without, and how often an outage begins (1/s)."""
 
+    availability: float
     unavailability: float
     frequency: float
 
 
 def outages(fleet: Fleet, quorum: int, witnesses: bool = False) -> Outages:
     """The time without `quorum` replicas, as sums over the chain's states: small ones keep their precision. Exact."""
-    lost = [fleet.up(state, witnesses) < quorum for state in fleet.states]
-    chances = dict(zip(fleet.states, fleet.chances, strict=True))
-    begun = math.fsum(
-        chances[state] * rate
-        for state, gone in zip(fleet.states, lost, strict=True)
-        if not gone
-        for after, rate in fleet.changes(state)
-        if fleet.up(after, witnesses) < quorum
-    )
-    share = math.fsum(fleet.chances[np.array(lost, dtype=bool)])
-    return Outages(share, begun)
+    lost = fleet.up[witnesses] < quorum
+    before, then, rates = fleet.moves
+    falls = ~lost[before] & lost[then]
+    begun = math.fsum(fleet.chances[before[falls]] * rates[falls])
+    return Outages(math.fsum(fleet.chances[~lost]), math.fsum(fleet.chances[lost]), begun)
 
 
 def first_loss(fleet: Fleet, quorum: int) -> tuple[Array, Array]:
@@ -136,19 +140,17 @@ def first_loss(fleet: Fleet, quorum: int) -> tuple[Array, Array]:
     (Keilson 1979); the slowest rate, of which a decomposition would know an absolute error only, is taken from the
     mean. All up must be a quorum.
     """
-    states = [state for state in fleet.states if fleet.up(state, False) >= quorum]
-    places = {state: place for place, state in enumerate(states)}
-    rates, ends = np.zeros((len(states), len(states))), np.zeros(len(states))
-    for state, place in places.items():
-        for after, rate in fleet.changes(state):
-            if after in places:
-                rates[place, places[after]] += rate
-            else:
-                ends[place] += rate
-    chances = dict(zip(fleet.states, fleet.chances, strict=True))
-    roots = np.sqrt([chances[state] for state in states])
-    symmetric = rates * roots[:, None] / roots - np.diag(rates.sum(axis=1) + ends)
-    values, vectors = np.linalg.eigh((symmetric + symmetric.T) / 2.0)
+    kept = fleet.up[False] >= quorum
+    places = np.cumsum(kept) - 1
+    before, then, each = fleet.moves
+    stays, falls = kept[before] & kept[then], kept[before] & ~kept[then]
+    rates, ends = np.zeros((kept.sum(), kept.sum())), np.zeros(kept.sum())
+    np.add.at(rates, (places[before[stays]], places[then[stays]]), each[stays])
+    np.add.at(ends, places[before[falls]], each[falls])
+    roots = np.sqrt(fleet.chances[kept])
+    # By detailed balance pi_a G_ab = pi_b G_ba, the similar matrix has the roots of G_ab G_ba off its diagonal.
+    symmetric = np.sqrt(rates * rates.T) - np.diag(rates.sum(axis=1) + ends)
+    values, vectors = np.linalg.eigh(symmetric)
     weights = vectors[0] * (roots @ vectors) / roots[0]
     speeds = -values[::-1]
     weights = weights[::-1]

@@ -16,8 +16,10 @@ from scaling_models.quorums.expressions import (
     weighted,
 )
 from scaling_models.quorums.group_transaction import GroupTransaction
+from scaling_models.quorums.layouts import LAYOUTS, Grid, Majorities, MajorityOfMajorities, ReadQuorums
 from scaling_models.quorums.legs import Legs, OwnLegs, ProductionLegs
 from scaling_models.quorums.partial_quorum import PartialQuorum
+from scaling_models.quorums.quorum_latency import QuorumLatency
 from scaling_models.quorums.raft import Raft
 from scaling_models.quorums.regional_raft import RegionalRaft
 from scaling_models.quorums.regions import leaders, regional_raft, round_trip
@@ -32,8 +34,9 @@ MODELS = (
     QuorumAvailability,
     GroupTransaction,
     Election,
+    QuorumLatency,
 )
-KINDS = (ProductionLegs, OwnLegs)  # what its drop-downs offer
+KINDS = (ProductionLegs, OwnLegs, Replica, *LAYOUTS)  # what its drop-downs offer
 
 __all__ = [
     "KINDS",
@@ -42,14 +45,19 @@ __all__ = [
     "Election",
     "Expression",
     "GroupTransaction",
+    "Grid",
     "Leaf",
     "Legs",
+    "Majorities",
+    "MajorityOfMajorities",
     "OwnLegs",
     "PartialQuorum",
     "ProductionLegs",
     "QuorumAvailability",
+    "QuorumLatency",
     "QuorumSystem",
     "Raft",
+    "ReadQuorums",
     "RegionalRaft",
     "Replica",
     "Strategy",

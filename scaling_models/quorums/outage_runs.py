@@ -83,14 +83,16 @@ def _watched(model: QuorumAvailability, cluster: Cluster, requests: int, seed: i
     lost = _rare(from_batches(down / total), count, length / (BATCHES * total))
     votes = _rare(from_batches(no_votes / total), count, length / (BATCHES * total))
     often = _rare(from_batches(began / total), count, 1.0 / (BATCHES * total))
-    outage = ratio(down, began) if count >= FEW else Estimate(float(down.sum() / max(count, 1.0)), math.inf, BATCHES)
+    outage = ratio(down, began) if count else None
+    if outage and count < FEW:
+        outage = dataclasses.replace(outage, error=math.inf)
     return {
         "availability": dataclasses.replace(lost, value=1.0 - lost.value),
         "unavailability": lost,
         "failover_availability": dataclasses.replace(votes, value=1.0 - votes.value),
         "downtime_a_year": Estimate(YEAR * lost.value, YEAR * lost.error, lost.freedom),
         "outages_a_year": Estimate(YEAR * often.value, YEAR * often.error, often.freedom),
-        "mean_outage": outage,
+        **({"mean_outage": outage} if outage else {}),  # of what was not seen there is no mean
     }
 
 

@@ -190,11 +190,14 @@ class Declared:
     """Base of everything that is made of parameters: frozen, hashable, validated, with a `repr` that can be pasted."""
 
     _declared: ClassVar[dict[str, Parameter]] = {}
+    _fields: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        dataclasses.dataclass(frozen=True, init=False, repr=False)(cls)
+        # Nothing is generated for the class: what a frozen dataclass does stands below, once for all. Importing is quick.
+        dataclasses.dataclass(init=False, repr=False, eq=False)(cls)
         fields = dataclasses.fields(cls)  # type: ignore[arg-type]  # made a dataclass one line above
+        cls._fields = tuple(field.name for field in fields)
         made = [_parameter(field) for field in fields if "domain" in field.metadata]
         cls._declared = {each.name: each for each in made}
         cls.__doc__ = _documented(inspect.cleandoc(cls.__doc__ or ""), made)
@@ -211,6 +214,21 @@ class Declared:
         for name, each in self._declared.items():
             object.__setattr__(self, each.field, each.check(owner, given.get(name, each.default)))
         self._check()
+
+    def _key(self) -> tuple[Any, ...]:
+        return tuple([getattr(self, name) for name in self._fields])
+
+    def __eq__(self, other: object) -> bool:
+        return self._key() == other._key() if type(other) is type(self) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise dataclasses.FrozenInstanceError(f"cannot assign to {type(self).__name__}.{name}: use replace({name}=...)")
+
+    def __delattr__(self, name: str) -> None:
+        raise dataclasses.FrozenInstanceError(f"cannot delete {type(self).__name__}.{name}")
 
     @classmethod
     def _bind(cls, values: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:

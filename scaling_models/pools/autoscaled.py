@@ -18,6 +18,7 @@ from scaling_models.pools.bases.scaled_pool import FAR, NEAR, NONE, SURE, Scaled
 
 LANES = (32, 2_000)  # steps of load simulated side by side
 MOST_REQUESTS = 30_000_000  # simulated together: a gigabyte and a half
+MOST_EACH = 300_000  # in one surge: ten seconds
 CURVE = 400  # times of a timeline
 
 
@@ -167,13 +168,13 @@ class Autoscaler(ScaledPool):
             raise NotSettled("the load stays at or over capacity: there is no end to simulate")
         lead = self._lead()
         pool, looks = self._system(lead, violating), self._looks(lead, violating)
-        most = int(MOST_REQUESTS / (self.before * lead + self.after * (float(looks[-1]) - lead)))
-        if most < LANES[0]:
+        each = self.before * lead + self.after * (float(looks[-1]) - lead)
+        if each > MOST_EACH:
             raise ValueError(
-                f"Autoscaler.simulate: more than {MOST_REQUESTS // LANES[0]:,} requests come in one surge, too many to "
+                f"Autoscaler.simulate: {each:,.0f} requests come in one surge: more than {MOST_EACH:,} are too many to "
                 "simulate"
             )
-        found = pool.follow(looks, min(surges, most), seed)
+        found = pool.follow(looks, min(surges, int(MOST_REQUESTS / each)), seed)
         return Simulation(self, found.slots.shape[1] * self.requests_in_surge, seed, **self._told(found, lead))
 
     def _told(self, found: Timelines, lead: float) -> dict[str, object]:

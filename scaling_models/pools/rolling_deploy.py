@@ -25,6 +25,7 @@ from scaling_models.pools.formulas.walks import is_exponential
 
 LANES = (32, 2_000)  # deploys simulated side by side
 MOST_REQUESTS = 30_000_000  # simulated together: a gigabyte and a half
+MOST_EACH = 300_000  # in one deploy: ten seconds
 LOOKS = 8  # at who is served before the deploy
 CURVE = 400  # times of a timeline
 COLD, HEAVIER = 1.5, 4.0  # slowdown of cold servers, and scv of services, where they are shown
@@ -204,13 +205,13 @@ class RollingDeploy(DeployedPool):
             raise NotSettled("the load stays at or over capacity: there is no steady state before, nor after")
         lead = self._lead()
         until = lead + self.duration + 1.5 * self._rollout.drain + lead
-        most = int(MOST_REQUESTS / (self.arrival_rate * until))
-        if most < LANES[0]:
+        each = self.arrival_rate * until
+        if each > MOST_EACH:
             raise ValueError(
-                f"RollingDeploy.simulate: {self.arrival_rate * until:,.0f} requests come in one deploy: more than "
-                f"{MOST_REQUESTS // LANES[0]:,} are too many to simulate"
+                f"RollingDeploy.simulate: {each:,.0f} requests come in one deploy: more than {MOST_EACH:,} are too "
+                "many to simulate"
             )
-        lanes = min(max(LANES[0], math.ceil(wanted / self.requests_in_deploy)), LANES[1], most)
+        lanes = min(max(LANES[0], math.ceil(wanted / self.requests_in_deploy)), LANES[1], int(MOST_REQUESTS / each))
         service = Hyperexponential(self.service.mean(), HEAVIER) if broken == "services vary more" else self.service
         cold = (self.restart, COLD) if broken == "servers come back cold" else (0.0, 1.0)
         flow = Renewal(Exponential(1.0 / self.arrival_rate), service)

@@ -57,8 +57,8 @@ class Autoscaler(ScaledPool):
 
     def _of_the_climb(self, metric: str, level: float | None) -> Accuracy:
         believed = self._believed
-        if metric in ("relief_time", "rounds", "servers_by_round") and believed is not NONE:
-            return NEAR
+        if metric in ("relief_time", "rounds", "servers_by_round"):
+            return believed
         if metric == "peak_servers" and believed is not NONE:
             return NEAR if self._peaks() == {self._climb.peak} else NONE
         return FAR if level is not None and believed is NEAR and self._sure < 3 * SURE else believed

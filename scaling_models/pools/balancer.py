@@ -122,7 +122,7 @@ class BalancedPool(Model):
         found = case_of(self.arrival_rate, self.servers * self.workers, self.service)
         return found if isinstance(found, Exact) else None
 
-    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Exact for exponential work; else measured while the balancer is half busy at most."""
         declared = self._answer(metric).accuracy
         if metric in BY_RATES or self._overloaded:

@@ -131,6 +131,8 @@ class Election(Group):
         """The least of s independent U(a, a + R): a + R Beta(1, s)."""
         if not self.alive:
             return Never()
+        if self._unknown and not self._together:
+            raise NoClosedForm(f"Election has no closed form here: {self._unknown}: simulate it")
         timeout = Uniform(0.0, self.range)
         return Shifted(fastest(*[timeout] * self.alive) if self.alive > 1 else timeout, self.least)
 

@@ -186,7 +186,8 @@ def _told(found: Course, servers: int) -> Array:
 def peak(found: Course, values: Array) -> tuple[float, float]:
     """When values at the course's times are largest, and how large they are then."""
     curve = found.along(values)
-    at = np.append(curve.derivative().roots(extrapolate=False), 0.0)
+    level = curve.derivative().roots(extrapolate=False)  # NaN on pieces that are flat
+    at = np.append(level[np.isfinite(level)], 0.0)
     heights = curve(at)
     return float(at[heights.argmax()]), float(heights.max())
 

@@ -313,6 +313,7 @@ def test_quantiles_of_many_mixtures_are_those_of_each():
     latencies = [kind(rate, 10).latency for kind in kinds for rate in (10.0, 300.0, 700.0, 850.0)]
     assert {type(each) for each in latencies} == {ErlangMixture}
     assert len({each.decay > 0 for each in latencies}) == 2
+    latencies = [ErlangMixture(each.rate, each.weights, each.decay) for each in latencies]  # told to any level
     levels = np.array([0.01, 0.5, 0.95, 0.99, 0.9999, 1.0 - 1e-9])
     one_by_one = np.array([each.icdf(levels) for each in latencies])
     np.testing.assert_allclose(ErlangMixture.icdf_of(latencies, levels), one_by_one, rtol=1e-11)

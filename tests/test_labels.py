@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from scipy import stats
 
 import scaling_models as sm
 from scaling_models.latency import Distribution
@@ -13,6 +14,7 @@ from scaling_models.pools import (
     FailingServers,
     FiniteQueue,
     HedgedRequests,
+    LoadStep,
     PowerOfChoices,
     Priorities,
     RandomSplit,
@@ -152,6 +154,7 @@ def test_more_choices_than_servers():
         PowerOfChoices(150.0, 2, choices=3)
     assert PowerOfChoices(150.0, 2, choices=3, replacement="with").latency.mean() > 0
     assert PowerOfChoices(150.0, 2, choices=2).latency.mean() > 0
+    assert PowerOfChoices(50.0, 1, choices=3).latency.mean() == pytest.approx(0.02)  # alone: no choice
 
 
 def test_nobody_is_sent_to_a_simulation_that_refuses():
@@ -189,3 +192,43 @@ def test_lattices_tell_their_percentiles(model):
     for level in (0.5, 0.99, 0.999999):
         assert pool.accuracy("latency", level).label == "exact"
         assert 0 < pool.latency.icdf(level) < math.inf
+
+
+def test_a_region_is_true_where_it_is_printed():
+    inside, outside = CentralQueue(service=OTHER), CentralQueue(999_900.0, 10_000, OTHER)
+    assert inside.accuracy("latency", 0.5).region.startswith("measured for 2 to 50 slots")
+    for metric, level in (("latency", None), ("latency", 0.99), ("latency_low", 0.99)):
+        said = outside.accuracy(metric, level)
+        assert said.label != "within 3%"
+        assert said.region.startswith("extrapolated to 10,000 slots at load 0.9999: measured for 2 to 50 slots")
+
+
+WITH_SERVICE = [kind for kind in sm.pools.MODELS if "service" in kind.parameters()]
+
+
+@pytest.mark.parametrize("kind", WITH_SERVICE, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("mean", [1e-300, 1e-10, 1e10, 1e300])
+def test_a_service_beyond_all_numbers_is_refused(kind, mean):
+    with pytest.raises(ValueError, match=rf"{kind.__name__}.service must have a mean in \[1e-09, 1e\+09\] s"):
+        kind.example().replace(service=E(mean))
+
+
+@pytest.mark.parametrize("kind", WITH_SERVICE, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("mean", [1e-9, 1e9])
+def test_the_shortest_and_the_longest_service_answer_without_a_warning(kind, mean):
+    model = kind.example().replace(service=E(mean))
+    for name in model.answers():
+        refused(lambda name=name: getattr(model, name))
+
+
+@pytest.mark.parametrize("kind", [WeightedSplit, LoadStep])
+def test_a_service_of_infinite_mean_overloads(kind):
+    """SciPy's Pareto of index 0.9 has no mean, of 1.5 no variance: every answer is one, or a sentence."""
+    endless = kind(service=stats.pareto(0.9, scale=0.001))
+    assert endless.latency == sm.Never() if kind is WeightedSplit else endless.backlog == math.inf
+    assert kind is LoadStep or (endless.utilization == math.inf and sum(endless.shares) == pytest.approx(1.0))
+    for model in (endless, kind(service=stats.pareto(1.5, scale=0.001))):
+        for name in model.answers():
+            refused(lambda model=model, name=name: getattr(model, name))
+    if kind is WeightedSplit:
+        assert WeightedSplit(service=stats.pareto(1.5, scale=0.001)).latency.mean() == math.inf

@@ -20,6 +20,7 @@ from scaling_models.pools.bases.admissions import a_second, horizon, of_class, w
 from scaling_models.pools.bases.limited_pool import LimitedPool, share
 from scaling_models.pools.bases.occupancies import drawn
 from scaling_models.pools.bases.pool import Array
+from scaling_models.pools.bases.services import LONGEST, SHORTEST
 from scaling_models.pools.formulas.bulkheads import class_blocking
 
 SLOWER = 20.0  # times the usual: the dependency in the middle of a timeline
@@ -87,9 +88,10 @@ class Bulkheads(LimitedPool):
 
     def _check(self) -> None:
         super()._check()
-        if not 0 < self.dependent_service.mean() < math.inf:
+        if not SHORTEST <= self.dependent_service.mean() <= LONGEST:
             raise ValueError(
-                f"Bulkheads.dependent_service must have a mean in (0, inf) s; got {self.dependent_service!r}"
+                f"Bulkheads.dependent_service must have a mean in [{SHORTEST:g}, {LONGEST:g}] s; "
+                f"got {self.dependent_service!r}"
             )
         if not self.service.mean() < math.inf:
             raise ValueError(f"Bulkheads.service must have a mean in (0, inf) s; got {self.service!r}")

@@ -19,6 +19,7 @@ from scaling_models.montecarlo.runs import Plan, Run, run
 from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.parameters import Integer, Slider, parameter
 from scaling_models.pools.bases.pool import Array
+from scaling_models.pools.bases.services import check_service
 from scaling_models.pools.formulas.erlang import erlang_c
 from scaling_models.pools.formulas.loops import machine_repairman
 from scaling_models.pools.formulas.walks import is_exponential
@@ -95,6 +96,7 @@ class ClosedLoop(Model):
                 raise ValueError(f"ClosedLoop.{name} must have a finite mean; got {each!r}")
         if self.service.mean() == 0:
             raise ValueError(f"ClosedLoop.service must have a mean above 0 s; got {self.service!r}")
+        check_service("ClosedLoop", self.service)
 
     @property
     def _slots(self) -> int:

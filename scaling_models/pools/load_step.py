@@ -17,6 +17,7 @@ from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.montecarlo.traffic.arrivals import TimeVarying
 from scaling_models.parameters import Integer, Real, Slider, parameter
 from scaling_models.pools.bases.pool import Array
+from scaling_models.pools.bases.services import check_service
 from scaling_models.pools.formulas import load_step as formulas
 
 SURE, ROUGH = 4.0, 2.5  # standard deviations that the backlog's mean must lie above zero
@@ -100,6 +101,7 @@ class LoadStep(Model):
     )
 
     def _check(self) -> None:
+        check_service("LoadStep", self.service)
         if self.ramp > self.provisioning:
             raise ValueError(
                 f"LoadStep.ramp must lie in [0, {self.provisioning:g}] s, the time of provisioning; got {self.ramp!r}"

@@ -23,7 +23,7 @@ MANY = 10  # choices that keep queues nearly even
 
 class PowerOfChoices(Counting):
     """Each request to the server with the fewest requests among `choices` drawn at random; of equals the first drawn.
-    (Without replacement no more can be drawn than there are.)
+    (Without replacement no more can be drawn than there are; one server alone leaves no choice.)
 
     Exponential service before FIFO servers: the mean field with two terms of 1/N, or, of few servers, the chain of all
     states in which queues differ by a few requests only. Gast and Van Houdt 2017; Adan, van Houtum, van der Wal 1994.
@@ -48,14 +48,15 @@ class PowerOfChoices(Counting):
 
     def _check(self) -> None:
         super()._check()
-        if self.replacement == "without" and self.choices > self.servers:
+        if self.replacement == "without" and self.choices > self.servers > 1:
             raise ValueError(
                 f"PowerOfChoices.choices must lie in [1, {self.servers}], the servers, where they are drawn without "
                 f"replacement; got {self.choices}"
             )
 
     def _rule(self) -> PowerOf:
-        return PowerOf(self.choices, self.replacement == "with")
+        again = self.replacement == "with"
+        return PowerOf(self.choices if again or self.servers > 1 else 1, again)
 
     def _approximation(self) -> Approximation:
         rule = self._rule()

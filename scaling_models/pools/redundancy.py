@@ -38,6 +38,7 @@ class RedundantRequests(Copied):
     )
 
     def _check(self) -> None:
+        super()._check()
         if self.copies > self.servers:
             raise ValueError(
                 f"RedundantRequests.sent_to must lie in [1, {self.servers}], the servers; got {self.copies}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import functools
+import math
 from typing import ClassVar
 
 from scaling_models.answers import answer
@@ -61,6 +62,8 @@ class WeightedSplit(SeparateQueues):
         """The share of the requests that each server gets: the weights, or the best, made to sum to 1."""
         if self.weights:
             return tuple(weight / sum(self.weights) for weight in self.weights)
+        if math.isinf(self.service.mean()):  # overloaded however it is split
+            return tuple(speed / sum(self.speeds) for speed in self.speeds)
         rates = [speed * self.workers / self.service.mean() for speed in self.speeds]
         return tuple(best_weights(rates, self.arrival_rate, self.service.scv).tolist())
 

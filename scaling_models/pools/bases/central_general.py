@@ -20,7 +20,8 @@ from scaling_models.pools.formulas.residuals import residual
 from scaling_models.pools.times.general_times import Later, ResponseAfter, TijmsWait
 from scaling_models.pools.times.phase_times import PhaseWait, solved
 
-REGION = "measured for 2 to 50 slots at loads 0.5 to 0.95"
+REGION = "measured for 2 to 50 slots at loads 0.5 to 0.95; less at lower loads, where few wait"
+MEASURED_SLOTS, MEASURED_LOAD = 50, 0.95
 TIGHT, ROUGH = 0.03, 0.15
 RARE_WAIT = 0.02  # with fewer than these waiting nothing is said of the wait itself
 LEAST_WAIT, LEAST_WAIT_HEAVY, MOST_WAIT = 0.5, 0.3, 1.05  # of the mean, at the ends of the band
@@ -31,11 +32,11 @@ MOST_PHASES = 130  # of all slots together: more take longer than a slider waits
 LIGHT_SKEW = 2.05  # a lognormal service of scv 1 has 2
 
 
-def graded_accuracy(error: float) -> Accuracy:
-    """The label of a largest relative error."""
-    if error <= TIGHT:
+def graded_accuracy(error: float, region: str = REGION) -> Accuracy:
+    """The label of a largest relative error; beyond what was measured nothing is said to be within 3%."""
+    if error <= TIGHT and region == REGION:
         return Accuracy("within 3%", TIGHT, REGION)
-    return Accuracy("within 15%", ROUGH, REGION) if error <= ROUGH else Accuracy("band", error, REGION)
+    return Accuracy("within 15%", ROUGH, region) if error <= ROUGH else Accuracy("band", error, region)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,12 +125,19 @@ class General:
     def accuracy(self, metric: str, level: float | None) -> Accuracy:
         """By what was measured; an error of the wait weighs as much as the wait does in the latency."""
         if metric in ("latency_low", "latency_high"):
-            return Accuracy("band", ROUGH, REGION)
+            return Accuracy("band", ROUGH, self._region)
         if metric == "wait" and (level is not None or not self._wait_known):
             return Accuracy("simulated", None, "of the wait only its mean is known, and where few wait not even that")
         if metric in ("wait", "probability_of_wait"):
-            return Accuracy("within 15%", ROUGH, REGION)
-        return graded_accuracy(self._latency_error(level))
+            return Accuracy("within 15%", ROUGH, self._region)
+        return graded_accuracy(self._latency_error(level), self._region)
+
+    @property
+    def _region(self) -> str:
+        """Where the errors were measured, and whether that is here. (At a lower load hardly anybody waits.)"""
+        if self.slots <= MEASURED_SLOTS and self._load <= MEASURED_LOAD:
+            return REGION
+        return f"extrapolated to {self.slots:,} slots at load {self._load:.4g}: {REGION}"
 
 
 class LookalikeCase(General):

@@ -16,6 +16,7 @@ from scaling_models.montecarlo.kernels.retries import Retries, timeline
 from scaling_models.montecarlo.sides import LANES, watched
 from scaling_models.montecarlo.streams import checked_requests, streams_of
 from scaling_models.parameters import Integer, Real, Rows, Slider, parameter
+from scaling_models.pools.bases.services import check_service
 from scaling_models.pools.remedies import REMEDY, Remedy
 
 MOST_DRAWN = 30_000  # attempts of a timeline
@@ -91,6 +92,7 @@ class Clients(Model):
     violations: ClassVar[tuple[str, ...]] = ("arrivals in bursts",)
 
     def _check(self) -> None:
+        check_service(type(self).__name__, self.service)
         names = [name for remedy in self.remedies for name in remedy.rules]
         if len(names) != len(set(names)):
             raise ValueError(f"{type(self).__name__}.remedies must be one of a kind; got {self.remedies!r}")

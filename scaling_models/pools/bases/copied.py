@@ -17,6 +17,7 @@ from scaling_models.montecarlo.runs import Run, run
 from scaling_models.montecarlo.sides import LANES, Side, watched
 from scaling_models.montecarlo.streams import checked_requests, streams_of
 from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.pools.bases.services import check_service
 from scaling_models.pools.central_queue import CentralQueue
 
 MOST_SERVERS = 1000
@@ -58,6 +59,10 @@ class Copied(Model):
     def _rule(self, redraw: bool) -> HedgingRule:
         """When copies are sent, and how many."""
         raise NotImplementedError
+
+    def _check(self) -> None:
+        super()._check()
+        check_service(type(self).__name__, self.service)
 
     @property
     def _cancel(self) -> str:

@@ -24,6 +24,7 @@ from scaling_models.parameters import Integer, Real, Slider, parameter
 from scaling_models.pools.bases.occupancies import Occupancy, occupancy_of
 from scaling_models.pools.bases.recoveries import recovery
 from scaling_models.pools.bases.replays import checked_trace
+from scaling_models.pools.bases.services import check_service
 from scaling_models.pools.formulas.walks import is_exponential
 
 Array = NDArray[np.float64]
@@ -85,6 +86,7 @@ class Pool(Model):
             raise ValueError(
                 f"{type(self).__name__}.service must take longer than 0 s on average; got {self.service!r}"
             )
+        check_service(type(self).__name__, self.service)
 
     def _system(self, flow: Flow) -> System:
         """The pool as a system to simulate, fed by a flow."""

@@ -101,6 +101,8 @@ def best_limit(loads: Loads, reserved: int, served_in_time: float) -> int:
     Of those behind c + r + 9 sqrt(r) others nobody is. Goodputs within 1e-9 of the highest count as the same. Where
     nothing is reserved the goodput rises with K as long as it is below c mu P(in time | K present), then falls.
     """
+    if served_in_time >= MOST:
+        return MOST  # in time whatever the limit
     far = loads.slots + math.ceil(served_in_time + FAR * math.sqrt(served_in_time) + 20.0) + reserved
     most = min(MOST, far)
     found = goodputs(loads, reserved, in_time(loads.slots, served_in_time, most))

@@ -60,7 +60,7 @@ def start_up(step: Step) -> Any:
     each = Step(*fields)
     gap = np.where(each.after > each.capacity, each.after - each.capacity, 1.0)
     rise = np.maximum((each.after - each.before) / gap, 1.0)
-    end = each.ramp + np.log(rise) / each.speed
+    end = each.ramp + np.log(rise) / np.where(each.speed > 0, each.speed, 1.0)  # of speed 0 all are busy at once
     at = end if (each.ramp == 0).all() else _filled(each, end)
     return np.where(each.after <= each.capacity, np.inf, np.where(each.before >= each.capacity, 0.0, at))[()]
 

@@ -66,7 +66,10 @@ class JoinedLegs(Distribution):
         def miss(log_spread: float) -> float:
             return float(weights @ _late(minus_log, certain, more, math.exp(log_spread))) - wanted
 
-        return certain, more, math.exp(brentq(miss, math.log(LEAST_SPREAD), math.log(1e4)))
+        least = math.log(LEAST_SPREAD)
+        if miss(least) <= 0.0:  # so near independence that the quadrature's rounding decides
+            return certain, more, LEAST_SPREAD
+        return certain, more, math.exp(brentq(miss, least, math.log(1e4)))
 
     def _minus_log(self, t: Array) -> Array:
         return _minus_log_cdf(np.maximum(t / self.leg, 1e-300))

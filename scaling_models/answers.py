@@ -129,10 +129,16 @@ class Model(Declared):
         """Why there is no such answer, or no such quantile of it; None where there is one."""
         if metric not in self.answers():
             return f"there is no {metric}"
+        asked = self.__dict__.setdefault("_asked", set())  # no field, as cached answers are none
+        if metric in asked:  # by the answer itself, while it is computed
+            return None
+        asked.add(metric)
         try:
             found = getattr(self, metric)
         except NoClosedForm as refusal:
             return str(refusal).removesuffix(": simulate it")
+        finally:
+            asked.discard(metric)
         known = getattr(found, "highest_level", 1.0)  # of a distribution
         if level is None or level <= known + 1e-9:
             return None

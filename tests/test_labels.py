@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 import scaling_models as sm
+from scaling_models.answers import answer
 from scaling_models.latency import Distribution
 from scaling_models.parameters import Choice
 from scaling_models.pools import (
@@ -232,3 +233,17 @@ def test_a_service_of_infinite_mean_overloads(kind):
             refused(lambda model=model, name=name: getattr(model, name))
     if kind is WeightedSplit:
         assert WeightedSplit(service=stats.pareto(1.5, scale=0.001)).latency.mean() == math.inf
+
+
+class Asking(CentralQueue):
+    """A queue whose latency asks how far it can be believed."""
+
+    @answer("s", "a latency")
+    def latency(self):
+        """The queue's, with its label as a condition."""
+        return CentralQueue.latency.compute(self) * (1.0 if self.accuracy("latency").label == "exact" else 2.0)
+
+
+def test_an_answer_may_ask_for_its_own_accuracy():
+    assert Asking().latency.mean() == pytest.approx(CentralQueue().latency.mean())
+    assert Asking(service=sm.Pareto(0.01, 1.9)).accuracy("latency").label == "simulated"

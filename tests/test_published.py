@@ -13,13 +13,11 @@ from scaling_models.pools.formulas.losses import places_taken
 from scaling_models.pools.formulas.redundancy import redundancy_mean
 from scaling_models.pools.formulas.square_root import halfin_whitt_delay
 from scaling_models.pools.formulas.supermarket import mean_field
-from scaling_models.quorums import OwnLegs, PartialQuorum, ProductionLegs, Raft
+from scaling_models.quorums import Election, OwnLegs, PartialQuorum, ProductionLegs, Raft
+from scaling_models.quorums.formulas.elections import heartbeat_messages, mean_terms, split_probability
 from scaling_models.quorums.formulas.staleness import missed_versions
 from scaling_models.scalability import usl_knee, usl_peak
 from scaling_models.shards import ScalingCurve, harmonic
-from scaling_models.quorums import Election, Raft
-from scaling_models.quorums.formulas.elections import heartbeat_messages, mean_terms, split_probability
-from scaling_models.shards import harmonic
 
 
 def pool(lam, mu, c, **_):

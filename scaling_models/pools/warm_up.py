@@ -66,9 +66,9 @@ class ColdServers(LoadStep):
         """Requests/s that all new servers carry together once they are warm."""
         return self.new_capacity - self.capacity
 
-    def accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """That of `LoadStep`; the longest wait only within 15% where chance adds a thirtieth at the backlog's top."""
-        declared = super().accuracy(metric, level)
+        declared = super()._accuracy(metric, level)
         if metric in EXACT:
             return self._answer(metric).accuracy
         near = declared.label == "within 3%" and metric == "worst_wait"

@@ -231,7 +231,7 @@ def test_exponential_work_makes_a_tandem():
 
 
 def test_the_balancer_can_be_full_first():
-    pool = BalancedPool(work=sm.Deterministic(0.002))
+    pool = BalancedPool(balancers=1, work=sm.Deterministic(0.002))
     assert pool.balancer_limit == pool.most_load == pytest.approx(500.0)
     assert pool.pool_limit == pytest.approx(1000.0)
     assert pool.utilization == pool.balancer_utilization > 1
@@ -242,7 +242,7 @@ def test_the_balancer_can_be_full_first():
 
 
 def test_busy_balancers_and_varied_work_are_not_answered():
-    for pool in (BalancedPool(work=sm.Deterministic(0.001)), BalancedPool(work=sm.Hyperexponential(0.0002, 4.0))):
+    for pool in (BalancedPool(balancers=1), BalancedPool(balancers=1, work=sm.Hyperexponential(0.0003, 4.0))):
         with pytest.raises(sm.NoClosedForm, match="simulate it"):
             pool.latency  # noqa: B018
         assert pool.accuracy("latency").label == "simulated"

@@ -242,7 +242,7 @@ def test_the_balancer_can_be_full_first():
 
 
 def test_busy_balancers_and_varied_work_are_not_answered():
-    for pool in (BalancedPool(balancers=1), BalancedPool(balancers=1, work=sm.Hyperexponential(0.0003, 4.0))):
+    for pool in (BalancedPool(balancers=2), BalancedPool(balancers=1, work=sm.Hyperexponential(0.0003, 4.0))):
         with pytest.raises(sm.NoClosedForm, match="simulate it"):
             pool.latency  # noqa: B018
         assert pool.accuracy("latency").label == "simulated"

@@ -40,7 +40,7 @@ class BalancedPool(Model):
         slider=Slider(10, 5000, 10),
     )
     balancers: int = parameter(
-        default=2,
+        default=4,
         domain=Integer(1, 10**4),
         unit="processes",
         symbol="m",
@@ -48,7 +48,7 @@ class BalancedPool(Model):
         slider=Slider(1, 32, 1),
     )
     work: Distribution = parameter(
-        default=Deterministic(0.001),
+        default=Deterministic(0.002),
         domain=LATENCY,
         unit="s",
         symbol="B",

@@ -335,6 +335,17 @@ def test_naor_and_wool_by_hand():
     )
 
 
+@pytest.mark.parametrize("size", [15, 61, 101])
+def test_unequal_replicas_of_a_majority_are_filled_like_water(size):
+    """The least L with sum min(1, L c_i) = k: any chances up to 1 that sum to k are those of a strategy."""
+    capacities = {str(i): 1.0 + i / 25 for i in range(size)}
+    replicas = {name: Replica(read_capacity=c, write_capacity=c) for name, c in capacities.items()}
+    system = QuorumSystem(majority(*capacities), replicas=replicas)
+    worth = np.array(list(capacities.values()))
+    expected = optimize.brentq(lambda load: np.minimum(1.0, load * worth).sum() - (size // 2 + 1), 0.0, 1.0, xtol=1e-15)
+    assert system.load(0.5) == pytest.approx(expected, rel=1e-9)
+
+
 def test_a_strategy_by_hand():
     wide = QuorumSystem(grid(["abc", "def"]))
     pairs = {frozenset("ad"): 1.0, frozenset("be"): 1.0, frozenset("cf"): 1.0}

@@ -26,8 +26,21 @@ EQUAL = (Replica(E(0.003), 0.9),) * 5
 PATHS = a * b + a * c * e + d * e + d * c * b
 
 
+APART = {"zones": 1, "zone_availability": 1.0}  # zones that do not fail
+
+
+def test_zones_fail_as_one():
+    model = QuorumLatency(replicas=(Replica(E(0.003), 0.99),) * 5, zone_availability=0.98)
+    product = np.polynomial.Polynomial([1.0])
+    for size in (2, 2, 1):
+        product *= 0.02 + 0.98 * np.polynomial.Polynomial([0.01, 0.99]) ** size
+    assert model.read_availability == pytest.approx(product.coef[3:].sum(), rel=1e-12)
+    assert model.replace(zones=1).availability < 0.98
+    assert model.replace(zones=25).availability > model.availability
+
+
 def test_majorities_by_order_statistics():
-    model = QuorumLatency(replicas=EQUAL)
+    model = QuorumLatency(replicas=EQUAL, **APART)
     expected = 0.003 * sum(1 / i for i in (3, 4, 5))
     assert model.read_latency.mean() == pytest.approx(expected)
     assert model.latency.mean() == pytest.approx(expected)
@@ -38,7 +51,7 @@ def test_majorities_by_order_statistics():
 
 
 def test_layouts():
-    one = QuorumLatency(ReadQuorums(1), EQUAL, 0.7)
+    one = QuorumLatency(ReadQuorums(1), EQUAL, 0.7, **APART)
     assert one.read_latency.mean() == pytest.approx(0.003 / 5)
     assert one.write_latency.mean() == pytest.approx(0.003 * sum(1 / i for i in range(1, 6)))
     assert one.availability == pytest.approx(0.7 * (1 - 0.1**5) + 0.3 * 0.9**5)
@@ -76,9 +89,9 @@ def test_capacity_of_unequal_replicas_is_the_programmes():
 @pytest.mark.parametrize(
     "model",
     [
-        QuorumLatency(PATHS, (Replica(E(0.002), 0.9), Replica(sm.Uniform(0.001, 0.004), 0.8), *EQUAL[:3]), 0.6),
+        QuorumLatency(PATHS, (Replica(E(0.002), 0.9), Replica(sm.Uniform(0.001, 0.004), 0.8), *EQUAL[:3]), 0.6, 2, 0.9),
         QuorumLatency(Grid(2), (Replica(0.002, 0.95), Replica(sm.LogNormal(0.004, 2.0), 0.7), *EQUAL[:3]), 0.3),
-        QuorumLatency(MajorityOfMajorities(2), EQUAL[:4], 1.0),
+        QuorumLatency(MajorityOfMajorities(2), EQUAL[:4], 1.0, 2, 0.95),
     ],
     ids=["paths", "grid", "hierarchy"],
 )

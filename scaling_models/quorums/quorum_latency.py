@@ -15,7 +15,7 @@ from scaling_models.montecarlo.estimates import Estimate, SimulatedLatency, from
 from scaling_models.montecarlo.kernels.replies import Holds, drawn_replies, drawn_states, reply_times
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import checked_requests, stream
-from scaling_models.parameters import Real, Rows, Slider, parameter
+from scaling_models.parameters import Integer, Real, Rows, Slider, parameter
 from scaling_models.quorums.expressions import Expression
 from scaling_models.quorums.expressions.gates import Gate
 from scaling_models.quorums.layouts import LAYOUT, Layout, Majorities
@@ -53,11 +53,26 @@ class QuorumLatency(Model):
         slider=Slider(0.0, 1.0, 0.05),
     )
 
+    zones: int = parameter(
+        default=3,
+        domain=Integer(1, 25),
+        symbol="z",
+        about="zones over which the replicas are spread, in turn",
+        slider=Slider(1, 5, 1),
+    )
+    zone_availability: float = parameter(
+        default=0.9995,
+        domain=Real(0.0, 1.0, open_low=False, open_high=False),
+        symbol="A_z",
+        about="share of the time that a zone is up, and with it what is in it (illustrative)",
+        slider=Slider(0.99, 1.0, 0.0005),
+    )
+
     verified_with: ClassVar[int] = 600_000
     violations: ClassVar[tuple[str, ...]] = (SLOW, DOWN)
     _assumptions: ClassVar[tuple[Assumption, ...]] = (
         Assumption("replicas are slow independently", "optimistic if a shared link, disk or pause slows several"),
-        Assumption("replicas fail independently", "optimistic if zones fail as one"),
+        Assumption("replicas and zones fail independently", "optimistic if a bad deploy takes several"),
         Assumption("all are asked, and none is down while they reply", "optimistic: a request may meet one that is"),
         Assumption("capacity for quorum work only, one quorum asked a request", "optimistic where all are asked"),
     )
@@ -78,8 +93,15 @@ class QuorumLatency(Model):
     def _latency(self, side: Expression) -> Distribution:
         return side.latency({name: self.system.replica(name).latency for name in side.names()})
 
+    @property
+    def zone_of(self) -> dict[str, str]:
+        """The zone of each replica."""
+        return {name: f"zone {place % self.zones + 1}" for place, name in enumerate(self.system.names)}
+
     def _available(self, side: Expression) -> float:
-        return float(side.evaluate({name: self.system.replica(name).availability for name in side.names()}))
+        zones = dict.fromkeys(self.zone_of.values(), self.zone_availability)
+        up = {name: self.system.replica(name).availability for name in self.system.names}
+        return float(side.zoned(self.zone_of).evaluate({**up, **zones}))
 
     @answer("s", "time until a read quorum has replied")
     def read_latency(self) -> Distribution:
@@ -98,12 +120,12 @@ class QuorumLatency(Model):
 
     @answer("", "share of the time that a read quorum is up")
     def read_availability(self) -> float:
-        """The reads' expression at the replicas' availabilities."""
+        """The reads' expression at the availabilities of replicas and zones, each replica with its zone."""
         return self._available(self.system.reads)
 
     @answer("", "share of the time that a write quorum is up")
     def write_availability(self) -> float:
-        """The writes' expression at the replicas' availabilities."""
+        """The writes' expression at the availabilities of replicas and zones, each replica with its zone."""
         return self._available(self.system.writes)
 
     @answer("", "share of the requests that find a quorum up")
@@ -150,8 +172,10 @@ class QuorumLatency(Model):
         ]
         reads, writes = (np.stack([reply_times(times, side) for times in drawn]) for side in (read, write))
         mixed = np.where(stream(seed, 2).random(reads.shape) < self.read_fraction, reads, writes)
+        place = np.arange(len(ordered)) % self.zones
         states = [
             drawn_states([each.availability for each in ordered], size, stream(seed, 3, i), down)
+            & drawn_states([self.zone_availability] * self.zones, size, stream(seed, 6, i))[place]
             for i in range(BATCHES)
         ]
         up = np.array([[side(there).mean() for there in states] for side in (read, write)])

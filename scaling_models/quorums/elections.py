@@ -51,7 +51,7 @@ class Election(Group):
     violations: ClassVar[tuple[str, ...]] = (BEHIND, IN_STEP)
     _assumptions: ClassVar[tuple[Assumption, ...]] = (
         Assumption("all followers' logs are equally new", "optimistic: one that is behind cannot win, and may split"),
-        Assumption("ticks of the members have free phases", "optimistic if they start together: ties are split votes"),
+        Assumption("ticks of the members have free phases", "in step nobody refuses, and ties split the votes instead"),
         Assumption("heartbeats are lost independently", "optimistic if a pause or a partition loses many in a row"),
         Assumption("clients find the new leader at once", "optimistic by their own timeouts"),
         Assumption("leaders crash one at a time", "optimistic if a zone fails, or the quorum is lost"),

@@ -11,7 +11,7 @@ from scaling_models.latency import Distribution
 from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.kernels.elections import Draws, Rules, elections
 
-OFTEN = 0.01  # of the trials end in an election at least
+OFTEN = 0.2  # of the trials end in an election at least
 ROWS = 4  # of random numbers at a time: few terms take more
 
 
@@ -116,8 +116,8 @@ def false_elections(least: Array, loss: float, rng: np.random.Generator) -> tupl
     """How often a follower's timer fires though the leader is there, and over how many heartbeats.
 
     `least` (trials) is how many heartbeats in a row it has to miss, drawn anew after each that it receives; a trial
-    lasts until the next received, or until it fires. How often is drawn with so many lost that one in a hundred fires,
-    and weighed (importance sampling): it may be far too rare to be seen. Unbiased.
+    lasts until the next received, or until it fires. How often is drawn with so many lost that one trial in five fires,
+    where it has the least to miss, and weighed (importance sampling): it may be far too rare to be seen. Unbiased.
     """
     missed = _misses(least.shape, loss, rng)
     beats = float(np.minimum(missed + 1.0, least).sum())

@@ -26,7 +26,7 @@ import scaling_models as sm
 from scaling_models.montecarlo.kernels.dispatch import Dispatch
 from scaling_models.montecarlo.kernels.rules import PowerOf
 from scaling_models.montecarlo.runs import Plan, run
-from scaling_models.montecarlo.settling import LANES, Start, settle
+from scaling_models.montecarlo.settling import Start, settle
 from scaling_models.montecarlo.traffic.arrivals import Renewal
 
 HALF_WIDTH = 0.01
@@ -134,8 +134,8 @@ def ours() -> Contestant:
 
 
 def _cut(cut: Plan, start: Start) -> str:
-    lanes = LANES * cut.copies * cut.units
-    return f"{lanes} lanes of {cut.steps:,} steps after {start.steps:,} steps of {LANES} lanes for settling"
+    lanes = cut.lanes * cut.copies * cut.units
+    return f"{lanes} lanes of {cut.steps:,} steps after {start.steps:,} steps of {cut.lanes} lanes for settling"
 
 
 def report(name: str, found: Precision) -> None:

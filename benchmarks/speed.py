@@ -31,9 +31,9 @@ from scaling_models.montecarlo.kernels.priorities import Priorities, PriorityCla
 from scaling_models.montecarlo.kernels.queues import fifo_waits
 from scaling_models.montecarlo.kernels.retries import Retries
 from scaling_models.montecarlo.kernels.rules import JoinIdle, LeastConnections, LeastWork, PowerOf, Random, RoundRobin
-from scaling_models.montecarlo.settling import BLOCK, LANES, settle
+from scaling_models.montecarlo.settling import settle
 from scaling_models.montecarlo.streams import stream, streams_of
-from scaling_models.montecarlo.systems import System
+from scaling_models.montecarlo.systems import System, block_of, lanes_of
 from scaling_models.montecarlo.traffic.arrivals import Renewal
 
 REPEATS = 5
@@ -130,14 +130,14 @@ def one_line(block: int = 2**14) -> Work:
     return lasting(work)
 
 
-def block_of(system: System, counted: str = "requests") -> Work:
+def blocks_of(system: System, counted: str = "requests") -> Work:
     """The lanes of a unit of work, settled, and then block after block, as a run has them."""
-    state = system.pick(settle(system, 1).state, np.tile(np.arange(LANES), system.copies))
+    state = system.pick(settle(system, 1).state, np.tile(np.arange(lanes_of(system)), system.copies))
     blocks = iter(range(10**9))
 
     def work() -> float:
         nonlocal state
-        told, state = system.advance(state, streams_of(1, 1, next(blocks)), BLOCK)
+        told, state = system.advance(state, streams_of(1, 1, next(blocks)), block_of(system))
         return float(told.tallies[counted].sum())
 
     return lasting(work)
@@ -198,7 +198,7 @@ def kernels() -> dict[str, Callable[[], Work]]:
     }
     lines: dict[str, Callable[[], Work]] = {"M/M/1, one long run": one_line}
     for name, (system, counted) in systems.items():
-        lines[name] = lambda system=system, counted=counted: block_of(system, counted)  # type: ignore[misc]
+        lines[name] = lambda system=system, counted=counted: blocks_of(system, counted)  # type: ignore[misc]
     return {**lines, "autoscaling (40 busy slots)": scaled_pool}
 
 

@@ -5,11 +5,14 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from scaling_models.montecarlo.kernels import rules
 from scaling_models.montecarlo.kernels.dispatch import dispatch
 from scaling_models.montecarlo.kernels.servers import FifoServers, count, first_open, open_words
 from scaling_models.montecarlo.kernels.sharing import SharingServers
+from scaling_models.montecarlo.kernels.waves import waves
 
 SERVERS, LANES, CUSTOMERS, SEED = 5, 3, 400, 11
 
@@ -320,3 +323,56 @@ def test_draws_of_a_rule_are_uniform():
     assert abs(dealt[1] - 0.75) < 6.0 * np.sqrt(0.75 * 0.25 / offsets.size)
     keys = rules.tie_keys(rng, (1000, 100))
     assert abs(keys.mean() - 65535 / 2) < 6.0 * 65536 / np.sqrt(12 * keys.size)
+
+
+@pytest.mark.parametrize("dispatchers", [1, 3])
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("rule", [each for each in RULES if each.looks], ids=repr)
+def test_waves_change_no_bit(rule, workers, dispatchers):
+    """Whoever comes with whom: waits, services, and what the servers are left with; lanes alone, and slow servers."""
+    services, gaps = draws(0.9, workers, SEED)
+    dispatcher = np.random.default_rng(5).integers(0, dispatchers, gaps.shape) if dispatchers > 1 else None
+    apart = {"scale": np.array([1.0, 2.0, 0.5, 0.0, 1.0]), "fixed": np.array([0.0, 0.0, 0.0, 0.01, 0.0])}
+    for some, extra in (("lanes", {}), ("lanes", apart), ("lane", {})):
+        few = slice(None) if some == "lanes" else slice(1)
+        found = []
+        for in_waves in (False, True):
+            lanes = len(services[0, few])
+            pool = FifoServers.begin(lanes, np.zeros((lanes * SERVERS, workers)), dispatchers)
+            rng = np.random.default_rng(SEED)
+            for part in (slice(0, 300), slice(300, CUSTOMERS)):
+                told = dispatch(
+                    pool,
+                    rule,
+                    services[part, few],
+                    gaps[part, few],
+                    rng,
+                    dispatcher=None if dispatcher is None else dispatcher[part, few],
+                    dispatchers=dispatchers,
+                    in_waves=in_waves,
+                    **extra,
+                )
+                found += [*told, pool.now.copy(), pool.free.copy(), np.sort(pool.ring, axis=1)]
+        half = len(found) // 2
+        assert all(np.array_equal(*pair) for pair in zip(found[:half], found[half:], strict=True))
+
+
+@given(st.integers(0, 10**6), st.integers(1, 700), st.integers(1, 4), st.integers(1, 3))
+@settings(max_examples=20, deadline=None)
+def test_waves_keep_who_share_a_row_in_order(seed, customers, lanes, some):
+    """Every customer once; none with or before an earlier one of its lane that shares a row; few waves."""
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(0, 20, (customers, lanes, some)) + 20 * np.arange(lanes)[:, None]
+    order, steps = waves(rows, 20 * lanes)
+    assert np.array_equal(np.sort(order), np.arange(customers * lanes))
+    turn = np.empty(customers * lanes, dtype=int)
+    for number, step in enumerate(steps):
+        turn[order[step]] = number
+    turn = turn.reshape(customers, lanes)
+    for lane in range(lanes):
+        last = {}
+        for n in range(customers):
+            mine = rows[n, lane].tolist()
+            assert all(turn[n, lane] > last.get(row, -1) for row in mine)
+            last.update(dict.fromkeys(mine, turn[n, lane]))
+    assert [step.start for step in steps[1:]] == [step.stop for step in steps[:-1]]

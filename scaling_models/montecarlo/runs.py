@@ -16,48 +16,55 @@ from scaling_models.montecarlo.bins import BinnedLatency, Counts
 from scaling_models.montecarlo.controls import Controls
 from scaling_models.montecarlo.estimates import Estimate, Sampled, SimulatedLatency, ratio
 from scaling_models.montecarlo.progress import progress
-from scaling_models.montecarlo.settling import BLOCK, LANES, Start
+from scaling_models.montecarlo.settling import Start
 from scaling_models.montecarlo.streams import streams_of
-from scaling_models.montecarlo.systems import System
+from scaling_models.montecarlo.systems import BLOCK, LANES, System, block_of, lanes_of
 from scaling_models.montecarlo.traffic.flows import Flow
 from scaling_models.montecarlo.workers import in_order
 
 MAIN = 1
-BATCHES = 64  # families of lanes that stem from the same two settled lanes: independent of each other
+BATCHES = 64  # families of lanes that stem from the same settled lanes, independent of each other: as many at most
 KEPT = 2**22  # samples of a latency up to which each is kept; beyond, they are counted in bins
 MOST_UNITS = 64
 FOLD = 2**21  # samples counted together
-FAMILY = np.arange(LANES) * BATCHES // LANES
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """How the work is cut, whoever does it: `units` of `copies` of the settled lanes, `steps` each."""
+    """How the work is cut, whoever does it: `units` of `copies` of settled `lanes`, `steps` each, a `block` at once."""
 
     copies: int
     units: int
     steps: int
+    lanes: int = LANES
+    block: int = BLOCK
+
+    @property
+    def batches(self) -> int:
+        """Families of lanes."""
+        return min(BATCHES, self.lanes)
 
     @property
     def requests(self) -> int:
         """How many steps are made in all."""
-        return LANES * self.copies * self.units * self.steps
+        return self.lanes * self.copies * self.units * self.steps
 
 
 def plan(system: System, requests: int, start: Start) -> Plan:
     """Lanes that run for four times their memory at least, and no more of them than help.
 
-    A lane that hardly moves tells one state of the system, of which 128 say too little of what is rare: so few
+    A lane that hardly moves tells one state of the system, of which so few say too little of what is rare: so few
     requests become as many as that takes. And C copies of a settled lane begin alike: what they share for a memory m
     of their n steps adds m C / 2 n to their variance, relative to what C independent ones would have. With
     C = sqrt(all steps / 4 m) that is an eighth.
     """
     least = max(4 * start.memory, settling.rounds(system))
-    each = max(least, -(-requests // LANES))
+    settled = lanes_of(system)
+    each = max(least, -(-requests // settled))
     lanes = min(math.isqrt(each // least), system.copies * MOST_UNITS)
     units = -(-lanes // system.copies)
     copies = lanes // units
-    return Plan(copies, units, -(-each // (copies * units)))
+    return Plan(copies, units, -(-each // (copies * units)), settled, block_of(system))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -81,7 +88,7 @@ def _together(one: Array | Counts, other: Array | Counts) -> Array | Counts:
 
 def counted(times: Array | Counts) -> Counts:
     """Samples (batches, ...) as counts in bins."""
-    return times if isinstance(times, Counts) else Counts.of(times.T, np.arange(BATCHES), BATCHES)
+    return times if isinstance(times, Counts) else Counts.of(times.T, np.arange(len(times)), len(times))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -138,7 +145,7 @@ def run(
     controls = drawn_beside_expected(system, whole.tallies)
     times = {name: _latency(found, controls) for name, found in whole.times.items()}
     settling.check(times["latency"])
-    return Run(times, whole.tallies, start, cut, done * LANES * cut.copies * cut.steps, controls)
+    return Run(times, whole.tallies, start, cut, done * cut.requests // cut.units, controls)
 
 
 def drawn_beside_expected(system: System, tallies: dict[str, Array]) -> Controls:
@@ -148,7 +155,7 @@ def drawn_beside_expected(system: System, tallies: dict[str, Array]) -> Controls
     """
     flow: Flow | None = getattr(system, "flow", None)
     if flow is None or "offered" not in tallies or flow.service.tail_index <= 4.0:
-        return Controls.none(BATCHES)
+        return Controls.none(len(tallies["time"]))
     each = tallies["requests"]
     service, gap = flow.service.mean(), 1.0 / flow.arrival_rate
     return Controls(np.column_stack([tallies["offered"] / each / service, tallies["time"] / each / gap]) - 1.0)
@@ -160,27 +167,27 @@ def _latency(found: Array | Counts, controls: Controls) -> Sampled:
 
 def unit_of_work(system: System, state: Any, cut: Plan, seed: int, keep: bool, unit: int) -> Part:
     """The copies of one unit advanced by the plan's steps."""
-    lanes = np.tile(np.arange(LANES), cut.copies)
-    own = system.pick(state, lanes)
-    batch = FAMILY[lanes]
+    lanes = np.tile(np.arange(cut.lanes), cut.copies)
+    own = system.pick(state, lanes * lanes_of(system) // cut.lanes)
+    batch = lanes * cut.batches // cut.lanes
     tallies: dict[str, Array] = {}
-    folder = _Folder(batch, cut.steps, keep)
-    blocks = -(-cut.steps // BLOCK)
+    folder = _Folder(batch, cut, keep)
+    blocks = -(-cut.steps // cut.block)
     for block in progress(range(blocks), f"unit {unit + 1} of {cut.units}"):
-        size = min(BLOCK, cut.steps - block * BLOCK)
+        size = min(cut.block, cut.steps - block * cut.block)
         told, own = system.advance(own, streams_of(seed, MAIN, unit, block), size)
         folder.add(told.times, size)
         for name, sums in told.tallies.items():
             tallies[name] = tallies.get(name, 0.0) + sums
-    added = {name: np.bincount(batch, sums, BATCHES).astype(float) for name, sums in tallies.items()}
+    added = {name: np.bincount(batch, sums, cut.batches).astype(float) for name, sums in tallies.items()}
     return Part(folder.told(), added)
 
 
 class _Folder:
     """Samples of many blocks: all kept where every step has one, or counted so many at a time."""
 
-    def __init__(self, batch: Indices, steps: int, keep: bool) -> None:
-        self.batch, self.steps, self.keep = batch, steps, keep
+    def __init__(self, batch: Indices, cut: Plan, keep: bool) -> None:
+        self.batch, self.batches, self.steps, self.keep = batch, cut.batches, cut.steps, keep
         self.place = np.argsort(np.argsort(batch, kind="stable"))  # of each lane, by batch
         self.done = 0
         self.kept: dict[str, Array] = {}
@@ -206,7 +213,7 @@ class _Folder:
     def _count(self, name: str) -> None:
         held, self.waiting[name] = self.waiting[name], []
         if held:
-            found = Counts.of(np.concatenate(held), self.batch, BATCHES)
+            found = Counts.of(np.concatenate(held), self.batch, self.batches)
             self.counts[name] = self.counts[name].plus(found) if name in self.counts else found
 
     def told(self) -> dict[str, Array | Counts]:
@@ -218,5 +225,5 @@ class _Folder:
     def _batched(self, samples: Array) -> Array | Counts:
         """Samples (lanes by batch, steps) by batch."""
         if np.isfinite(samples).all():
-            return samples.reshape(BATCHES, -1)
-        return Counts.of(samples.T, np.sort(self.batch), BATCHES)
+            return samples.reshape(self.batches, -1)
+        return Counts.of(samples.T, np.sort(self.batch), self.batches)

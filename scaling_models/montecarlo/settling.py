@@ -12,17 +12,16 @@ from scaling_models.montecarlo.arrays import Array
 from scaling_models.montecarlo.estimates import NotSettled, Sampled, ratio, student
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import Streams, streams_of
-from scaling_models.montecarlo.systems import System
+from scaling_models.montecarlo.systems import BLOCK, System, block_of, lanes_of
 
-SIDE = 64  # lanes from either start
-LANES = 2 * SIDE
-BLOCK = 64  # steps between two looks at the clock
 VISITS = 100  # to the state of the traffic that comes most seldom, over all lanes
 LONGEST = 4_000_000  # steps of a lane
 MARGIN = 1.5  # on the steps after which the starts had met
 SHARP = 0.033  # standard error of the difference, relative to the level, that counts as having looked
 APART = 0.10  # relative difference at which the starts are taken to have met: three such errors
 FULL, FULLER = 1.2, 1.5  # mean latencies that an overfull backlog must be on average, and is begun again with
+STILL = 1.1  # times what it was half as long ago, up to which the mean latency of empty lanes is about the level
+SOONER = 1.1  # times the steps of one look are those of the next
 FALSE_ALARM = 1e-6  # of the check that the two halves agree
 PILOT = 0
 
@@ -51,9 +50,9 @@ def settle(system: System, seed: int, backlog: float = 0.0) -> Start:
     difference that began as about the level and is a tenth of it by the middle of [t/2, t] is, at no slower a rate,
     about a hundredth at 1.5 t, and of opposite signs on the two sides, which are used in equal parts. (Measured on
     random split and power of two, 100 servers at load 0.9: a bias of mean and p99 of 0.2 to 0.3% at most, as much as
-    the error.) How much is overfull is learnt on the way: a backlog that is not well above the mean latency is begun
-    again with a longer one. And nobody looks before every state of a modulated flow has come a hundred times. Raises
-    `NotSettled`.
+    the error.) How much is overfull is learnt first, from lanes that are all empty, until their mean latency hardly
+    grows; a backlog that then proves not to be well above it is begun again with a longer one. And nobody looks before
+    every state of a modulated flow has come a hundred times. Raises `NotSettled`.
     """
     while not isinstance(found := _tried(system, seed, backlog), Start):
         backlog = found
@@ -66,18 +65,21 @@ def _tried(system: System, seed: int, backlog: float) -> Start | float:
     look, met = max(2 * BLOCK, rounds(system)), 0
     if look > LONGEST:
         raise NotSettled(f"the traffic's states come round in {look} steps of a lane: too seldom to be simulated")
-    for block in progress(range(LONGEST // BLOCK), "settling"):
-        pilot.advance(streams_of(seed, PILOT, 1 + block))
-        steps = (block + 1) * BLOCK
+    at_once = block_of(system)
+    for block in progress(range(LONGEST // at_once), "settling"):
+        pilot.advance(streams_of(seed, PILOT, 1 + block), at_once)
+        steps = (block + 1) * at_once
         if steps < look:
             continue
-        level, gap = pilot.compared(since=steps // 2 // BLOCK)
-        if backlog < FULL * level:
+        half = steps // 2 // BLOCK
+        level, gap = pilot.compared(half)
+        still = backlog > 0.0 or level <= STILL * pilot.compared(half // 2, half)[0]
+        if still and backlog < FULL * level:
             return FULLER * level
         if met and gap is not None:
             return Start(pilot.state, steps, met, gap, backlog, pilot.memory(since=steps // 3 // BLOCK))
-        met = steps if gap is not None else 0
-        look = int(steps * (MARGIN if met else 1.25)) // BLOCK * BLOCK
+        met = steps if still and gap is not None else 0
+        look = int(steps * (MARGIN if met else SOONER)) // BLOCK * BLOCK
     raise NotSettled(
         f"empty and overfull starts had not met after {LONGEST} steps: the load is too near capacity, or the service "
         "or the traffic varies too slowly"
@@ -87,38 +89,40 @@ def _tried(system: System, seed: int, backlog: float) -> Start | float:
 def rounds(system: System) -> int:
     """Steps of every lane in which each state of the system or its flow, if any, comes a hundred times over all."""
     cycle = getattr(getattr(system, "flow", system), "cycle", 0.0)
-    return math.ceil(VISITS * cycle / LANES)
+    return math.ceil(VISITS * cycle / lanes_of(system))
 
 
 class _Pilot:
-    """Lanes from either start, with what is needed of their latencies, block by block."""
+    """Lanes from either start, half of them from each, with what is needed of their latencies, block by block."""
 
     def __init__(self, system: System, seed: int, backlog: float) -> None:
         self.system = system
-        self.state = system.start(np.repeat([0.0, backlog], SIDE), streams_of(seed, PILOT, 0))
-        self.sums: list[Array] = []
-        self.counts: list[Array] = []
+        self.side = lanes_of(system) // 2
+        self.state = system.start(np.repeat([0.0, backlog], self.side), streams_of(seed, PILOT, 0))
+        self.sums = [np.zeros(2 * self.side)]  # from the first on, before each block
+        self.counts = [np.zeros(2 * self.side)]
 
-    def advance(self, rngs: Streams) -> None:
-        """One block."""
-        told, self.state = self.system.advance(self.state, rngs, BLOCK)
-        latencies = told.times["latency"]
-        known = np.isfinite(latencies)
-        self.sums.append(np.where(known, latencies, 0.0).sum(axis=0))
-        self.counts.append(known.sum(axis=0).astype(float))
+    def advance(self, rngs: Streams, steps: int) -> None:
+        """So many steps, some blocks of which the sums are kept."""
+        told, self.state = self.system.advance(self.state, rngs, steps)
+        for latencies in np.array_split(told.times["latency"], steps // BLOCK):
+            known = np.isfinite(latencies)
+            self.sums.append(self.sums[-1] + np.where(known, latencies, 0.0).sum(axis=0))
+            self.counts.append(self.counts[-1] + known.sum(axis=0))
 
     def memory(self, since: int) -> int:
         """Steps after which a lane's mean latency of a block resembles that of one of the first 1/e as much."""
-        sums, counts = np.array(self.sums[since:]), np.array(self.counts[since:])
+        sums, counts = (np.diff(each[since:], axis=0) for each in (self.sums, self.counts))
         level = sums.sum() / counts.sum()
         return BLOCK * relaxation(np.where(counts > 0.0, sums / np.maximum(counts, 1.0), level))
 
-    def compared(self, since: int) -> tuple[float, float | None]:
-        """The mean latency since that block, and the relative difference of the sides, if they can be said to agree."""
-        sums, counts = np.sum(self.sums[since:], axis=0), np.sum(self.counts[since:], axis=0)
-        if not counts[:SIDE].any() or not counts[SIDE:].any():
+    def compared(self, since: int, until: int = -1) -> tuple[float, float | None]:
+        """The empty side's mean latency in these blocks, and how far apart (relative) the sides are, if they agree."""
+        sums, counts = (each[until] - each[since] for each in (self.sums, self.counts))
+        sides = slice(self.side), slice(self.side, None)
+        if not all(counts[side].any() for side in sides):
             return 0.0, None
-        low, high = (ratio(sums[side], counts[side]) for side in (slice(SIDE), slice(SIDE, None)))
+        low, high = (ratio(sums[side], counts[side]) for side in sides)
         level, error = (low.value + high.value) / 2.0, float(np.hypot(low.error, high.error))
         apart = abs(high.value - low.value)
         met = error <= SHARP * level and apart <= APART * level

@@ -8,6 +8,9 @@ from typing import Any, Protocol
 from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.streams import Streams
 
+LANES = 128  # that settle, half of them from either start: a multiple of 64
+BLOCK = 64  # steps between two looks at the clock
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Outcomes:
@@ -20,7 +23,8 @@ class Outcomes:
 class System(Protocol):
     """A system of many independent lanes: a frozen record that can be sent to another process.
 
-    A state belongs to whoever holds it: `advance` may change it in place, `pick` copies.
+    A state belongs to whoever holds it: `advance` may change it in place, `pick` copies. One that is better advanced in
+    other numbers of `lanes` or steps a `block` than `LANES` and `BLOCK` says so (multiples of 64).
     """
 
     @property
@@ -38,3 +42,13 @@ class System(Protocol):
 
     def pick(self, state: Any, lanes: Indices) -> Any:
         """The state of the named lanes, with repeats."""
+
+
+def lanes_of(system: System) -> int:
+    """How many lanes of it settle."""
+    return getattr(system, "lanes", LANES)
+
+
+def block_of(system: System) -> int:
+    """How many steps of it are made at once."""
+    return getattr(system, "block", BLOCK)

@@ -3,7 +3,7 @@
 | what is simulated | system | recursion |
 | --- | --- | --- |
 | one queue before all slots | `central` | `queues` |
-| a balancer, with a dispatch rule (`rules`) | `dispatch` | FIFO `servers`, processor `sharing` |
+| a balancer, with a dispatch rule (`rules`) | `dispatch`, in `waves` | FIFO `servers`, processor `sharing` |
 | few places, patience, deadlines | `losses` | there |
 | clients who think; who time out and try again | `loops`; `retries` | there |
 | priority classes | `priorities` | there |

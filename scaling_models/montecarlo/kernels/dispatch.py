@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,12 +15,14 @@ from scaling_models.montecarlo.kernels.rules import Rule
 from scaling_models.montecarlo.kernels.servers import FifoServers, Servers
 from scaling_models.montecarlo.kernels.sharing import SharingServers
 from scaling_models.montecarlo.kernels.tallies import tallied
+from scaling_models.montecarlo.kernels.waves import waves
 from scaling_models.montecarlo.streams import Streams
-from scaling_models.montecarlo.systems import Outcomes
+from scaling_models.montecarlo.systems import BLOCK, LANES, Outcomes
 from scaling_models.montecarlo.traffic.flows import Flow, FlowState
 
 RULE, DISPATCHER, START = 2, 3, 8  # purposes of streams; 0 and 1 are the flow's
 MOST_SHARERS = 256  # requests of one worker to begin with
+WIDE = 16  # servers for each that a rule looks at, from which on customers are dealt in waves
 
 
 class Dispatched(NamedTuple):
@@ -41,33 +44,68 @@ def dispatch(
     dispatchers: int = 1,
     scale: Array | None = None,
     fixed: Array | None = None,
+    in_waves: bool = False,
 ) -> Dispatched:
     """Deal a block of customers (customers, lanes) to the servers of `pool`, which is changed.
 
     `gaps[n]` (s) is the time from customer n - 1 to n, `work[n]` its service (s); on server j it takes
     `scale[j]` x work + `fixed[j]`. Each request comes to one of the `dispatchers`, `dispatcher[n]`, who counts only the
-    requests that it sent. The rule's random numbers are drawn from `rng`. Exact for any gaps and services.
+    requests that it sent. The rule's random numbers are drawn from `rng`. Exact for any gaps and services. A customer
+    of each lane at a time or `in_waves`, for FIFO servers and rules that look at a few: the same to the last bit.
     """
-    base = np.arange(len(pool.now)) * pool.servers
-    offsets = np.broadcast_to(base, gaps.shape)
+    offsets = np.broadcast_to(np.arange(len(pool.now)) * pool.servers, gaps.shape)
     if dispatcher is not None:
-        offsets = base * dispatchers + dispatcher.astype(np.intp) * pool.servers
+        offsets = offsets * dispatchers + dispatcher.astype(np.intp) * pool.servers
     drawn = rule.draw(rng, offsets, pool.servers, pool.turn)
-    waits = np.empty_like(work)
-    latencies: list[Array] = []
-    work = work if scale is None else work.copy()
-    for n, gap in enumerate(gaps):
-        pool.now += gap
-        counters, words = rule.choose(pool, drawn[n], offsets[n])
-        rows = counters if dispatcher is None else base + counters % pool.servers
+    moments: Array = gaps.copy()
+    moments[0] += pool.now
+    np.cumsum(moments, axis=0, out=moments)
+    last = moments[-1].copy()
+    order: Indices | None = None
+    steps: Iterable[Any] = range(len(gaps))
+    served = work if scale is None else work.copy()
+    if in_waves:
+        looked = _rows(drawn.reshape(*gaps.shape, -1), pool.servers, dispatchers)
+        order, steps = waves(looked, len(pool.now) * pool.servers)
+        drawn, moments, served = (_in_order(each, order) for each in (drawn, moments, served))
+        offsets = drawn  # which hold them
+    waits, latencies = np.empty_like(served), list[Array]()
+    for at in steps:
+        pool.now = moments[at]
+        counters, words = rule.choose(pool, drawn[at], offsets[at])
+        rows = _rows(counters, pool.servers, dispatchers)
         if scale is not None and fixed is not None:
             server = rows % pool.servers
-            work[n] = work[n] * scale.take(server) + fixed.take(server)
-        told = pool.admit(rows, counters, words, work[n], waits[n])
+            served[at] = served[at] * scale.take(server) + fixed.take(server)
+        told = pool.admit(rows, counters, words, served[at], waits[at])
         if told is not None:
             latencies.append(told)
+    pool.now = last
     pool.turn += len(gaps)
-    return Dispatched(waits, np.vstack(latencies) if latencies else waits + work, work)
+    if order is not None:
+        waits = _put_back(waits, order, gaps.shape)
+        served = work if scale is None else _put_back(served, order, gaps.shape)
+    return Dispatched(waits, np.vstack(latencies) if latencies else waits + served, served)
+
+
+def _rows(counters: Indices, servers: int, dispatchers: int) -> Indices:
+    """The rows of the servers that are counted in these rows, one of which each dispatcher has for each server."""
+    if dispatchers == 1:
+        return counters
+    lane = counters // (servers * dispatchers)
+    return lane * servers + counters % servers
+
+
+def _in_order(each: NDArray[Any], order: Indices) -> NDArray[Any]:
+    """What stands by customer (customers, lanes, ...), in the `order` given."""
+    return each.reshape(order.size, *each.shape[2:]).take(order, axis=0, mode="clip")
+
+
+def _put_back(each: Array, order: Indices, shape: tuple[int, ...]) -> Array:
+    """In the order of customers (customers, lanes) what stands in another `order`."""
+    found = np.empty_like(each)
+    found[order] = each
+    return found.reshape(shape)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,8 +126,25 @@ class Dispatch:
     sharing: bool = False
 
     @property
+    def in_waves(self) -> bool:
+        """Whether many customers of a lane are dealt at once, so that few lanes are as good as many."""
+        return not self.sharing and 0 < WIDE * self.rule.looks <= self.servers
+
+    @property
+    def lanes(self) -> int:
+        """How many lanes settle: fewer where each averages many servers."""
+        return LANES // 2 if self.in_waves else LANES
+
+    @property
+    def block(self) -> int:
+        """How many customers of a lane are dealt in a block: the more, the wider the waves."""
+        return 16 * BLOCK if self.in_waves else BLOCK
+
+    @property
     def copies(self) -> int:
         """How many copies of the settled lanes are advanced together: what keeps the state within the caches."""
+        if self.in_waves:
+            return 2
         return 8 if self.servers * self.workers <= 16 else 4 if self.servers * self.workers <= 400 else 2
 
     def start(self, backlog: Array, rngs: Streams) -> tuple[Servers, FlowState]:
@@ -152,6 +207,7 @@ class Dispatch:
             dispatchers=self.dispatchers,
             scale=scale,
             fixed=fixed,
+            in_waves=self.in_waves,
         )
 
     def _differences(self) -> tuple[Array | None, Array | None]:

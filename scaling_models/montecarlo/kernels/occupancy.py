@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,6 +20,8 @@ class Recorded:
 
     rule: Rule
     rows: list[Indices]
+
+    looks: ClassVar[int] = 0  # so that the rows come in the order of the customers
 
     @property
     def counts(self) -> bool:

@@ -26,6 +26,10 @@ class Rule(Protocol):
     def counts(self) -> bool:
         """Whether it looks at the requests in the servers, so that these must be noted."""
 
+    @property
+    def looks(self) -> int:
+        """At how many servers, drawn beforehand, it looks; 0 where it looks at all of them."""
+
     def draw(self, rng: Generator, offsets: Indices, servers: int, turn: int) -> Any:
         """What the rule needs for a block of customers (customers, lanes), indexed by customer."""
 
@@ -49,6 +53,7 @@ def tie_keys(rng: Generator, shape: tuple[int, ...]) -> NDArray[np.uint16]:
 class Random:
     """A server drawn at random, with equal or with given weights."""
 
+    looks: ClassVar[int] = 1
     counts: ClassVar[bool] = False
     weights: tuple[float, ...] | None = None
 
@@ -69,6 +74,7 @@ class Random:
 class RoundRobin:
     """One server after the other."""
 
+    looks: ClassVar[int] = 1
     counts: ClassVar[bool] = False
 
     def draw(self, rng: Generator, offsets: Indices, servers: int, turn: int) -> Indices:
@@ -88,6 +94,11 @@ class PowerOf:
     choices: int = 2
     replacement: bool = False
 
+    @property
+    def looks(self) -> int:
+        """At all that are drawn."""
+        return self.choices
+
     def draw(self, rng: Generator, offsets: Indices, servers: int, turn: int) -> Indices:
         """Rows (customers, lanes, choices)."""
         rows = np.empty((*offsets.shape, self.choices), dtype=np.intp)
@@ -104,8 +115,10 @@ class PowerOf:
         """The first of those with the most open places."""
         words = pool.open_places(drawn)
         counts = count(words)
-        best = counts[:, 1] > counts[:, 0] if self.choices == 2 else counts.argmax(axis=1)
-        at = best + np.arange(0, drawn.size, self.choices)
+        if self.choices == 2:
+            second = counts[:, 1] > counts[:, 0]
+            return np.where(second, drawn[:, 1], drawn[:, 0]), np.where(second[:, None], words[:, 1], words[:, 0])
+        at = counts.argmax(axis=1) + np.arange(0, drawn.size, self.choices)
         return drawn.reshape(-1).take(at), words.reshape(drawn.size, -1).take(at, axis=0)
 
 
@@ -113,6 +126,7 @@ class PowerOf:
 class LeastConnections:
     """The server with the fewest requests; of equals one at random, or the least recently used."""
 
+    looks: ClassVar[int] = 0
     counts: ClassVar[bool] = True
     ties: str = "random"
 
@@ -139,6 +153,7 @@ class LeastConnections:
 class JoinIdle:
     """A server with a worker free, at random; if there is none, any server at random."""
 
+    looks: ClassVar[int] = 0
     counts: ClassVar[bool] = False
 
     def draw(self, rng: Generator, offsets: Indices, servers: int, turn: int) -> NDArray[np.uint16]:
@@ -155,6 +170,7 @@ class JoinIdle:
 class LeastWork:
     """The server with the least work; FIFO, the one where the request begins first, of idle ones the longest free."""
 
+    looks: ClassVar[int] = 0
     counts: ClassVar[bool] = False
 
     def draw(self, rng: Generator, offsets: Indices, servers: int, turn: int) -> range:

@@ -59,13 +59,15 @@ def open_words(gone: Flags) -> Words:
 def count(words: Words) -> NDArray[Any]:
     """How many places are open (the words stand on the last axis)."""
     each = np.bitwise_count(words)
+    if words.shape[-1] == 1:
+        return each[..., 0]
     if words.shape[-1] > 16:
         return np.asarray(each.sum(axis=-1, dtype=np.int32))
     by_word = [each[..., word] for word in range(words.shape[-1])]
     return np.asarray(functools.reduce(np.add, by_word))  # 128 at most, which fit in a byte
 
 
-def first_open(words: Words) -> Indices | None:
+def first_open(words: Words) -> NDArray[Any] | None:
     """The first open place of each row of words (rows, places / 8); None if some row has none."""
     word, before = words[:, 0], None
     if words.shape[-1] > 1:
@@ -74,7 +76,7 @@ def first_open(words: Words) -> Indices | None:
     up_to_it = np.bitwise_count(word ^ (word - np.uint64(1)))  # 1, 9, 17, ...; 64 where nothing is open
     if up_to_it.max() == 64:
         return None
-    place = (up_to_it >> np.uint8(3)).astype(np.intp)
+    place = up_to_it >> np.uint8(3)
     return place if before is None else place + WORD * before
 
 
@@ -192,5 +194,4 @@ class FifoServers:
             self.ring = widened(self.ring, -np.inf)
             place = first_open(self.open_places(counters[:, None])[:, 0])
             assert place is not None  # half of the places are new
-        place += counters * self.ring.shape[1]
-        self.ring.reshape(-1)[place] = ends
+        self.ring.reshape(-1)[counters * self.ring.shape[1] + place] = ends

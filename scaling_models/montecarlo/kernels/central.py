@@ -11,10 +11,11 @@ from scaling_models.montecarlo.kernels.queues import central_waits
 from scaling_models.montecarlo.kernels.residuals import overfull_slots
 from scaling_models.montecarlo.kernels.tallies import tallied
 from scaling_models.montecarlo.streams import Streams
-from scaling_models.montecarlo.systems import Outcomes
+from scaling_models.montecarlo.systems import LANES, Outcomes
 from scaling_models.montecarlo.traffic.flows import Flow, FlowState
 
 START = 8  # purpose of a stream; 0 and 1 are the flow's
+FEW = 16  # slots
 CentralState = tuple[Array, FlowState]
 
 
@@ -26,9 +27,14 @@ class Central:
     slots: int
 
     @property
+    def lanes(self) -> int:
+        """How many lanes settle: more where a step costs hardly more for them, and a lane tells little."""
+        return 4 * LANES if self.slots <= FEW else LANES
+
+    @property
     def copies(self) -> int:
-        """How many copies of the settled lanes are advanced together: what keeps the state within the caches."""
-        return 8 if self.slots <= 250 else 4
+        """How many copies of the settled lanes are advanced together: what keeps a block within the caches."""
+        return 1 if self.slots <= FEW else 4
 
     def start(self, backlog: Array, rngs: Streams) -> CentralState:
         """Lanes from empty, or from slots all busy for a time that is exponential with the backlog as its mean."""

@@ -22,6 +22,7 @@ from scaling_models.montecarlo.traffic.flows import Flow, FlowState
 
 RULE, DISPATCHER, START = 2, 3, 8  # purposes of streams; 0 and 1 are the flow's
 MOST_SHARERS = 256  # requests of one worker to begin with
+FEW = 16  # slots of a pool whose lanes tell little
 WIDE = 16  # servers for each that a rule looks at, from which on customers are dealt in waves
 
 
@@ -132,20 +133,22 @@ class Dispatch:
 
     @property
     def lanes(self) -> int:
-        """How many lanes settle: fewer where each averages many servers."""
-        return LANES // 2 if self.in_waves else LANES
+        """How many lanes settle: the fewer the more servers each averages, down to what a step costs anyway."""
+        if self.in_waves:
+            return LANES // 2
+        return 2 * LANES if self.servers * self.workers <= FEW else LANES
 
     @property
     def block(self) -> int:
         """How many customers of a lane are dealt in a block: the more, the wider the waves."""
-        return 16 * BLOCK if self.in_waves else BLOCK
+        return 8 * BLOCK if self.in_waves else BLOCK
 
     @property
     def copies(self) -> int:
         """How many copies of the settled lanes are advanced together: what keeps the state within the caches."""
         if self.in_waves:
-            return 2
-        return 8 if self.servers * self.workers <= 16 else 4 if self.servers * self.workers <= 400 else 2
+            return 1
+        return 4 if self.servers * self.workers <= 400 else 2
 
     def start(self, backlog: Array, rngs: Streams) -> tuple[Servers, FlowState]:
         """Lanes from empty, or from work at every server: exponential with the backlog as its mean, and what is left of

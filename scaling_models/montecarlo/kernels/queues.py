@@ -48,16 +48,19 @@ def central_waits(services: Array, gaps: Array, free: Array) -> tuple[Array, Arr
     Kiefer and Wolfowitz's recursion on the sorted times `free` (slots, lanes) at which the slots come free, counted
     from the arrival of the customer before the first. `gaps[n]` (customers, lanes) is the time from customer n - 1 to
     n, `services[n]` its service (seconds). Returns the waits (customers, lanes) and the new free times, counted from
-    the last arrival. Exact for any gaps and services, so that a measured trace can be replayed.
+    the last arrival. Exact for any gaps and services, so that a measured trace can be replayed. The first free time is
+    replaced in place, new_i = max(free_i, min(end, free_{i+1})), with inf behind the last: no array is made on the way.
     """
     waits = np.empty_like(services)
-    now = np.zeros(services.shape[1])
-    free, spare = free.copy(), np.empty_like(free)
+    lanes = services.shape[1]
+    now, end, least = np.zeros(lanes), np.empty(lanes), np.empty_like(free)
+    padded = np.concatenate([free, np.full((1, lanes), np.inf)])
+    first, after, following = padded[0], padded[:-1], padded[1:]
     for gap, service, wait in zip(gaps, services, waits, strict=True):
         now += gap
-        end = np.maximum(free[0], now)
+        np.maximum(first, now, out=end)
         np.subtract(end, now, out=wait)
         end += service
-        free, spare = insert(free, end, spare)
-    free -= now
-    return waits, free
+        np.minimum(end, following, out=least)
+        np.maximum(after, least, out=after)
+    return waits, after - now

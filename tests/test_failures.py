@@ -25,8 +25,11 @@ def pool(servers, load, up, down, fate, service=ONE):
     return FailingServers(sm.Exponential(1.0 / load), service, servers, sm.Exponential(up), sm.Exponential(down), fate)
 
 
-def event_by_event(arrivals, works, change, up, ups, downs, fate, until):
-    """One lane: a heap of events, requests as lists [arrived, work, left, started, served since]."""
+def event_by_event(arrivals, works, change, up, ups, downs, fate, until, begun):
+    """One lane: a heap of events, requests as lists [arrived, work, left, started, served since].
+
+    Of those `begun` (work, left) before by each server nobody is told.
+    """
     servers = len(change)
     events = [(max(t, 0.0), 0, -1, n) for n, t in enumerate(arrivals)] + [(t, 2, i, 0) for i, t in enumerate(change)]
     heapq.heapify(events)
@@ -39,10 +42,16 @@ def event_by_event(arrivals, works, change, up, ups, downs, fate, until):
     def serve(i, request):
         job[i] = request
         request[3] = now if request[3] is None else request[3]
-        started.add(request[0])
+        if not math.isnan(request[0]):
+            started.add(request[0])
         request[4], current[i] = now, next(version)
         heapq.heappush(events, (now + request[2], 1, i, current[i]))
 
+    for i, (work, left) in enumerate(begun):
+        if left > 0.0:
+            job[i] = [math.nan, work, left, 0.0, 0.0]
+            if up[i]:
+                serve(i, job[i])
     while events[0][0] <= until:
         then, kind, i, which = heapq.heappop(events)
         up_time += (then - now) * sum(up)
@@ -51,7 +60,8 @@ def event_by_event(arrivals, works, change, up, ups, downs, fate, until):
         if kind == 0:
             queue.append([arrivals[which], works[which], works[which], None, None])
         elif kind == 1 and current[i] == which and up[i]:
-            told.append((now - job[i][0], job[i][3] - job[i][0]))
+            if not math.isnan(job[i][0]):
+                told.append((now - job[i][0], job[i][3] - job[i][0]))
             job[i] = None
         elif kind == 2 and up[i]:
             up[i], current[i] = False, 0
@@ -80,7 +90,10 @@ def lane_by_events(state, numbers, fate, lane, until):
     arrivals = state.next[lane, 0] + np.concatenate([[0.0], np.cumsum(gaps)])
     works = np.concatenate([state.next[lane, 3:4], services])
     up = np.isfinite(state.open[:, lane])
-    return event_by_event(arrivals, works, state.change[:, lane], up, ups, downs, fate, until + 1e-9)
+    change, free = state.change[:, lane], state.free[:, lane]
+    left = np.where(free > 0.0, free - np.where(up, 0.0, change), 0.0)
+    begun = list(zip(state.jobs[:, lane, 3], left, strict=True))
+    return event_by_event(arrivals, works, change, up, ups, downs, fate, until + 1e-9, begun)
 
 
 @pytest.mark.parametrize("fate", FATES)

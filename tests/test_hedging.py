@@ -145,7 +145,7 @@ def lane_of(drawn, lane):
 @settings(max_examples=20, deadline=None)
 def test_without_cancellation_responses_equal_an_event_calendar(seed, rule, load):
     drawn = numbers(seed, rule, load, 100, 3)
-    responses, tallies, _ = hedged_responses(*drawn, Pending.begin(np.full(3, 0.0), rule), rule)
+    responses, tallies, _ = hedged_responses(*drawn, Pending.begin(np.zeros((3, rule.servers)), rule), rule)
     for lane in range(3):
         reference = Reference(*lane_of(drawn, lane), rule, "never").run()
         expected = np.full(100, np.nan)
@@ -163,7 +163,7 @@ def test_without_cancellation_responses_equal_an_event_calendar(seed, rule, load
 @pytest.mark.parametrize("cancel", ["waiting", "anywhere"])
 def test_with_cancellation_responses_equal_an_event_calendar(cancel, seed, rule, load):
     drawn = numbers(seed, rule, load, 200, 3)
-    state = Calendar.begin(np.full(3, 0.0), rule.servers, rule.copies)
+    state = Calendar.begin(np.zeros((3, rule.servers)), rule.copies)
     responses, tallies, after = cancelled_responses(*drawn, state, rule, cancel == "anywhere")
     _, further, _ = cancelled_responses(*(each[-1:] for each in drawn), after, rule, cancel == "anywhere")
     for lane in range(3):
@@ -194,9 +194,9 @@ def test_blocks_go_on_where_the_last_one_stopped(cancel, seed, rule, load):
         return cancelled_responses(*mine, state, rule, cancel == "anywhere")
 
     begin = (
-        Pending.begin(np.full(3, 2.0), rule)
+        Pending.begin(np.full((3, rule.servers), 2.0), rule)
         if cancel == "never"
-        else Calendar.begin(np.full(3, 2.0), rule.servers, rule.copies)
+        else Calendar.begin(np.full((3, rule.servers), 2.0), rule.copies)
     )
     whole, tallies, _ = run(begin, 120, [0, 0, 0])
     cut = seed % 120
@@ -300,7 +300,7 @@ def test_empty_and_overfull_starts_agree(cancel):
         first, second = (from_batches(getattr(each, name)) for each in (low, high))
         allowed = student(1.0 - FALSE_ALARM, first.freedom) * math.hypot(first.error, second.error)
         assert abs(first.value - second.value) <= allowed < 0.05 * first.value
-    state = system.start(np.full(4, 20.0), None)
+    state = system.start(np.full(4, 20.0), streams(0))
     outcomes, _ = system.advance(state, streams(1), 200)
     assert np.nanmax(outcomes.times["latency"]) > 19.0
 

@@ -49,9 +49,9 @@ class Calendar:
     vacant: Indices  # (lanes x places) a stack of vacant places
 
     @classmethod
-    def begin(cls, backlog: Array, servers: int, copies: int) -> Calendar:
-        """Idle servers, or all of them busy for `backlog` seconds; an arrival at once."""
-        lanes = len(backlog)
+    def begin(cls, busy: Array, copies: int) -> Calendar:
+        """Servers (lanes, servers) that are busy for so many seconds, or 0 and idle; an arrival at once."""
+        lanes, servers = busy.shape
         each, many = lanes * servers, lanes * PLACES
         return cls(
             lanes,
@@ -63,7 +63,7 @@ class Calendar:
             tokens=np.zeros(lanes),
             vacancies=np.full(lanes, PLACES, dtype=np.intp),
             latest=np.zeros(lanes, dtype=np.intp),
-            ends=np.repeat(np.where(backlog > 0.0, backlog, np.inf), servers),
+            ends=np.where(busy > 0.0, busy, np.inf).ravel(),
             serving=np.full(each, NOBODY, dtype=np.intp),
             length=np.zeros(each, dtype=np.intp),
             last=np.tile(np.arange(servers), lanes),

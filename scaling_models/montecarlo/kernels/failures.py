@@ -10,6 +10,7 @@ import numpy as np
 
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.arrays import Array, Indices
+from scaling_models.montecarlo.kernels.residuals import under_way
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
 
@@ -75,18 +76,22 @@ class FailingServers:
     def start(self, backlog: Array, rngs: Streams) -> Pool:
         """Empty with all servers up; or with a queue since `backlog` seconds ago, and some of the servers down.
 
-        Up and down times begin anew, which is stationary where they are
-        exponential.
+        Those that are up have a request under way that nobody hears of, and so have those that are down where it
+        resumes. Up and down times begin anew, which is stationary where they are exponential.
         """
         lanes = len(backlog)
         shape = (self.servers, lanes)
-        up = (rngs(7).random(shape) < self.availability) | (backlog == 0)
+        rng = rngs(7)
+        up = (rng.random(shape) < self.availability) | (backlog == 0)
         change = np.where(up, self.up._draw(shape, rngs(2)), self.down._draw(shape, rngs(3)))
         came = np.where(backlog > 0, -backlog, self.gap._draw((lanes,), rngs(1)))
         head = _fresh(came, self.service._draw((lanes,), rngs(0)))
         jobs, stack = np.full((*shape, 5), math.nan), np.full((self.servers + 1, lanes, 5), math.nan)
-        opens = np.where(up, 0.0, math.inf)
-        return Pool(np.zeros(shape), opens, change, jobs, head, stack, np.zeros(lanes, dtype=np.intp))
+        served = (backlog > 0) & (up | (self.fate == "resumes"))
+        jobs[..., WORK] = np.where(served, under_way(self.service, up.size, rng).reshape(shape), 0.0)
+        free = jobs[..., WORK] * rng.random(shape) + np.where(served & ~up, change, 0.0)
+        opens = np.where(up, free, math.inf)
+        return Pool(free, opens, change, jobs, head, stack, np.zeros(lanes, dtype=np.intp))
 
     def advance(self, state: Pool, rngs: Streams, customers: int) -> tuple[Outcomes, Pool]:
         """`customers` steps of every lane."""

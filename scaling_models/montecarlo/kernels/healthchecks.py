@@ -10,6 +10,7 @@ import numpy as np
 
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.arrays import Array, Flags, Indices
+from scaling_models.montecarlo.kernels.residuals import overfull_slots
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
 from scaling_models.montecarlo.traffic.flows import Flow, FlowState
@@ -70,13 +71,17 @@ class CheckedServers:
         return self.up.mean() / (self.up.mean() + self.down.mean())
 
     def start(self, backlog: Array, rngs: Streams) -> CheckedState:
-        """Empty and all servers up; or with `backlog` seconds of work at each, and some just down; all are trusted."""
+        """Empty and all servers up; or with `backlog` seconds of work and what is left of a service at each that is not
+        just down; all are trusted.
+        """
         lanes = len(backlog)
         shape = (self.servers, lanes)
-        up = (rngs(START).random(shape) < self.availability) | (backlog == 0)
+        rng = rngs(START)
+        up = (rng.random(shape) < self.availability) | (backlog == 0)
         change = np.where(up, self.up._draw(shape, rngs(UP)), self.down._draw(shape, rngs(DOWN)))
         since = np.where(up, -math.inf, 0.0)
-        watched = Watched(np.where(up, backlog, 0.0), change, since, up, np.ones(shape, dtype=bool))
+        busy = overfull_slots(1, np.tile(backlog, self.servers), self.flow.service, rng).reshape(shape)
+        watched = Watched(np.where(up, busy, 0.0), change, since, up, np.ones(shape, dtype=bool))
         return watched, self.flow.start(lanes, rngs)
 
     def pick(self, state: CheckedState, lanes: Indices) -> CheckedState:

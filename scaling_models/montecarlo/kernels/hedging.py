@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar
 
+import numpy as np
+
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.kernels.calendar import Calendar
@@ -12,9 +14,11 @@ from scaling_models.montecarlo.kernels.cancelling import cancelled_responses
 from scaling_models.montecarlo.kernels.copies import HedgingRule
 from scaling_models.montecarlo.kernels.forks import distinct
 from scaling_models.montecarlo.kernels.pending import Pending, hedged_responses
+from scaling_models.montecarlo.kernels.residuals import overfull_slots
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
 
+START = 8  # purpose of a stream; 0 and 1 are services and gaps, 2 the candidates
 CANCELLATIONS = ("never", "waiting", "anywhere")
 
 
@@ -39,10 +43,12 @@ class Hedging:
             raise ValueError(f"Hedging.cancel must be one of {', '.join(CANCELLATIONS)}; got {self.cancel!r}")
 
     def start(self, backlog: Array, rngs: Streams) -> Pending | Calendar:
-        """All servers empty, or all with `backlog` seconds of wait; the first arrival at once."""
+        """All servers empty, or all with `backlog` seconds of wait behind a service under way; an arrival at once."""
+        servers = self.rule.servers
+        busy = overfull_slots(1, np.repeat(backlog, servers), self.service, rngs(START)).reshape(-1, servers)
         if self.cancel == "never":
-            return Pending.begin(backlog, self.rule)
-        return Calendar.begin(backlog, self.rule.servers, self.rule.copies)
+            return Pending.begin(busy, self.rule)
+        return Calendar.begin(busy, self.rule.copies)
 
     def advance(self, state: Pending | Calendar, rngs: Streams, customers: int) -> tuple[Outcomes, Pending | Calendar]:
         """`customers` events of every lane."""

@@ -35,14 +35,14 @@ class Pending:
     tokens: Array  # (lanes,)
 
     @classmethod
-    def begin(cls, backlog: Array, rule: HedgingRule) -> Pending:
-        """Idle servers, or a first job of `backlog` seconds at each; an arrival at once."""
-        lanes = len(backlog)
-        departures = np.full((lanes, rule.servers, WORD), -np.inf)
-        departures[..., -1] = backlog[:, None]
+    def begin(cls, busy: Array, rule: HedgingRule) -> Pending:
+        """Servers (lanes, servers) with a first job of so many seconds, or 0 and idle; an arrival at once."""
+        lanes = len(busy)
+        departures = np.full((*busy.shape, WORD), -np.inf)
+        departures[..., -1] = busy
         return cls(
             coming=np.zeros(lanes),
-            free=np.repeat(backlog[:, None], rule.servers, axis=1),
+            free=busy.copy(),
             departures=departures,
             place=np.zeros((lanes, rule.servers), dtype=np.intp),
             due=np.full((lanes, WORD), np.inf),

@@ -7,12 +7,15 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from scaling_models.latency import Distribution
+from scaling_models.latency import Distribution, mixture
 from scaling_models.montecarlo.arrays import Array, Indices
-from scaling_models.montecarlo.kernels.queues import busy_slots, insert
+from scaling_models.montecarlo.kernels.queues import insert
+from scaling_models.montecarlo.kernels.residuals import overfull_slots, under_way
 from scaling_models.montecarlo.kernels.tallies import counts
 from scaling_models.montecarlo.streams import Streams
 from scaling_models.montecarlo.systems import Outcomes
+
+START = 8  # purpose of a stream; 0 and 1 are services and gaps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,6 +117,12 @@ def _drawn(classes: tuple[PriorityClass, ...], rngs: Streams, steps: int, lanes:
     return np.stack(services, axis=1), np.stack([each.gap._draw(shape, coming) for each in classes], axis=1)
 
 
+def _anyone(classes: tuple[PriorityClass, ...]) -> Distribution:
+    """The service of a request of any class."""
+    rates = np.array([1.0 / each.gap.mean() for each in classes])
+    return mixture(tuple((rates / rates.sum()).tolist()), [each.service for each in classes])
+
+
 def _outcomes(latencies: Array, waits: Array, classes: Indices, count: int, busy: Array, time: Array) -> Outcomes:
     """All requests, and each class by itself: "latency_1" is the highest's."""
     times, finished = {"latency": latencies, "wait": waits}, np.isfinite(latencies)
@@ -138,9 +147,9 @@ class Priorities:
     copies: ClassVar[int] = 4
 
     def start(self, backlog: Array, rngs: Streams) -> Slots:
-        """Empty lanes, or lanes whose slots are busy for `backlog` seconds while requests come in."""
+        """Empty lanes, or lanes whose slots are busy for `backlog` seconds behind a service under way."""
         _, gaps = _drawn(self.classes, rngs, 1, len(backlog))
-        return Slots(busy_slots(self.slots, backlog), gaps[0])
+        return Slots(overfull_slots(self.slots, backlog, _anyone(self.classes), rngs(START)), gaps[0])
 
     def advance(self, state: Slots, rngs: Streams, customers: int) -> tuple[Outcomes, Slots]:
         """`customers` requests taken a lane: their latency and wait, of all and by class ("wait_1": the highest).
@@ -168,9 +177,13 @@ class Preemption:
     copies: ClassVar[int] = 4
 
     def start(self, backlog: Array, rngs: Streams) -> Interrupted:
-        """Empty lanes, or lanes into which requests have come for `backlog` seconds without any being served."""
+        """Empty lanes, or lanes into which requests have come for `backlog` seconds, each class's first under way."""
         services, gaps = _drawn(self.classes, rngs, 1, len(backlog))
-        return Interrupted(gaps[0] - backlog, services[0], services[0].copy())
+        rng = rngs(START)
+        own = np.stack([under_way(each.service, len(backlog), rng) for each in self.classes])
+        own = np.where(backlog > 0.0, own, services[0])
+        left = np.where(backlog > 0.0, own * rng.random(own.shape), own)
+        return Interrupted(gaps[0] - backlog, own, left)
 
     def advance(self, state: Interrupted, rngs: Streams, customers: int) -> tuple[Outcomes, Interrupted]:
         """`customers` steps a lane: latency and wait of the finished, of all and by class ("wait_1": the highest).

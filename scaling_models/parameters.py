@@ -194,7 +194,7 @@ class Declared:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        # Nothing is generated for the class: what a frozen dataclass does stands below, once for all. Importing is quick.
+        # No code is generated for a class: what a frozen dataclass does stands below, once for all. That is quicker.
         dataclasses.dataclass(init=False, repr=False, eq=False)(cls)
         fields = dataclasses.fields(cls)  # type: ignore[arg-type]  # made a dataclass one line above
         cls._fields = tuple(field.name for field in fields)

@@ -13,8 +13,9 @@ from scaling_models.montecarlo.estimates import Estimate, SimulatedLatency, from
 from scaling_models.montecarlo.kernels.placements import shard_loads
 from scaling_models.montecarlo.streams import checked_requests
 from scaling_models.parameters import Integer, Real, Slider, parameter
-from scaling_models.shards.hotspot import HottestShare, ShareOfOne
+from scaling_models.shards.hotspot import REPLICAS, HottestShare, ShareOfOne, check_replicas
 from scaling_models.shards.placements import PLACEMENT, EvenHash, Placement
+from scaling_models.shards.placements.placement import share_scv
 from scaling_models.shards.popularities import POPULARITY, Popularity, Zipf
 
 MEASURED = "exponents 0 to 2.5, 2 to 1,024 shards, 1,000 to 1,000,000 keys; a p99 up to 3.5%"
@@ -27,6 +28,14 @@ MEETING = Accuracy(
 FEW = 1000
 FEW_MEAN = Accuracy("within 15%", 0.04, f"fewer than {FEW:,} keys")
 FEW_QUANTILE = Accuracy("simulated", None, f"fewer than {FEW:,} keys: a quantile may be off by a whole key; simulate")
+FEW_TOKENS, MANY_TOKENS = 10.0, 100.0  # on the whole ring, or shares over their squared coefficient of variation
+LAW = "the law of this placement's shares is approximate: simulate for quantiles"
+FEW_TOKENS_ERROR = Accuracy("within 15%", 0.08, "fewer than 10 random tokens on the ring")
+SOME_TOKENS_MEAN = Accuracy("within 3%", 0.02, "10 to 100 random tokens on the ring, or copies and 10 a node")
+SOME_TOKENS_ERROR = Accuracy("within 15%", 0.05, "10 to 100 random tokens on the ring, or copies and 10 a node")
+NEIGHBOURS = "copies on few random tokens: neighbours share their loads, which is left out"
+COPIES_MEAN = Accuracy("within 15%", 0.08, NEIGHBOURS)
+COPIES_QUANTILE = Accuracy("simulated", None, f"{NEIGHBOURS}; simulate for quantiles")
 BATCHES = 40
 TOGETHER = 10  # neighbours, where keys are not placed independently
 KEPT = 50_000_000  # shard loads of a simulation: 400 MB
@@ -34,10 +43,11 @@ KEPT = 50_000_000  # shard loads of a simulation: 400 MB
 
 class ShardLoad(Model):
     """Requests for keys of unequal popularity, the keys placed on shards: the law of one shard's share of the load,
-    and of the hottest shard's (see `HottestShare`).
+    and of the hottest shard's (see `HottestShare`), for any placement, with or without copies of each key.
 
     The hottest shard saturates first: at throughput capacity / hottest share the service stops scaling, however
-    many shards stand beside it; no number of shards beats capacity / share of the hottest key.
+    many shards stand beside it; no number of shards beats capacity / share of the hottest key. Where a cache answers
+    some requests, shares are still of all requests, and sum to less than one.
     """
 
     shards: int = parameter(
@@ -58,6 +68,7 @@ class ShardLoad(Model):
         about="what one shard can serve",
         slider=Slider(100, 10_000, 100),
     )
+    replicas: int = REPLICAS
 
     headline: ClassVar[str] = "hottest_share"
     violations: ClassVar[tuple[str, ...]] = ("neighbours together",)
@@ -70,20 +81,23 @@ class ShardLoad(Model):
         Assumption("every request costs the same", "optimistic if hot keys are also large"),
     )
 
+    def _check(self) -> None:
+        check_replicas(self)
+
     @answer("", "share of the load on one given shard", SHARE_ERROR)
     def share(self) -> Distribution:
-        """Mean 1/N, CV^2 = (N - 1) sum p_k^2."""
-        return ShareOfOne(self.shards, self.popularity)
+        """Mean 1/N; CV^2 = (N - 1) sum p_k^2 where shares of the key space are even (see `ShareOfOne`)."""
+        return ShareOfOne(self.shards, self.popularity, self.placement, self.replicas)
 
     @answer("", "share of the load on the hottest shard", QUANTILE_ERROR)
     def hottest_share(self) -> Distribution:
         """The largest of the N shares of a placement."""
-        return HottestShare(self.shards, self.popularity)
+        return HottestShare(self.shards, self.popularity, self.placement, self.replicas)
 
     @answer("times the mean", "load of the hottest shard over the mean shard's", QUANTILE_ERROR)
     def imbalance(self) -> Distribution:
-        """N times the hottest share."""
-        return self.hottest_share * self.shards
+        """N times the hottest share, over the work of all."""
+        return self.hottest_share * (self.shards / self.popularity.total)
 
     @answer("shards", "how many evenly loaded shards would carry as much: one over the mean hottest share", MEAN_ERROR)
     def effective_shards(self) -> float:
@@ -97,16 +111,34 @@ class ShardLoad(Model):
 
     @answer("requests/s", "throughput that no number of shards can pass: the hottest key fills a shard of its own")
     def throughput_ceiling(self) -> float:
-        """capacity / p_1."""
-        return self.capacity / float(self.popularity.top(1)[0])
+        """capacity / p_1, times the copies."""
+        return self.capacity * self.replicas / float(self.popularity.top(1)[0])
 
     def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """As declared; the mean of the hottest share is nearer than its quantiles, and few keys are rough."""
         declared = super()._accuracy(metric, level)
-        if declared == EXACT or (declared == SHARE_ERROR and level is None):
+        if declared == EXACT or (declared == SHARE_ERROR and level is None) or self.shards == 1:
             return EXACT
         if self.popularity.size < FEW:
             return FEW_QUANTILE if level is not None else FEW_MEAN
+        return self._law_accuracy(level) or self._chance_accuracy(declared, level)
+
+    def _law_accuracy(self, level: float | None) -> Accuracy | None:
+        """Of a placement whose law of shares is approximate, or varies so much that the sum of all says too little."""
+        error = self.placement.law_error(self.shards)
+        if error:
+            return Accuracy("within 15%", error, LAW) if level is None else Accuracy("simulated", None, LAW)
+        scv = share_scv(self.placement, self.shards, self.replicas)
+        if self.replicas > 1 and self.placement.nodes(self.shards, self.replicas)[0].share.scv > 0.0:
+            if scv * self.replicas > 1.0 / FEW_TOKENS:
+                return COPIES_MEAN if level is None else COPIES_QUANTILE
+            return SOME_TOKENS_MEAN if level is None else SOME_TOKENS_ERROR
+        freedom = self.shards / max(scv, 1e-9)
+        if freedom < FEW_TOKENS:
+            return FEW_TOKENS_ERROR
+        return (SOME_TOKENS_MEAN if level is None else SOME_TOKENS_ERROR) if freedom < MANY_TOKENS else None
+
+    def _chance_accuracy(self, declared: Accuracy, level: float | None) -> Accuracy:
         if declared == SHARE_ERROR:
             return SHARE_ERROR
         if level is None:
@@ -118,7 +150,7 @@ class ShardLoad(Model):
 
         `violating` "neighbours together" puts ten keys that follow each other in popularity on a shard as one.
         """
-        place = self.placement.place if self.known_violation(violating) is None else self._neighbours
+        place = self._place if self.known_violation(violating) is None else self._neighbours
         count = checked_requests(self, requests, BATCHES, max(BATCHES, KEPT // self.shards)) // BATCHES * BATCHES
         loads = shard_loads(self.popularity.shares(), self.shards, place, count, seed)
         hottest = loads.max(axis=1).reshape(BATCHES, -1)
@@ -131,18 +163,24 @@ class ShardLoad(Model):
             seed,
             share=SimulatedLatency(loads.reshape(BATCHES, -1)),
             hottest_share=SimulatedLatency(hottest),
-            imbalance=SimulatedLatency(hottest * self.shards),
+            imbalance=SimulatedLatency(hottest * (self.shards / self.popularity.total)),
             effective_shards=effective,
             saturation_throughput=saturation,
         )
 
+    def _place(self, keys: int, shards: int, rng: np.random.Generator) -> NDArray[Any]:
+        """The shards of keys, or of their copies."""
+        if self.replicas == 1:
+            return self.placement.place(keys, shards, rng)
+        return self.placement.copies(keys, shards, self.replicas, rng)
+
     def _neighbours(self, keys: int, shards: int, rng: np.random.Generator) -> NDArray[Any]:
         """The shards of keys that are placed ten at a time."""
-        return np.repeat(self.placement.place(-(-keys // TOGETHER), shards, rng), TOGETHER)[:keys]
+        return np.repeat(self._place(-(-keys // TOGETHER), shards, rng), TOGETHER, axis=0)[:keys]
 
     def timeline(self, seed: int = 0) -> Timeline:
         """Throughput grows steadily for a minute, to all that the shards could serve together: who is full first?"""
-        loads = np.sort(shard_loads(self.popularity.shares(), self.shards, self.placement.place, 1, seed)[0])
+        loads = np.sort(shard_loads(self.popularity.shares(), self.shards, self._place, 1, seed)[0])
         times = np.linspace(0.0, 60.0, 241)
         offered = times / 60.0 * self.capacity * self.shards
         busy = {"hottest": loads[-1], "median": float(np.median(loads)), "coldest": loads[0]}

@@ -19,12 +19,14 @@ Owners = Callable[[NDArray[np.uint64], int, int], NDArray[Any]]
 def shard_loads(shares: Array, shards: int, place: Place, placements: int, seed: int) -> Array:
     """The load share of every shard (placements, shards), each placement from its own stream.
 
-    `shares` are the keys' shares of the requests, `place(keys, shards, rng)` answers the shard of every key.
+    `shares` are the keys' shares of the requests, `place(keys, shards, rng)` answers the shard of every key, or the
+    shards of its copies (keys, copies), which then have equal parts of its requests.
     """
     loads = np.empty((placements, shards))
     for i in progress(range(placements), "placements"):
         chosen = place(len(shares), shards, stream(seed, i))
-        loads[i] = np.bincount(chosen, weights=shares, minlength=shards)
+        each = chosen.reshape(len(shares), -1).T
+        loads[i] = sum(np.bincount(copy, weights=shares, minlength=shards) for copy in each) / len(each)
     return loads
 
 

@@ -69,6 +69,10 @@ class BoundedLoad(Placement):
         held = np.minimum(stretch * shares, cap)
         return (Nodes(shards, ShareAmong(tuple(held.tolist()), (1.0 / LEVELS,) * LEVELS)),)
 
+    def law_error(self, shards: int) -> float:
+        """Most where keys are alike and few: their chance is then taken to exceed the cap, which it never does."""
+        return 0.15
+
     def mean_largest_share(self, shards: int) -> float:
         """Not above (1 + ε)/N, nor the plain ring's: a bound, nearly reached where the ring's is well above it."""
         return min((1.0 + self.epsilon) / shards, largest_share_mean(self.virtual_nodes, shards), 1.0)

@@ -12,6 +12,7 @@ from scaling_models.montecarlo.kernels.placements import moved_shares
 from scaling_models.parameters import Declared
 from scaling_models.shards.placements.hashing import Hashes, salted
 from scaling_models.shards.placements.shares import FixedShare, Moved, Nodes
+from scaling_models.shards.popularities import Popularity
 
 
 class Placement(Declared):
@@ -47,6 +48,19 @@ class Placement(Declared):
     def nodes(self, shards: int, replicas: int = 1) -> tuple[Nodes, ...]:
         """The nodes by the law of the share of the key space (of all copies) that each holds. Even: 1/N."""
         return (Nodes(shards, FixedShare(1.0 / shards)),)
+
+    @property
+    def equal_counts(self) -> bool:
+        """Whether every shard has equally many keys, and chance has only their popularity."""
+        return False
+
+    def loads(self, popularity: Popularity, shards: int) -> tuple[float, ...]:
+        """The loads of all shards where nothing is left to chance; otherwise none."""
+        return ()
+
+    def law_error(self, shards: int) -> float:
+        """How far `nodes` may be off, as the error that it makes in a mean hottest share; 0 where the law is exact."""
+        return 0.0
 
     def mean_largest_share(self, shards: int) -> float:
         """The mean of the largest share of the key space, with infinitely many keys."""

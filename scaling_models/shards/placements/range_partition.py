@@ -11,6 +11,7 @@ from scaling_models.parameters import Choice, parameter
 from scaling_models.shards.placements.hashing import Hashes, below
 from scaling_models.shards.placements.placement import Placement
 from scaling_models.shards.placements.shares import Moved
+from scaling_models.shards.popularities import Popularity
 
 
 class RangePartition(Placement):
@@ -30,6 +31,18 @@ class RangePartition(Placement):
         """Equally many keys each (the first ranges one more, if need be)."""
         order = np.arange(keys) if self.hot_keys == "adjacent" else rng.permutation(keys)
         return order * shards // keys
+
+    @property
+    def equal_counts(self) -> bool:
+        """Every range has as many."""
+        return True
+
+    def loads(self, popularity: Popularity, shards: int) -> tuple[float, ...]:
+        """Of adjacent hot keys: the first N-th of all ranks, the second, ..."""
+        if self.hot_keys == "scattered":
+            return ()
+        edges = np.linspace(0.0, popularity.size, shards + 1)
+        return tuple(np.diff(popularity.drawn_by(edges)).tolist())
 
     def moved(self, before: int, after: int) -> Moved:
         """All but what stays in the range of the same number: 1 - sum_i |[i/N, (i+1)/N) with [i/M, (i+1)/M)|. Exact."""

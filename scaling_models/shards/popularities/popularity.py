@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from scaling_models.parameters import Declared
 
@@ -49,6 +49,14 @@ class Popularity(Declared):
         top = self.top(SINGLE)
         shares, counts = self.groups(len(top))
         return float((top**2).sum() + (shares**2 * counts).sum())
+
+    def drawn_by(self, ranks: ArrayLike) -> Array:
+        """The share of the requests that keys up to each rank draw together; within a bin of ranks taken as equal."""
+        shares, counts = self.groups(0)
+        ends = np.concatenate([[0.0], np.cumsum(counts)])
+        return np.asarray(
+            np.interp(np.asarray(ranks, dtype=float), ends, np.concatenate([[0.0], np.cumsum(shares * counts)]))
+        )
 
 
 class Listed(Popularity):

@@ -1,0 +1,244 @@
+"""The law of the loads of shards that keys are dealt to at random, given that all loads sum to the whole.
+
+The few hottest keys are dealt in all ways. Of the others each shard has a compound Poisson load, independent of other
+shards but for their sum: X = sum_k p_k n_k, n_k ~ Poisson(s), of characteristic function E_s[e^{s psi(w)}] with
+psi(w) = sum_k (e^{-i w p_k} - 1) and s the shard's share of the key space. Given the sum that is exact for equal keys
+(Poisson counts become multinomial) and for infinitely many (gamma shares become Dirichlet's), and nearly so between.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling_models.shards.formulas.deals import Deal, Group, deals
+from scaling_models.shards.placements.shares import Nodes
+from scaling_models.shards.popularities import Popularity
+
+Array = NDArray[np.float64]
+Complex = NDArray[np.complex128]
+POINTS = 2048  # of the lattice of the hottest; most shards have no hot key, so that of one the small loads count
+SMOOTH = 2.0  # lattice steps: what of a jump is then left at the highest frequency is 3e-9, so nothing rings
+SMALL, ORDERS = 1.0, 12  # a key whose wave turns by less, by so many powers: to 1e-10
+TAIL = 30.0  # the lattice ends where Chernoff's bound is e^-30
+BLOCK = 128  # frequencies at once
+NOTHING = 1e-13  # of a characteristic function
+SLIGHT = 1e-6  # of the sum's characteristic function
+SUM_WIDTH = 14.0  # standard deviations of the sum between its copies
+FEW_WAVES, MOST_WAVES = 32, 128
+FINE, ROUGH = 0.005, 1e-4  # a step of the table: of the cdf, and of the variance
+ROUNDS = 14
+START = 65  # points before any are added
+NIL = 1e-300
+ROUNDING = 1e-13  # sums of shares that should be equal differ by less
+LARGEST_POWER = 300.0  # e^that is still a number
+
+
+class Loads:
+    """What all keys but the hottest put on one shard of each kind: mass on a lattice, and what it adds to the sum.
+
+    `shares` and `numbers` are the keys' shares and how many have each; they may be told as deviations from a mean.
+    `hot` is how many keys are dealt beside them.
+    """
+
+    def __init__(self, kinds: Sequence[Nodes], shares: Array, numbers: Array, hot: int, points: int) -> None:
+        present = (shares != 0.0) & (numbers > 0.0)
+        self.kinds, self.p, self.numbers, self.hot = tuple(kinds), shares[present], numbers[present], hot
+        self.shards = sum(kind.number for kind in kinds)
+        self.total = float(self.p @ self.numbers)
+        self.squares = float(self.numbers @ self.p**2)
+        low, high = self._range()
+        self.points, self.step = points, (high - low) / points
+        self.edges = low + self.step * np.arange(points + 1)
+        self._summed: dict[tuple[int, int], Complex] = {}
+
+    def psi(self, w: Array) -> Complex:
+        """sum_k (e^{-i w p_k} - 1): of small keys, and they are most, by a power series."""
+        high = float(w[-1])
+        small = np.abs(self.p) * high < SMALL
+        angle, numbers = np.outer(w, self.p[~small]), self.numbers[~small]
+        found = (np.cos(angle) - 1.0) @ numbers - 1j * (np.sin(angle) @ numbers)
+        turn, part = self.p[small] * high, (-1j / high if high else 0.0) * w
+        series = np.zeros(len(w), dtype=complex)
+        for order in range(ORDERS, 0, -1):
+            series = (series + float(self.numbers[small] @ turn**order) / math.factorial(order)) * part
+        return np.asarray(found + series)
+
+    def _variance(self, kind: Nodes) -> float:
+        return kind.share.mean * self.squares + kind.share.scv * (kind.share.mean * self.total) ** 2
+
+    def _range(self) -> tuple[float, float]:
+        """Where a shard's load lies but for e^-TAIL: inf over t of (log E e^{tX} + TAIL)/t, on either side."""
+        spread = math.sqrt(max(map(self._variance, self.kinds))) or 1.0
+        t = np.geomspace(0.01, 100.0, 60) / spread
+        t = t[t * np.abs(self.p).max(initial=0.0) < LARGEST_POWER]
+        ends = [self._ends(kind, keys, t) for kind in self.kinds for keys in (0, self.hot)]
+        low, high = min(end[0] for end in ends), max(end[1] for end in ends)
+        if (self.p >= 0.0).all():
+            low, high = max(low, 0.0), min(high, self.total)
+        margin = 0.01 * (high - low) + 1e-9 * abs(self.total) + 1e-15  # room for the smoothing
+        return low - margin, high + margin
+
+    def _ends(self, kind: Nodes, keys: int, t: Array) -> tuple[float, float]:
+        law, most = kind.share, float(np.abs(self.p) @ self.numbers)
+        found = []
+        for sign in (-1.0, 1.0):
+            with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+                growth = np.expm1(np.outer(sign * t, self.p)) @ self.numbers
+                bound = (law.transform(growth, keys) - law.transform(0.0, keys) + TAIL) / t
+            found.append(float(bound[np.isfinite(bound)].min(initial=most)))
+        return -found[0], found[1]
+
+    @functools.cached_property
+    def _frequencies(self) -> tuple[Array, Complex]:
+        """Of the lattice, with psi, as far as anything is left."""
+        w = np.arange(self.points // 2 + 1, dtype=float) * (2.0 * np.pi / (self.step * self.points))
+        found: list[Complex] = []
+        for start in range(0, len(w), BLOCK):
+            part = w[start : start + BLOCK]
+            found.append(self.psi(part))
+            left = max(kind.share.transform(found[-1][-8:], 0).real.max() for kind in self.kinds)
+            if left - 0.5 * (SMOOTH * self.step * part[-1]) ** 2 < math.log(NOTHING):
+                break
+        psi = np.concatenate(found)
+        return w[: len(psi)], psi
+
+    def mass(self, kind: int, keys: int) -> Array:
+        """E[s^keys; the load within each step of the lattice], of a shard of one kind; smoothed."""
+        w, psi = self._frequencies
+        shape = 1j * w * (self.edges[0] + 0.5 * self.step) - 0.5 * (SMOOTH * self.step * w) ** 2
+        return np.maximum(np.fft.irfft(np.exp(self.kinds[kind].share.transform(psi, keys) + shape), self.points), 0.0)
+
+    @functools.cached_property
+    def waves(self) -> Array:
+        """Frequencies that tell the density of the sum of all loads, at the whole."""
+        if not self.p.size:
+            return np.zeros(1)
+        smooth = (SMOOTH * self.step) ** 2
+        spread = math.sqrt(sum(kind.number * (self._variance(kind) + smooth) for kind in self.kinds))
+        for most in (FEW_WAVES, MOST_WAVES):
+            u = np.arange(most, dtype=float) * (2.0 * np.pi / (SUM_WIDTH * spread))
+            psi = self.psi(u)
+            left = sum(kind.number * (kind.share.transform(psi, 0).real - 0.5 * smooth * u**2) for kind in self.kinds)
+            beyond = np.flatnonzero(np.asarray(left) < math.log(SLIGHT))
+            if beyond.size:
+                return u[: beyond[0] + 1]
+        return u
+
+    def summed(self, kind: int, keys: int) -> Complex:
+        """E[s^keys e^{-iu(X - mean)}; X up to each edge of the lattice], at every wave u."""
+        if (kind, keys) not in self._summed:
+            middle = self.edges[:-1] + 0.5 * self.step - self.total / self.shards
+            each = self.mass(kind, keys)[:, None] * np.exp(-1j * np.outer(middle, self.waves))
+            start = np.zeros((1, len(self.waves)))
+            self._summed[kind, keys] = np.concatenate([start, np.cumsum(each, axis=0)])
+        return self._summed[kind, keys]
+
+    def up_to(self, x: Array, kind: int, keys: int) -> Complex:
+        """The same up to each x (rows)."""
+        table = self.summed(kind, keys)
+        place = np.clip((x - self.edges[0]) / self.step, 0.0, self.points)
+        at = np.minimum(place.astype(int), self.points - 1)
+        part = (place - at)[:, None]
+        return np.asarray(table[at] * (1.0 - part) + table[at + 1] * part)
+
+
+class Cell(NamedTuple):
+    """So many shards of one kind, whose load is asked for or not."""
+
+    kind: int
+    number: int
+    asked: bool
+
+
+def share_of_one(
+    kinds: Sequence[Nodes], popularity: Popularity, copies: int, level: float = 0.0
+) -> tuple[Array, Array]:
+    """Points and cdf of the load of one shard, any of them; `level` as in `share_of_hottest`."""
+    shards = sum(kind.number for kind in kinds)
+    tables = []
+    for asked, kind in enumerate(kinds):
+        others = [Cell(at, each.number - (at == asked), False) for at, each in enumerate(kinds)]
+        cells = [Cell(asked, 1, True), *others]
+        tables.append((kind.number / shards, *_table(kinds, cells, popularity, copies, level, 4 * POINTS)))
+    x = np.unique(np.concatenate([points for _, points, _ in tables]))
+    return x, np.asarray(sum(weight * np.interp(x, points, cdf, left=0.0) for weight, points, cdf in tables))
+
+
+def share_of_hottest(
+    kinds: Sequence[Nodes], popularity: Popularity, copies: int, level: float = 0.0
+) -> tuple[Array, Array]:
+    """Points and cdf of the largest load of all shards.
+
+    `level` is taken from every key's share and given back to all shards alike: the mean share, where each shard has
+    equally many keys.
+    """
+    cells = [Cell(at, kind.number, True) for at, kind in enumerate(kinds)]
+    return _table(kinds, cells, popularity, copies, level, POINTS)
+
+
+def _table(
+    kinds: Sequence[Nodes], cells: Sequence[Cell], popularity: Popularity, copies: int, level: float, points: int
+) -> tuple[Array, Array]:
+    """Points, refined until no step of the cdf is large, and the cdf that all shards asked for are below them."""
+    hot, dealt = deals(tuple(cell.number for cell in cells), popularity.size, copies)
+    top = (popularity.top(hot) - level) / copies
+    shares, numbers = popularity.groups(hot)
+    loads = Loads(kinds, (shares - level) / copies, numbers * copies, hot, points)
+    least = level * popularity.size / loads.shards
+    find = functools.partial(_cdf, loads, cells, dealt, top)
+    if not loads.p.size:  # a law of points
+        sums = {float(top[list(held)].sum()) for deal, _ in dealt for (_, held), _ in deal}
+        places = np.array(sorted({round(each, 15) for each in sums}))
+        return steps(places + least, find(places + ROUNDING))
+    high = loads.edges[-1] + float(np.maximum(top, 0.0).sum())
+    x = np.asarray(np.linspace(loads.edges[0] + float(np.minimum(top, 0.0).sum()), high, START), dtype=float)
+    cdf = find(x)
+    for _ in range(ROUNDS):
+        step, width = np.diff(cdf), np.diff(x)
+        middle = (x[1:] + x[:-1]) / 2.0
+        variance = float(step @ (middle - float(step @ middle)) ** 2)
+        wide = np.flatnonzero((step > FINE) | (step * width**2 > ROUGH * variance))
+        wide = wide[width[wide] > 0.5 * loads.step]
+        if not wide.size:
+            break
+        x, cdf = np.insert(x, wide + 1, middle[wide]), np.insert(cdf, wide + 1, find(middle[wide]))
+    x, cdf = x + least, np.maximum.accumulate(cdf)
+    keep = x > 0.0  # smoothing reaches below
+    return np.append(0.0, x[keep]), np.append(np.interp(0.0, x, cdf, left=0.0), cdf[keep])
+
+
+def steps(x: Array, cdf: Array) -> tuple[Array, Array]:
+    """A table of a law of points: it rises to each of them within the rounding."""
+    low = np.concatenate([[0.0], cdf[:-1]])
+    return np.stack([x - ROUNDING, x + ROUNDING], axis=1).ravel(), np.stack([low, cdf], axis=1).ravel()
+
+
+def _cdf(loads: Loads, cells: Sequence[Cell], dealt: Iterable[tuple[Deal, float]], top: Array, x: Array) -> Array:
+    """P(all shards asked for have at most x | all sum to the whole)."""
+    ends = np.append(x, math.inf)
+    logs: dict[Group, Complex] = {}
+    found: Any = 0.0
+    for deal, share in dealt:
+        log = np.full(1, math.log(share), dtype=complex)
+        for group, number in deal:
+            if group not in logs:
+                logs[group] = _log(loads, cells[group[0]], top[list(group[1])], ends)
+            log = log + number * logs[group]
+        found = found + np.exp(log)
+    weights = np.where(loads.waves == 0.0, 1.0, 2.0)
+    density: Array = found.real @ weights
+    return np.asarray(np.clip(density[:-1] / density[-1], 0.0, 1.0))
+
+
+def _log(loads: Loads, cell: Cell, held: Array, ends: Array) -> Complex:
+    if cell.asked:
+        found = loads.up_to(ends - float(held.sum()), cell.kind, len(held))
+    else:
+        found = loads.summed(cell.kind, len(held))[-1:]
+    return np.log(np.where(found == 0.0, NIL, found))

@@ -18,6 +18,9 @@ from scaling_models.quorums.formulas.elections import heartbeat_messages, mean_t
 from scaling_models.quorums.formulas.staleness import missed_versions
 from scaling_models.scalability import usl_knee, usl_peak
 from scaling_models.shards import ScalingCurve, harmonic
+from scaling_models.quorums import Raft
+from scaling_models.shards import JumpHash, LRUCached, Maglev, MultiProbe, Zipf, harmonic, share_cv, share_quantile
+from scaling_models.shards.placements.placement import share_scv
 
 
 def pool(lam, mu, c, **_):
@@ -134,6 +137,15 @@ def longest_of_1000(n, available, timeout_ms, broadcast_ms):
     """Its median: the heartbeat half the shortest timeout, requests half of the broadcast time."""
     group = election(n, available, timeout_ms, broadcast_ms / 2e3)
     return 1e3 * group.downtime.icdf(0.5 ** (1 / 1000))
+def ring_quantile(q):
+    return lambda v, N: N * share_quantile(q, v, N)
+
+
+def maglev_difference(rule):
+    """The largest share less the smallest, over the mean, of a hundred places a backend (a prime more or less)."""
+    assert rule == "M>100N"
+    shares = [kind.share.mean for kind in Maglev(100_003).nodes(1000)]
+    return (max(shares) - min(shares)) * 1000
 
 
 ANSWERS = {
@@ -177,6 +189,13 @@ ANSWERS = {
     **{("usl_fit", metric): answer for metric, answer in USL.items()},
     ("usl_peak", "peak N (what-if beta halved)"): lambda alpha, beta: usl_peak(alpha, beta),
     **published_quorums.ANSWERS,
+    ("supermarket", "E[T], N->inf"): lambda d, **p: mean_field(p["lambda"], d)[1:].sum() / p["lambda"],
+    ("ch_share", "cv"): lambda v, N: share_cv(v, N),
+    **{("ch_share", f"q{q} of N*share"): ring_quantile(q) for q in (0.005, 0.995)},
+    ("jump_hash", "standard error of bucket size (infinite keys)"): lambda: share_scv(JumpHash(), 1000) ** 0.5,
+    ("maglev", "max difference of hash space between backends"): maglev_difference,
+    ("multi_probe", "peak/average limit"): lambda k: MultiProbe(k).mean_largest_share(10**7) * 10**7,
+    ("che_lru", "hit ratio"): lambda K, alpha, C: LRUCached(Zipf(K, alpha), C).hit_ratio,
     ("zipf_norm", "generalised harmonic number ZETAN"): lambda K, alpha: harmonic(K, alpha),
 }
 ANSWERS |= {

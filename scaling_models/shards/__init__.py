@@ -1,6 +1,8 @@
 """Partitioned data: which shard is hot, and what that costs. A new model is one file and one line in MODELS."""
 
+from scaling_models.shards.formulas.caches import characteristic_time, lru_hit_ratio, most_missed, small_cache_bound
 from scaling_models.shards.formulas.harmonic import harmonic
+from scaling_models.shards.formulas.rings import largest_share_mean, largest_share_quantile, share_cv, share_quantile
 from scaling_models.shards.hotspot import HottestShare, ShareOfOne
 from scaling_models.shards.placements import *  # noqa: F403  # each placement is one line there
 from scaling_models.shards.placements import PLACEMENTS, Placement
@@ -35,7 +37,15 @@ __all__ = [
     "ShardLoad",
     "ShareOfOne",
     "Uniform",
+    "characteristic_time",
     "harmonic",
+    "largest_share_mean",
+    "largest_share_quantile",
+    "lru_hit_ratio",
+    "most_missed",
+    "share_cv",
+    "share_quantile",
+    "small_cache_bound",
     "twitter_cluster",
     "zipf_alpha",
     "zipf_alphas",

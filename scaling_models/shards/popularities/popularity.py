@@ -7,7 +7,7 @@ import functools
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scaling_models.parameters import Declared
+from scaling_models.parameters import Declared, Record
 
 Array = NDArray[np.float64]
 BIN = 1.1  # ranks whose popularity is taken as equal: within a bin the variance errs by 0.2% at exponent 1.5
@@ -57,6 +57,53 @@ class Popularity(Declared):
         return np.asarray(
             np.interp(np.asarray(ranks, dtype=float), ends, np.concatenate([[0.0], np.cumsum(shares * counts)]))
         )
+
+
+def _kinds() -> tuple[type[Declared], ...]:
+    from scaling_models.shards.popularities import POPULARITIES  # late: the kinds are collected above this file
+
+    return POPULARITIES
+
+
+POPULARITY = Record("a popularity of keys, such as Zipf(items=1000000, exponent=0.99)", lambda: Popularity, _kinds)
+
+
+class Tabled(Popularity):
+    """Base of popularities told in groups: a kind gives `_levels`, shares in descending order and how many keys have
+    each.
+    """
+
+    @functools.cached_property
+    def _levels(self) -> tuple[Array, Array]:
+        raise NotImplementedError
+
+    @staticmethod
+    def _ordered(shares: Array, counts: Array) -> tuple[Array, Array]:
+        order = np.argsort(-shares, kind="stable")
+        return shares[order], counts[order]
+
+    @property
+    def size(self) -> int:
+        """All keys of all groups."""
+        return round(float(self._levels[1].sum()))
+
+    @functools.cached_property
+    def total(self) -> float:
+        """The sum of all shares."""
+        shares, counts = self._levels
+        return float(shares @ counts)
+
+    def top(self, count: int) -> Array:
+        """Of the first groups, a share a key."""
+        shares, counts = self._levels
+        before = np.concatenate([[0.0], np.cumsum(counts)])
+        return np.repeat(shares, np.clip(count - before[:-1], 0.0, counts).astype(np.int64))
+
+    def groups(self, after: int) -> tuple[Array, Array]:
+        """The groups less the first keys."""
+        shares, counts = self._levels
+        left = np.clip(np.cumsum(counts) - after, 0.0, counts)
+        return shares[left > 0.0], left[left > 0.0]
 
 
 class Listed(Popularity):

@@ -1,0 +1,99 @@
+"""What is left of a popularity behind a cache."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from scaling_models.parameters import Integer, Slider, parameter
+from scaling_models.shards.formulas.caches import characteristic_time, lru_hit_ratio
+from scaling_models.shards.popularities.popularity import MOST_KEYS, POPULARITY, Array, Popularity, Tabled
+from scaling_models.shards.popularities.zipf import Zipf
+
+
+class Cached(Popularity):
+    """What a cache that always holds the hottest keys leaves: the others, their shares still of all requests.
+
+    The best that any cache of fixed contents does (perfect LFU). Exact.
+    """
+
+    popularity: Popularity = parameter(default=Zipf(), domain=POPULARITY, about="how popular keys are")
+    top_keys: int = parameter(
+        default=100,
+        domain=Integer(0, MOST_KEYS),
+        unit="keys",
+        symbol="C",
+        about="how many of the hottest keys the cache holds",
+        slider=Slider(0, 1000, 1),
+    )
+
+    def _check(self) -> None:
+        if self.top_keys >= self.popularity.size:
+            most = self.popularity.size - 1
+            raise ValueError(f"Cached.top_keys must lie in [0, {most}] keys, so that one is left; got {self.top_keys}")
+
+    @property
+    def size(self) -> int:
+        """The keys not in the cache."""
+        return self.popularity.size - self.top_keys
+
+    def top(self, count: int) -> Array:
+        """The next ones."""
+        return self.popularity.top(self.top_keys + count)[self.top_keys :]
+
+    def groups(self, after: int) -> tuple[Array, Array]:
+        """The groups of the others."""
+        return self.popularity.groups(self.top_keys + after)
+
+    @functools.cached_property
+    def total(self) -> float:
+        """The share of the requests that the cache does not answer."""
+        shares, counts = self.groups(0)
+        return float(shares @ counts)
+
+
+class LRUCached(Tabled):
+    """What a cache that keeps the keys asked for last leaves: p_k e^{-p_k T} of each key, T of `characteristic_time`.
+
+    Che's approximation, for requests independent of each other. No key sends more than 1/(e T).
+    """
+
+    popularity: Popularity = parameter(default=Zipf(), domain=POPULARITY, about="how popular keys are")
+    capacity: int = parameter(
+        default=1000,
+        domain=Integer(0, MOST_KEYS),
+        unit="keys",
+        symbol="C",
+        about="how many keys the cache holds",
+        slider=Slider(0, 10_000, 10),
+    )
+
+    def _check(self) -> None:
+        if self.capacity >= self.popularity.size:
+            raise ValueError(
+                f"LRUCached.capacity must lie in [0, {self.popularity.size - 1}] keys, fewer than there are; "
+                f"got {self.capacity}"
+            )
+
+    @functools.cached_property
+    def time(self) -> float:
+        """Che's characteristic time, in requests."""
+        shares, counts = self.popularity.groups(0)
+        return characteristic_time(shares, self.capacity, counts)
+
+    @property
+    def hit_ratio(self) -> float:
+        """The share of the requests that the cache answers."""
+        shares, counts = self.popularity.groups(0)
+        return lru_hit_ratio(shares, self.capacity, counts)
+
+    @functools.cached_property
+    def _levels(self) -> tuple[Array, Array]:
+        shares, counts = self.popularity.groups(0)
+        return self._ordered(shares * np.exp(-shares * self.time), counts)
+
+    def shares(self) -> Array:
+        """Of each key, in descending order of what is left."""
+        shares = self.popularity.shares()
+        return np.sort(shares * np.exp(-shares * self.time))[::-1]

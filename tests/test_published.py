@@ -17,9 +17,17 @@ from scaling_models.quorums import Election, OwnLegs, PartialQuorum, ProductionL
 from scaling_models.quorums.formulas.elections import heartbeat_messages, mean_terms, split_probability
 from scaling_models.quorums.formulas.staleness import missed_versions
 from scaling_models.scalability import usl_knee, usl_peak
-from scaling_models.shards import ScalingCurve, harmonic
-from scaling_models.quorums import Raft
-from scaling_models.shards import JumpHash, LRUCached, Maglev, MultiProbe, Zipf, harmonic, share_cv, share_quantile
+from scaling_models.shards import (
+    JumpHash,
+    LRUCached,
+    Maglev,
+    MultiProbe,
+    ScalingCurve,
+    Zipf,
+    harmonic,
+    share_cv,
+    share_quantile,
+)
 from scaling_models.shards.placements.placement import share_scv
 
 

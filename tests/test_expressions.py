@@ -386,6 +386,7 @@ REFUSED = [
     (lambda: weighted(5, ("a", 2), ("b", 2)), "the votes needed must lie in [1, 4], all there are; got 5"),
     (lambda: weighted(1, ("a", 0.5)), "votes must be whole numbers in [0, inf), one a member; got (0.5,)"),
     (lambda: (a * b).evaluate({"a": 1.0}), "there is no probability for the replica 'b' of the expression"),
+    (lambda: (a * b).evaluate({"a": 1.0, "b": 1.5}), "the probability of 'b' must lie in [0, 1]; got 1.5"),
     (lambda: (a * b).latency({"b": E(1.0)}), "there is no latency for the replica 'a' of the expression"),
     (lambda: QuorumSystem(), "QuorumSystem must be given reads or writes"),
     (lambda: QuorumSystem("a"), "reads and writes must be quorum expressions; got 'a'"),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scaling_models.quorums.expressions.gates import Choose
 
 Array = NDArray[np.float64]
+ROUNDING = 1e-9  # of a probability that was computed
 
 
 class Expression:
@@ -38,9 +39,13 @@ class Expression:
 
         At p_i = F_i(t) it is the latency's cdf, at p_i = A_i the availability, at 0 and 1 what survives. The dual at
         1 - p_i is one minus that, without loss. Where each replica appears once the tree is followed; elsewhere a
-        decision diagram. For what fails together see `zoned`.
+        decision diagram. For what fails together see `zoned`. Raises ValueError for a replica that is not given.
         """
         self._known(probabilities, "probability")
+        for name in self.names():
+            given = np.asarray(probabilities[name], dtype=float)
+            if ((given < -ROUNDING) | (given > 1.0 + ROUNDING)).any():
+                raise ValueError(f"the probability of {name!r} must lie in [0, 1]; got {probabilities[name]!r}")
         return self._tree(probabilities) if self.read_once else self.diagram.evaluate(self.root, probabilities)
 
     def latency(self, latencies: Mapping[str, Distribution]) -> Distribution:

@@ -136,7 +136,8 @@ class QuorumLatency(Model):
     @answer("requests/s", "most requests that the replicas carry, each asking one quorum under the best strategy")
     def capacity(self) -> float:
         """One over the least load of the busiest replica."""
-        return self.system.capacity(self.read_fraction)
+        even = self.system.symmetric
+        return self.system.capacity(self.read_fraction) if even else self.strategy.capacity(self.read_fraction)
 
     @answer("", "how busy each replica is at that capacity, under one of the best strategies")
     def busy(self) -> tuple[float, ...]:
@@ -195,7 +196,7 @@ class QuorumLatency(Model):
     def _played(self, size: int, seed: int) -> tuple[Estimate, ...]:
         """The strategy played: how busy its choices make each replica, in units of the busiest's least load."""
         asked = np.stack([self._asked(size, stream(seed, 4, i)) for i in range(BATCHES)])
-        return tuple(from_batches(self.system.capacity(self.read_fraction) * each) for each in asked.T)
+        return tuple(from_batches(self.capacity * each) for each in asked.T)
 
     def _asked(self, size: int, rng: np.random.Generator) -> Array:
         """The work of each replica, in seconds of its capacity a request."""

@@ -17,10 +17,12 @@ from scaling_models.shards.popularities import (
 )
 from scaling_models.shards.scaling_curve import ScalingCurve
 from scaling_models.shards.shard_load import ShardLoad
+from scaling_models.shards.transactions import ShardTransactions
 
 MODELS = (
     ShardLoad,
     ScalingCurve,
+    ShardTransactions,
 )
 KINDS = (*POPULARITIES, *PLACEMENTS)  # what its drop-downs offer
 Uniform = UniformKeys  # at the top of the package that name is a latency's
@@ -35,6 +37,7 @@ __all__ = [
     "Popularity",
     "ScalingCurve",
     "ShardLoad",
+    "ShardTransactions",
     "ShareOfOne",
     "Uniform",
     "characteristic_time",

@@ -11,6 +11,7 @@ from scaling_models.latency import LATENCY, Deterministic, Distribution, Exponen
 from scaling_models.parameters import Integer, Real, Slider, parameter
 from scaling_models.pools.bases.central_cases import Case, Exact, case_of
 from scaling_models.pools.bases.pool import SIMULATED
+from scaling_models.pools.bases.services import check_service
 from scaling_models.pools.formulas.walks import is_exponential
 from scaling_models.pools.tandem import VARY, Tandem, Tier
 
@@ -89,6 +90,7 @@ class BalancedPool(Model):
     )
 
     def _check(self) -> None:
+        check_service(type(self).__name__, self.service)
         for name, each in (("work", self.work), ("service", self.service)):
             if not 0 < each.mean() < math.inf:
                 raise ValueError(f"BalancedPool.{name} must have a finite mean above 0 s; got {each!r}")

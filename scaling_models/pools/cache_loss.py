@@ -26,6 +26,7 @@ from scaling_models.montecarlo.streams import checked_requests
 from scaling_models.montecarlo.traffic.arrivals import TimeVarying
 from scaling_models.parameters import Integer, Real, Slider, parameter
 from scaling_models.pools.bases.pool import Array
+from scaling_models.pools.bases.services import check_service
 from scaling_models.pools.central_queue import CentralQueue
 from scaling_models.pools.formulas import cache_loss as formulas
 
@@ -117,6 +118,7 @@ class CacheLoss(Model):
     )
 
     def _check(self) -> None:
+        check_service(type(self).__name__, self.service)
         if self.first_hit_ratio > self.hit_ratio:
             raise ValueError(
                 f"CacheLoss.first_hit_ratio must lie in [0, {self.hit_ratio:g}], the ordinary hit_ratio; "

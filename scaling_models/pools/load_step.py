@@ -101,7 +101,7 @@ class LoadStep(Model):
     )
 
     def _check(self) -> None:
-        check_service("LoadStep", self.service)
+        check_service(type(self).__name__, self.service)
         if self.ramp > self.provisioning:
             raise ValueError(
                 f"LoadStep.ramp must lie in [0, {self.provisioning:g}] s, the time of provisioning; got {self.ramp!r}"

@@ -11,6 +11,7 @@ import numpy as np
 from scaling_models.answers import Accuracy, Assumption, Model
 from scaling_models.latency import LATENCY, Distribution, Exponential
 from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.pools.bases.services import check_service
 from scaling_models.pools.central_queue import CentralQueue
 from scaling_models.pools.formulas.deploys import Rollout, relaxation_time, rollout
 from scaling_models.pools.formulas.load_step import Step, beyond_the_relief, fluid_backlog, mean_backlog
@@ -97,6 +98,7 @@ class DeployedPool(Model):
     )
 
     def _check(self) -> None:
+        check_service(type(self).__name__, self.service)
         if self.service.mean() == 0:
             raise ValueError(f"RollingDeploy.service must take longer than 0 s on average; got {self.service!r}")
 

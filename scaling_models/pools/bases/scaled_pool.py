@@ -15,6 +15,7 @@ from scaling_models.montecarlo.kernels.autoscaling import ChangingPool, ScalingR
 from scaling_models.montecarlo.traffic.arrivals import TimeVarying
 from scaling_models.parameters import Integer, Real, Slider, parameter
 from scaling_models.pools.bases.pool import Array
+from scaling_models.pools.bases.services import check_service
 from scaling_models.pools.central_queue import CentralQueue
 from scaling_models.pools.formulas import autoscaling
 from scaling_models.pools.formulas.load_step import Step, beyond_the_relief, fluid_backlog, mean_backlog
@@ -121,6 +122,7 @@ class ScaledPool(Model):
     )
 
     def _check(self) -> None:
+        check_service(type(self).__name__, self.service)
         if self.least > self.most:
             raise ValueError(f"Autoscaler.least must lie in [1, {self.most}] servers, the most; got {self.least!r}")
         if self.service.mean() == 0:

@@ -254,6 +254,7 @@ GRID = [  # the model, and the largest errors of mean and p99 that were measured
     (plain(members=5, failed=1, one_way=0.05), 0.01, 0.03),
     (plain(members=5, one_way=0.1, pre_vote="yes"), 0.01, 0.03),
     (plain(members=5, one_way=0.02, fsync=0.1, own_vote="meanwhile"), 0.01, 0.03),
+    (plain(members=5, failed=1, one_way=0.05, fsync=0.05, pre_vote="yes"), 0.01, 0.03),
     (Election(), 0.01, 0.03),
     (Election(one_way=0.02), 0.01, 0.03),
     (Election(members=5, heartbeat=0.02, timeout=0.2), 0.01, 0.03),
@@ -265,7 +266,7 @@ GRID = [  # the model, and the largest errors of mean and p99 that were measured
 @pytest.mark.parametrize(("group", "mean", "tail"), GRID, ids=lambda value: str(value)[:30])
 def test_the_closed_form_errs_by_what_it_says(group, mean, tail):
     """Errors allowed on top of an interval of 1e-8; a formula off by three per cent more must fail."""
-    found = group.simulate(40_000, 5)
+    found = group.simulate(96_000 if group.members == 3 else 32_000, 5)
     estimate = found.downtime.mean_estimate()
     reach = student(1.0 - FALSE_ALARM, estimate.freedom) * estimate.error
     assert abs(group.downtime.mean() - estimate.value) < reach + mean * estimate.value
@@ -315,12 +316,12 @@ def test_false_elections_agree_with_runs_of_lost_heartbeats():
 
 
 def test_the_best_timeout_lies_in_the_flat_of_the_u():
-    """The story's U: 506, 391, 520 ms at shortest timeouts of 300, 150 and 60 ms; the best is near the least."""
+    """The right arm of a U: 506 and 391 ms at shortest timeouts of 300 and 150 ms; the best is near the least."""
 
     def group(timeout):
         return plain(members=5, one_way=0.040, timeout=timeout, heartbeat=timeout / 3.0, loss=0.001, until="announced")
 
-    for timeout, mean in ((0.3, 0.506), (0.15, 0.391), (0.06, 0.520)):
+    for timeout, mean in ((0.3, 0.506), (0.15, 0.391)):
         found = group(timeout).simulate(2000, 1).downtime.mean_estimate()
         assert abs(found.value - mean) < student(1.0 - FALSE_ALARM, found.freedom) * found.error
     best = group(0.15).best_timeout
@@ -334,7 +335,8 @@ def test_where_there_is_no_formula_it_says_so():
         (plain(one_way=0.5), "0.5 of the timeouts' range"),
         (plain(timeout=0.05, heartbeat=0.01, spread=3.0, one_way=0.03), "longer than the shortest timeout"),
         (plain(one_way=sm.Exponential(0.05)), "vary by more than a tenth"),
-        (Election(loss=0.03), "2% of the heartbeats are lost"),
+        (Election(loss=0.03), "1% of the heartbeats are lost"),
+        (Election(heartbeat=0.3), "3 numbers of ticks"),
     ):
         with pytest.raises(sm.NoClosedForm, match=says):
             group.downtime.mean()

@@ -23,12 +23,15 @@ from scaling_models.quorums.replay import Replay, replay, swim_lanes
 
 WIDEST = 0.4  # of the range of the timeouts: a request that takes longer leaves hardly a term unsplit
 FARTHEST = 0.1  # of the shortest timeout: requests that vary by more have no formula
-MOST_LOST = 0.02  # heartbeats: where more are lost, timers no longer start together
+FEWEST_TICKS = 8  # numbers of ticks that a timeout may take
+MOST_LOST = 0.01  # heartbeats: where more are lost, timers no longer start together
 BATCHES, TRIALS = 64, 16  # of a simulation; runs of heartbeats a crash
 KEPT = 20_000_000  # crashes of a simulation: its times take 640 MB
 STEPS = 400  # of the timeouts among which the best is sought
 MIDDLE = 0.5  # between the first term's times and the second's there are few: there a quantile errs by more
-HOLDS = "requests within 0.4 of the timeouts' range, of nearly one length; at most 2% of heartbeats lost"
+HOLDS = (
+    "requests within 0.4 of the timeouts' range, of nearly one length; 8 ticks or more; at most 1% of heartbeats lost"
+)
 CLOSE, ROUGH = Accuracy("within 3%", 0.03, HOLDS), Accuracy("within 15%", 0.15, HOLDS)
 SIMULATED = Accuracy("simulated", None, "votes take long against the timeouts, or vary, or heartbeats are lost")
 
@@ -80,6 +83,8 @@ class Election(Group):
             return "votes take longer than the shortest timeout"
         if late - self.one_way.mean() - self.fsync.mean() > FARTHEST * self.least:
             return "requests vary by more than a tenth of the shortest timeout"
+        if self.ticked and self.ticks[1] < FEWEST_TICKS:
+            return f"timeouts of {self.ticks[1]} numbers of ticks, fewer than {FEWEST_TICKS}, often tie"
         if self.loss > MOST_LOST:
             return f"more than {100 * MOST_LOST:g}% of the heartbeats are lost"
         return ""
@@ -111,7 +116,7 @@ class Election(Group):
             self.alive,
             self.least,
             self.range,
-            self.hop,
+            self.window,
             self.heartbeat if self.ticked else 0.0,
             "yes" if self.refusing else "no",
             self.asking,
@@ -152,7 +157,7 @@ class Election(Group):
             return self._standing.split
         if self.varying and self._unknown:
             raise NoClosedForm(f"Election has no closed form here: {self._unknown}: simulate it")
-        return float(formulas.split_probability(self.members, self.alive, self.hop / self.range))
+        return float(formulas.split_probability(self.members, self.alive, self.window / self.range))
 
     @answer("", "terms until a leader is elected", CLOSE)
     def terms(self) -> float:

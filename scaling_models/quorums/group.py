@@ -149,6 +149,15 @@ class Group(Model):
         return first + self.one_way.mean()
 
     @property
+    def window(self) -> float:
+        """How long after the first another may fire and still split its term (s): until the first's request is there.
+
+        After pre-votes, where all that are left are needed, only until the first stands: it would not promise then.
+        """
+        bare = self.pre_vote == "yes" and self.alive == self.majority
+        return self.one_way.mean() if bare else self.hop
+
+    @property
     def votes(self) -> float:
         """Mean time from standing until its votes are there (s): the hop, their writes and flight."""
         return self.hop + self.fsync.mean() + self.one_way.mean()

@@ -95,11 +95,18 @@ class Election(Group):
         if not self.electable or metric in ("false_elections", "best_timeout"):
             return stated
         if metric in ("first_timeout", "probability_of_split") and self._together:
-            return stated if metric == "probability_of_split" and self.refusing else EXACT
-        if self._unknown or (metric == "probability_of_split" and self.refusing and self.pre_vote == "yes"):
+            if metric == "first_timeout" or not (self.refusing or self.pre_vote == "yes"):
+                return EXACT
+        if self._unknown or (metric == "probability_of_split" and self._promised):
             return SIMULATED
         between = level is not None and level > MIDDLE and metric != "first_timeout"
-        return ROUGH if between and self.refusing else stated
+        return ROUGH if between else stated
+
+    @property
+    def _promised(self) -> bool:
+        """Whether pre-votes make the first term split so seldom that the formula for it is too rough."""
+        whole = self.alive == self.majority or self.window == self.one_way.mean()
+        return self.pre_vote == "yes" and (self.refusing or not whole)
 
     @property
     def _together(self) -> bool:
@@ -151,7 +158,7 @@ class Election(Group):
         """P(Bin(s, l / R) >= s - floor(n / 2)); where members refuse those who come early, from the joint law."""
         if not self.electable:
             return 1.0
-        if self.refusing and self.pre_vote == "yes":
+        if self._promised:
             raise NoClosedForm("Election has no closed form of the few terms that split after pre-votes: simulate it")
         if self.refusing:
             return self._standing.split

@@ -20,7 +20,7 @@ class Deterministic(Distribution):
         unit="s",
         symbol="D",
         about="the time it always takes",
-        slider=Slider(0.001, 1.0, 0.05, log=True),
+        slider=Slider(0.0001, 1.0, 0.05, log=True),
     )
 
     @property

@@ -94,9 +94,9 @@ class Election(Group):
         stated = super()._accuracy(metric, level)
         if not self.electable or metric in ("false_elections", "best_timeout"):
             return stated
-        if metric in ("first_timeout", "probability_of_split") and self._together:
-            if metric == "first_timeout" or not (self.refusing or self.pre_vote == "yes"):
-                return EXACT
+        plain = metric == "probability_of_split" and not (self.refusing or self.pre_vote == "yes")
+        if self._together and (plain or metric == "first_timeout"):
+            return EXACT
         if self._unknown or (metric == "probability_of_split" and self._promised):
             return SIMULATED
         between = level is not None and level > MIDDLE and metric != "first_timeout"

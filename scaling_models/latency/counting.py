@@ -28,6 +28,11 @@ def at_least(
         return np.zeros(shape)
     if len(values) == 1:
         return np.asarray(special.betainc(least, total - least + 1, np.clip(values[0], 0.0, 1.0)))
+    clipped = [(np.clip(p, 0.0, 1.0), n) for p, n in zip(values, copies, strict=True)]
+    if least == 1:  # not none of them
+        return np.asarray(-np.expm1(sum(special.xlog1py(n, -p) for p, n in clipped)))
+    if least == total:
+        return np.asarray(np.exp(sum(special.xlogy(n, p) for p, n in clipped)))
     state = np.zeros((least + 1, *shape))
     state[0] = 1.0
     for p, count in zip(values, copies, strict=True):

@@ -16,11 +16,13 @@ from scaling_models.shards.popularities import (
     zipf_alphas,
 )
 from scaling_models.shards.scaling_curve import ScalingCurve
+from scaling_models.shards.shard_latency import ShardLatency
 from scaling_models.shards.shard_load import ShardLoad
 from scaling_models.shards.transactions import ShardTransactions
 
 MODELS = (
     ShardLoad,
+    ShardLatency,
     ScalingCurve,
     ShardTransactions,
 )
@@ -36,6 +38,7 @@ __all__ = [
     "POPULARITIES",
     "Popularity",
     "ScalingCurve",
+    "ShardLatency",
     "ShardLoad",
     "ShardTransactions",
     "ShareOfOne",

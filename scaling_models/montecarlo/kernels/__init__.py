@@ -14,7 +14,7 @@
 | slots that slow each other down; nodes in lockstep | `contended`; | there; `lockstep` |
 | slots that come and go in time (`timelines`) | `autoscaling`, `deploys` | there |
 | a stall of all slots | `stalls` | those of `central` and `dispatch` |
-| commits of a quorum; keys dealt to shards | | `commits`; `placements` |
+| commits of a quorum; keys dealt to shards | | `commits`; `placements`; their queues: `shards` |
 
 `tallies` are the sums that pools count.
 """

@@ -1,0 +1,188 @@
+"""How long requests take on unevenly loaded shards."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling_models.answers import Accuracy, Assumption, Model, Simulation, Timeline, answer
+from scaling_models.latency import Distribution, Exponential, Never, mixture, slowest
+from scaling_models.montecarlo.estimates import NotSettled, SimulatedLatency, from_batches
+from scaling_models.montecarlo.kernels.shards import sojourns
+from scaling_models.montecarlo.streams import checked_requests, stream
+from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.shards.hotspot import REPLICAS, HottestShare, ShareOfOne, check_replicas
+from scaling_models.shards.placements import PLACEMENT, EvenHash, Placement
+from scaling_models.shards.popularities import POPULARITY, Popularity, Zipf
+
+Array = NDArray[np.float64]
+GIVEN_LOADS = Accuracy("exact", 0.0, "for shards of these loads; the loads are those of a typical placement")
+SINGLE = 16  # shards that are kept apart, the hottest
+BIN = 1.25  # ranks of shards that are taken as alike
+LANES = 40
+RELAXATIONS = 6.0  # relaxation times 1/(1 - sqrt(rho))^2 of M/M/1, in requests, before the first that counts
+MOST_STEPS = 20_000
+KEPT = 20_000_000  # times: 160 MB
+
+
+class ShardLatency(Model):
+    """Requests for keys of unequal popularity on shards with one server each, services exponential (M/M/1): the time on
+    the hottest shard, that of any request, sum_i s_i (1 - e^{-(mu - X s_i) t}), and that of a request to all shards,
+    prod_i F_i(t).
+
+    The shards' shares s_i are those of a typical placement: the hottest has its quantile at `luck`, the others those of
+    one shard's law at evenly spaced levels.
+    """
+
+    arrival_rate: float = parameter(
+        default=8000.0,
+        domain=Real(),
+        unit="requests/s",
+        symbol="X",
+        about="requests to all shards together",
+        slider=Slider(100, 40_000, 100),
+    )
+    shards: int = parameter(
+        default=64, domain=Integer(1, 4096), unit="shards", symbol="N", about="how many", slider=Slider(1, 256, 1)
+    )
+    popularity: Popularity = parameter(default=Zipf(), domain=POPULARITY, about="how popular keys are")
+    placement: Placement = parameter(default=EvenHash(), domain=PLACEMENT, about="how keys are put on shards")
+    replicas: int = REPLICAS
+    capacity: float = parameter(
+        default=1000.0,
+        domain=Real(),
+        unit="requests/s",
+        symbol="μ",
+        about="what one shard can serve",
+        slider=Slider(100, 10_000, 100),
+    )
+    luck: float = parameter(
+        default=0.5,
+        domain=Real(0, 1),
+        symbol="q",
+        about="of the placement: which share of placements has a hottest shard no hotter",
+        slider=Slider(0.05, 0.95, 0.05),
+    )
+
+    headline: ClassVar[str] = "latency"
+    violations: ClassVar[tuple[str, ...]] = ("arrivals in bursts",)
+    verified_with: ClassVar[int] = 2000
+    _assumptions: ClassVar[tuple[Assumption, ...]] = (
+        Assumption("Poisson arrivals at each shard", "optimistic if requests come in bursts"),
+        Assumption("exponential services of one server a shard", "pessimistic if services vary less"),
+        Assumption("shards independent of each other", "pessimistic for a request to all if slow together"),
+        Assumption("a typical placement", "optimistic for one that is less lucky: see `luck`"),
+    )
+
+    def _check(self) -> None:
+        check_replicas(self)
+
+    @functools.cached_property
+    def _groups(self) -> tuple[Array, NDArray[np.int64]]:
+        """Shares of shards from the hottest down, and how many have each."""
+        law = (self.shards, self.popularity, self.placement, self.replicas)
+        hottest = float(HottestShare(*law).icdf(self.luck))
+        left = self.shards - 1
+        ends = [*range(min(left, SINGLE) + 1)]
+        while ends[-1] < left:
+            ends.append(min(left, math.ceil(ends[-1] * BIN)))
+        numbers = np.diff(ends)
+        ranks = (np.array(ends[:-1]) + np.array(ends[1:])) / 2.0
+        others = np.minimum(np.asarray(ShareOfOne(*law).icdf(1.0 - (ranks + 1.0) / (self.shards + 1.0))), hottest)
+        rest = self.popularity.total - hottest
+        shares = others * (rest / float(others @ numbers)) if len(numbers) and rest > 0 else others * 0.0
+        return np.append(hottest, np.minimum(shares, hottest)), np.append(1, numbers)
+
+    @property
+    def _times(self) -> list[Distribution]:
+        """The time on a shard of each group."""
+        spare = self.capacity - self.arrival_rate * self._groups[0]
+        return [Exponential(1.0 / each) if each > 0 else Never() for each in spare.tolist()]
+
+    @answer("s", "time on the hottest shard, waiting included", GIVEN_LOADS)
+    def hottest_latency(self) -> Distribution:
+        """Exponential of mean 1/(mu - X s_1)."""
+        return self._times[0]
+
+    @answer("s", "time of a request, on whichever shard its key lies", GIVEN_LOADS)
+    def latency(self) -> Distribution:
+        """The mixture over shards, weighted by their shares."""
+        shares, numbers = self._groups
+        weights = shares * numbers
+        asked = weights > 0.0
+        times = [each for each, there in zip(self._times, asked, strict=True) if there]
+        return mixture((weights[asked] / weights.sum()).tolist(), times)
+
+    @answer("s", "time of a request that asks all shards and waits for the slowest", GIVEN_LOADS)
+    def fan_out_latency(self) -> Distribution:
+        """The slowest of all: prod F_i(t). The hottest sets its tail."""
+        every = zip(self._times, self._groups[1].tolist(), strict=True)
+        return slowest(*(each for each, number in every for _ in range(number)))
+
+    @answer("", "busy share of the hottest shard", GIVEN_LOADS)
+    def hottest_utilization(self) -> float:
+        """X s_1 / mu; over one it never keeps up."""
+        return float(self.arrival_rate * self._groups[0][0] / self.capacity)
+
+    def simulate(self, requests: int = 2000, seed: int = 0, *, violating: str | None = None) -> Simulation:
+        """`requests` to every shard in each of 40 lanes, queue by queue, after as many as it takes to forget the start.
+
+        `violating` "arrivals in bursts": hyperexponential gaps of squared coefficient of variation four.
+        """
+        bursts = self.known_violation(violating) is not None
+        shares, numbers = self._groups
+        each = np.repeat(shares, numbers)
+        most = max(2, KEPT // (LANES * self.shards))
+        steps = checked_requests(self, min(requests, most) if requests == self.verified_with else requests, 2, most)
+        load = self.hottest_utilization
+        warm_up = math.ceil(RELAXATIONS / (1.0 - math.sqrt(load)) ** 2) if load < 1.0 else MOST_STEPS + 1
+        if warm_up > MOST_STEPS:
+            raise NotSettled(f"the load of the hottest shard is {load:.3g}: its queue does not settle")
+        rng = stream(seed, 0)
+        rates = np.maximum(each * self.arrival_rate, 1e-9 * self.capacity)
+
+        def gaps(shape: tuple[int, ...]) -> Array:
+            """Exponential; in bursts of two phases with balanced means, scv four."""
+            found = rng.exponential(1.0, shape)
+            first = 0.5 * (1.0 + math.sqrt(0.6))
+            return found / np.where(rng.random(shape) < first, 2.0 * first, 2.0 - 2.0 * first) if bursts else found
+
+        times, busy = sojourns(
+            rates, lambda shape: rng.exponential(1.0 / self.capacity, shape), gaps, LANES, warm_up, steps
+        )
+        chosen = rng.choice(self.shards, (steps, LANES, 1), p=each / each.sum())
+        return Simulation(
+            self,
+            requests,
+            seed,
+            hottest_latency=SimulatedLatency(times[:, :, 0].T),
+            latency=SimulatedLatency(np.take_along_axis(times, chosen, axis=2)[:, :, 0].T),
+            fan_out_latency=SimulatedLatency(times.max(axis=2).T),
+            hottest_utilization=from_batches(busy[:, 0]),
+        )
+
+    def timeline(self, seed: int = 0) -> Timeline:
+        """Traffic climbs for a minute, to what the median shard can just serve: the hottest falls behind before."""
+        shares, numbers = self._groups
+        each = np.repeat(shares, numbers)
+        rng = stream(seed, 0)
+        times = np.arange(0.0, 60.0, 0.25)
+        most = self.capacity / max(float(np.median(each)), 1e-12)
+        offered = times / 60.0 * most
+        lines: dict[str, Any] = {}
+        marks: tuple[tuple[float, str], ...] = ()
+        for name, share in (("hottest", each[0]), ("median", float(np.median(each)))):
+            backlog, found = 0.0, []
+            for rate in offered * share:
+                backlog = max(backlog + float(rng.poisson(rate * 0.25)) - 0.25 * self.capacity, 0.0)
+                found.append(backlog)
+            lines[f"requests waiting at the {name} shard"] = np.array(found)
+            full = 60.0 * self.capacity / (share * most) if share else math.inf
+            if full < 60.0:
+                marks = (*marks, (full, f"{name} shard full"))
+        says = f"The hottest shard is full at {self.capacity / each[0]:,.0f} requests/s, the median one at {most:,.0f}"
+        return Timeline(says, times, lines, "requests", marks)

@@ -3,29 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
-from scaling_models.montecarlo.arrays import Array
+from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.progress import progress
 
 Draw = Callable[[tuple[int, ...]], Array]
+Choose = Callable[[int], Indices]
 
 
-def sojourns(rates: Array, services: Draw, gaps: Draw, lanes: int, warm_up: int, steps: int) -> tuple[Array, Array]:
-    """Times from arrival to answer (steps, lanes, shards), and each shard's busy time over time (lanes, shards).
+class Sojourns(NamedTuple):
+    """Times from arrival to answer (steps, lanes): at the first shard, at a chosen one, at the slowest of all."""
 
-    Lindley's recursion W' = max(W + S - A, 0), from empty; the first `warm_up` requests of each shard are left out.
-    `services(shape)` are in seconds, `gaps(shape)` in mean gaps: those of shard i are divided by rates[i].
+    first: Array
+    chosen: Array
+    slowest: Array
+    busy: Array  # of the first shard's time, by lane
+
+
+def sojourns(
+    rates: Array, services: Draw, gaps: Draw, choose: Choose, lanes: int, warm_up: int, steps: int
+) -> Sojourns:
+    """Lindley's recursion W' = max(W + S - A, 0) at each shard, from empty; the first `warm_up` requests are left out.
+
+    `services(shape)` are in seconds, `gaps(shape)` in mean gaps: those of shard i are divided by rates[i]. `choose`
+    answers a shard for each lane.
     """
-    shape = (lanes, len(rates))
-    wait, found = np.zeros(shape), np.empty((steps, *shape))
-    worked, passed = np.zeros(shape), np.zeros(shape)
+    shape, lane = (lanes, len(rates)), np.arange(lanes)
+    wait, found = np.zeros(shape), np.empty((3, steps, lanes))
+    worked, passed = np.zeros(lanes), np.zeros(lanes)
     for step in progress(range(-warm_up, steps), "requests a shard"):
         service, gap = services(shape), gaps(shape) / rates
         if step >= 0:
-            found[step] = wait + service
-            worked += service
-            passed += gap
+            times = wait + service
+            found[:, step] = times[:, 0], times[lane, choose(lanes)], times.max(axis=1)
+            worked += service[:, 0]
+            passed += gap[:, 0]
         wait = np.maximum(wait + service - gap, 0.0)
-    return found, worked / passed
+    return Sojourns(found[0], found[1], found[2], worked / passed)

@@ -235,6 +235,14 @@ def test_every_model_can_be_broken(kind: type[Model]) -> None:
     assert on_show(panel) is panel.timeline, panel.message.value
 
 
+def test_nothing_can_be_shown_on_a_slider_of_decades() -> None:
+    panel = explore(sm.Raft(fsync=sm.Deterministic(0.0)))
+    slider = panel.controls["fsync.value"]
+    assert slider.value == 0.0
+    slider.value += slider.step
+    assert panel.model.fsync.value > 0.0
+
+
 class Counted(CentralQueue):
     """A queue that is asked for a number first."""
 

@@ -13,6 +13,7 @@ from scaling_models.parameters import Integer, Parameter, Slider
 
 LABEL = {"description_width": "14.5em"}
 REFINEMENTS = (1, 2, 4, 5, 10, 20, 50, 100, 1000)  # finer grids tried until the present value lies on one
+EVEN = 200  # steps of a slider in decades that stands at nothing
 LOG_DIGITS = 3  # of a value read from a slider in geometric steps
 
 
@@ -38,6 +39,8 @@ def grid(slider: Slider, scale: units.Scale, value: float, whole: bool = False) 
     A browser moves a value that lies off its slider's grid to the nearest place, unasked.
     """
     shown, low, high = (scale.show(each) for each in (value, slider.low, slider.high))
+    if slider.log and shown == 0:  # which no decade holds
+        return Grid(0.0, high, high / EVEN, False)
     if slider.log:
         return _decades(shown, low, high, slider.step)
     step = scale.show(slider.step)

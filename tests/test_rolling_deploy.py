@@ -185,7 +185,7 @@ def test_overload_and_what_is_refused():
         RollingDeploy(service=sm.Deterministic(0.1)).largest_batch_holding(1.0)
     with pytest.raises(ValueError, match="are too many to simulate"):
         RollingDeploy(arrival_rate=90.0, servers=10, restart=1e6).simulate(10)
-    with pytest.raises(ValueError, match="RollingDeploy.service must have a mean in"):
+    with pytest.raises(ValueError, match=r"RollingDeploy\.service must have a mean in"):
         RollingDeploy(service=sm.Deterministic(0.0))
 
 

@@ -28,6 +28,7 @@ bench: .venv/installed-bench ## measure what the documentation says about speed
 	$(BIN)/python benchmarks/precision.py
 	$(BIN)/python benchmarks/redraw.py
 	$(BIN)/python benchmarks/sizing.py
+	$(BIN)/python benchmarks/expressions.py
 
 app: .venv/installed-app ## show the notebooks as plain pages on this machine
 	$(BIN)/voila notebooks --Voila.ip=127.0.0.1 $(if $(DISPLAYED),,--no-browser)

@@ -212,3 +212,16 @@ def test_a_slider_moves_in_time():
             HottestShare(256, Zipf(items, exponent)).icdf(0.99)
             spent.append(time.process_time() - start)
         assert min(spent) < most
+
+
+@pytest.mark.parametrize(
+    "placement", [HashSlots(3), HashSlots(5, "at random"), HashRing(1), RangePartition(), BoundedLoad(0.1)]
+)
+@pytest.mark.parametrize("popularity", [Zipf(1, 1.0), Zipf(10, 9.9), UniformKeys(10**10)])
+def test_fewer_slots_or_keys_than_shards_still_answer(placement, popularity):
+    for shards in (1, 2, 7):
+        model = ShardLoad(shards, popularity, placement)
+        found = model.hottest_share
+        assert 1 / shards * (1 - 1e-9) <= found.mean() <= 1 + 1e-9
+        assert 0 <= found.icdf(0.01) <= found.icdf(0.99) <= 1 + 1e-9
+        assert model.share.mean() == pytest.approx(1 / shards)

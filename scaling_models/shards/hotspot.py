@@ -156,4 +156,7 @@ class HottestShare(_OnGrid):
         x, cdf = share_of_hottest(kinds, self.popularity, self.replicas, self._level())
         # No shard has less than its hottest key, nor all less than the mean.
         least = max(self.popularity.top(1)[0] / self.replicas, self.popularity.total / self.shards) * (1.0 - 1e-12)
-        return np.append(least, x[x > least]), np.append(np.interp(least, x, cdf, left=0.0), cdf[x > least])
+        inside = (x > least) & (x < self.popularity.total)
+        ends = np.interp([least, self.popularity.total], x, cdf, left=0.0)
+        x, cdf = np.append(least, x[inside]), np.append(ends[0], cdf[inside])
+        return np.append(x, max(least, self.popularity.total) * (1.0 + 1e-12)), np.append(cdf, 1.0)

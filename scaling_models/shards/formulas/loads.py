@@ -33,7 +33,7 @@ SUM_WIDTH = 14.0  # standard deviations of the sum between its copies
 FEW_WAVES, MOST_WAVES = 32, 128
 FINE, ROUGH = 0.005, 1e-4  # a step of the table: of the cdf, and of the variance
 ROUNDS = 14
-START = 65  # points before any are added
+START, MOST_POINTS = 65, 500  # of the table, before any are added, and when no more are
 NIL = 1e-300
 ROUNDING = 1e-13  # sums of shares that should be equal differ by less
 LARGEST_POWER = 300.0  # e^that is still a number
@@ -205,7 +205,7 @@ def _table(
         variance = float(step @ (middle - float(step @ middle)) ** 2)
         wide = np.flatnonzero((step > FINE) | (step * width**2 > ROUGH * variance))
         wide = wide[width[wide] > 0.5 * loads.step]
-        if not wide.size:
+        if not wide.size or len(x) > MOST_POINTS:
             break
         x, cdf = np.insert(x, wide + 1, middle[wide]), np.insert(cdf, wide + 1, find(middle[wide]))
     x, cdf = x + least, np.maximum.accumulate(cdf)

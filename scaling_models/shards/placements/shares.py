@@ -15,6 +15,9 @@ Complex = NDArray[np.complex128]
 STIRLING = ((1,), (0, 1), (0, 1, 1), (0, 1, 3, 1), (0, 1, 7, 6, 1), (0, 1, 15, 25, 10, 1), (0, 1, 31, 90, 65, 15, 1))
 
 
+NEVER = -1e300  # the logarithm of nothing, of which no sum is NaN
+
+
 @dataclasses.dataclass(frozen=True)
 class FixedShare:
     """The same share for certain."""
@@ -28,7 +31,8 @@ class FixedShare:
 
     def transform(self, psi: Any, keys: int) -> Any:
         """log E[s^keys e^{s psi}]."""
-        return keys * math.log(self.mean) + self.mean * psi
+        none = keys * (math.log(self.mean) if self.mean else NEVER)
+        return none + self.mean * psi
 
 
 @dataclasses.dataclass(frozen=True)

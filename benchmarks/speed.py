@@ -33,7 +33,7 @@ from scaling_models.montecarlo.kernels.retries import Retries
 from scaling_models.montecarlo.kernels.rules import JoinIdle, LeastConnections, LeastWork, PowerOf, Random, RoundRobin
 from scaling_models.montecarlo.settling import settle
 from scaling_models.montecarlo.streams import stream, streams_of
-from scaling_models.montecarlo.systems import System, block_of, lanes_of
+from scaling_models.montecarlo.systems import BLOCK, System, block_of, lanes_of
 from scaling_models.montecarlo.traffic.arrivals import Renewal
 
 REPEATS = 5
@@ -133,11 +133,11 @@ def one_line(block: int = 2**14) -> Work:
 def blocks_of(system: System, counted: str = "requests") -> Work:
     """The lanes of a unit of work, settled, and then block after block, as a run has them."""
     state = system.pick(settle(system, 1).state, np.tile(np.arange(lanes_of(system)), system.copies))
-    blocks = iter(range(10**9))
+    blocks, size = iter(range(10**9)), max(BLOCK, block_of(system) // system.copies)
 
     def work() -> float:
         nonlocal state
-        told, state = system.advance(state, streams_of(1, 1, next(blocks)), block_of(system))
+        told, state = system.advance(state, streams_of(1, 1, next(blocks)), size)
         return float(told.tallies[counted].sum())
 
     return lasting(work)

@@ -64,7 +64,8 @@ def plan(system: System, requests: int, start: Start) -> Plan:
     lanes = min(math.isqrt(each // least), system.copies * MOST_UNITS)
     units = -(-lanes // system.copies)
     copies = lanes // units
-    return Plan(copies, units, -(-each // (copies * units)), settled, block_of(system))
+    block = max(BLOCK, block_of(system) // copies)
+    return Plan(copies, units, -(-each // (copies * units)), settled, block)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -147,7 +147,7 @@ class Dispatch:
     def copies(self) -> int:
         """How many copies of the settled lanes are advanced together: what keeps the state within the caches."""
         if self.in_waves:
-            return 1
+            return 2
         return 4 if self.servers * self.workers <= 400 else 2
 
     def start(self, backlog: Array, rngs: Streams) -> tuple[Servers, FlowState]:

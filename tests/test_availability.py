@@ -12,10 +12,10 @@ from scipy import integrate, linalg, stats
 
 import scaling_models as sm
 from scaling_models.answers import answer
+from scaling_models.latency.passage import PassageTime, mean_passage
 from scaling_models.montecarlo.kernels.outages import Cluster, Lanes
 from scaling_models.quorums import QuorumAvailability, majority
-from scaling_models.quorums.formulas.outages import Fleet, first_loss, mean_passage, outages
-from scaling_models.quorums.passage import PassageTime
+from scaling_models.quorums.formulas.outages import Fleet, first_loss, outages
 
 DAY = 86400.0
 ALONE = 1e15 * DAY  # between failures of zones that hardly ever fail

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling_models.latency.passage import first_passage
+
 Array = NDArray[np.float64]
 Counts = NDArray[np.intp]
 Zone = tuple[bool, int, int]  # whether it is up, how many of its full replicas and of its witnesses have failed
@@ -134,11 +136,8 @@ def outages(fleet: Fleet, quorum: int, witnesses: bool = False) -> Outages:
 
 
 def first_loss(fleet: Fleet, quorum: int) -> tuple[Array, Array]:
-    """Weights and rates (1/s) of P(T > t) = sum w_j e^{-r_j t}, T from all up to the first loss of the quorum. Exact.
-
-    The chain is reversible, so that its generator among the states with a quorum is similar to a symmetric matrix
-    (Keilson 1979); the slowest rate, of which a decomposition would know an absolute error only, is taken from the
-    mean. All up must be a quorum.
+    """Weights and rates (1/s) of P(T > t) = sum w_j e^{-r_j t}, T from all up to the first loss of the quorum. Exact:
+    see `first_passage`. All up must be a quorum.
     """
     kept = fleet.up[False] >= quorum
     places = np.cumsum(kept) - 1
@@ -147,30 +146,4 @@ def first_loss(fleet: Fleet, quorum: int) -> tuple[Array, Array]:
     rates, ends = np.zeros((kept.sum(), kept.sum())), np.zeros(kept.sum())
     np.add.at(rates, (places[before[stays]], places[then[stays]]), each[stays])
     np.add.at(ends, places[before[falls]], each[falls])
-    roots = np.sqrt(fleet.chances[kept])
-    # By detailed balance pi_a G_ab = pi_b G_ba, the similar matrix has the roots of G_ab G_ba off its diagonal.
-    symmetric = np.sqrt(rates * rates.T) - np.diag(rates.sum(axis=1) + ends)
-    values, vectors = np.linalg.eigh(symmetric)
-    weights = vectors[0] * (roots @ vectors) / roots[0]
-    speeds = -values[::-1]
-    weights = weights[::-1]
-    others = math.fsum(weights[1:] / speeds[1:])
-    slowest = (1.0 - math.fsum(weights[1:])) / (mean_passage(rates, ends) - others)
-    return np.append(1.0 - math.fsum(weights[1:]), weights[1:]), np.append(slowest, speeds[1:])
-
-
-def mean_passage(rates: Array, ends: Array) -> float:
-    """The mean time from state 0 until the chain ends, its rates (1/s) off the diagonal and `ends` out of each state.
-
-    States are taken out one by one, and nothing is subtracted (Grassmann, Taksar, Heyman 1985): a mean of 1e15 steps is
-    as precise as one of ten.
-    """
-    flows, leaves, times = rates.copy(), ends.copy(), np.ones(len(ends))
-    np.fill_diagonal(flows, 0.0)
-    for last in range(len(ends) - 1, 0, -1):
-        share = flows[:last, last] / (flows[last, :last].sum() + leaves[last])
-        flows[:last, :last] += np.outer(share, flows[last, :last])
-        np.fill_diagonal(flows, 0.0)
-        leaves[:last] += share * leaves[last]
-        times[:last] += share * times[last]
-    return float(times[0] / leaves[0])
+    return first_passage(rates, ends, fleet.chances[kept])

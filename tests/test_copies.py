@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import scaling_models as sm
 from scaling_models.answers import answer
 from scaling_models.pools import HedgedRequests, RedundantRequests
-from scaling_models.pools.formulas.redundancy import hedged_utilization, redundancy_mean
+from scaling_models.pools.formulas.redundancy import hedged_fixed_point, hedged_utilization, redundancy_mean
 from scaling_models.pools.times.redundant_response import RedundantResponse
 
 
@@ -54,7 +54,7 @@ def test_limits_of_hedging():
         HedgedRequests(servers=4, arrival_rate=100),
         HedgedRequests(copies_redraw="no"),
         HedgedRequests(cancel="waiting"),
-        HedgedRequests(service=sm.LogNormal(0.01, 4)),
+        HedgedRequests(300.0, 10, service=sm.LogNormal(0.01, 4)),
         RedundantRequests(service=sm.LogNormal(0.01, 4)),
     ],
     ids=repr,
@@ -64,6 +64,23 @@ def test_what_no_formula_tells(model):
         _ = model.latency
     for level in (None, 0.5, 0.99):
         assert model.accuracy("latency", level).label == "simulated"
+
+
+@pytest.mark.parametrize(("load", "delay"), [(0.1, 1.5), (0.4, 4.0), (0.3, 0.0), (0.45, 2.0)])
+def test_the_fixed_point_by_iteration_is_the_one_in_closed_form(load, delay):
+    found = hedged_fixed_point(load, lambda u: math.exp(-(1.0 - u) * delay))
+    assert found == pytest.approx(hedged_utilization(load, delay), rel=1e-5)
+    assert hedged_fixed_point(0.7, lambda u: math.exp(-(1.0 - u))) == math.inf == hedged_utilization(0.7, 1.0)
+
+
+def test_other_services_are_hedged_by_the_response_of_a_server_alone():
+    constant = HedgedRequests(800.0, 20, sm.Deterministic(0.010), delay=0.015)
+    late = float(sm.RandomSplit(constant.utilization / 0.010, 1, sm.Deterministic(0.010)).latency.ccdf(0.015))
+    assert constant.copies == pytest.approx(1.0 + late, rel=1e-4)  # to which the iteration goes
+    assert constant.p99_ratio > 1.0  # all copies are as long: there is nothing to gain but queues to pay for
+    assert constant.replace(service=sm.LogNormal(0.010, 4.0), arrival_rate=600.0).p99_ratio < 0.8
+    assert constant.accuracy("latency").label == "within 15%"
+    assert constant.replace(arrival_rate=600.0).accuracy("latency").label == "within 3%"
 
 
 def test_redundancy_by_hand():
@@ -100,10 +117,12 @@ def test_the_limit_has_equal_faces(scale, load, copies):
     [
         (HedgedRequests(arrival_rate=600, delay=0.020), ("copies", "latency mean", "latency p99")),
         (HedgedRequests(300.0, 10, delay=0.050), ("copies", "latency mean", "latency p99")),
+        (HedgedRequests(600.0, 20, sm.LogNormal(0.010, 4.0), delay=0.015), ("copies", "latency mean")),
+        (HedgedRequests(800.0, 20, sm.Deterministic(0.010), delay=0.015), ("copies", "latency mean", "latency p99")),
         (RedundantRequests(400.0, 10, sent_to=3), ("latency mean",)),
         (RedundantRequests(2500.0, 50), ("latency mean", "latency p99")),
     ],
-    ids=["hedged", "ten servers", "redundant", "fifty servers"],
+    ids=["hedged", "ten servers", "lognormal", "constant", "redundant", "fifty servers"],
 )
 def test_the_twin_agrees(model, rows):
     table = sm.verify(model, seed=3)

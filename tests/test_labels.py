@@ -123,7 +123,8 @@ OTHER = sm.LogNormal(0.010, 4.0)
         (Abandonment(service=OTHER), ("utilization", "probability_of_abandonment")),
         (RetryingClients(service=OTHER), ("collapsed_attempts", "border", "headroom", "fold")),
         (Priorities(service=OTHER), ("urgent_wait", "probability_of_wait")),
-        (HedgedRequests(service=OTHER), ("helps_up_to", "copies")),
+        (HedgedRequests(service=OTHER), ("helps_up_to",)),
+        (HedgedRequests(300.0, 10, service=OTHER), ("copies", "latency")),
     ],
     ids=lambda value: type(value).__name__,
 )

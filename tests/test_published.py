@@ -123,6 +123,8 @@ USL = {
     "X at 35": at_nodes(35),
     "R(20)=20/X(20)": usl_fit(lambda curve, _: curve.replace(nodes=20).response_time),
 }
+
+
 def election(n, available, timeout_ms, one_way, **more):
     """A group with continuous timers, as the thesis simulates it: no lost heartbeats, none who refuse."""
     low, high = (t / 1e3 for t in timeout_ms)
@@ -145,6 +147,8 @@ def longest_of_1000(n, available, timeout_ms, broadcast_ms):
     """Its median: the heartbeat half the shortest timeout, requests half of the broadcast time."""
     group = election(n, available, timeout_ms, broadcast_ms / 2e3)
     return 1e3 * group.downtime.icdf(0.5 ** (1 / 1000))
+
+
 def ring_quantile(q):
     return lambda v, N: N * share_quantile(q, v, N)
 

@@ -13,8 +13,10 @@ from scaling_models.latency import Distribution, Exponential, Hedge, MeanOnly, N
 from scaling_models.montecarlo.kernels.copies import HedgingRule
 from scaling_models.parameters import Choice, Real, Slider, parameter
 from scaling_models.pools.bases.copied import Copied
-from scaling_models.pools.formulas.redundancy import hedged_utilization
+from scaling_models.pools.formulas.redundancy import hedged_fixed_point, hedged_utilization
+from scaling_models.pools.random_split import RandomSplit
 
+MEASURED_WELL = 0.3  # the load up to which the mean of other services was within 3%
 MOST_LOAD, FEWEST = 0.4, 5  # beyond them nothing was measured that holds
 MANY, SELDOM, SELDOMER = 20, 0.11, 0.03  # servers, and shares of the requests that are copied
 REGION = "loads up to 0.4, delays of half a service to seven, copies drawn anew and never cancelled"
@@ -30,8 +32,8 @@ class HedgedRequests(Copied):
 
     With copies never cancelled the utilization u solves u = rho (1 + S_u(d)), S_u the response of M/M/1 at u, and the
     latency exceeds t with the chance S_u(t) S_u(t - d). For rho of 1/2 and more a state in which all are copied
-    sustains itself as well, and nothing is promised. Servers chosen at random; exponential service. Dean and Barroso,
-    The Tail at Scale, CACM 2013.
+    sustains itself as well, and nothing is promised. Servers chosen at random; other service than exponential by the
+    response of M/G/1, at 20 servers or more. Dean and Barroso, The Tail at Scale, CACM 2013.
     """
 
     delay: float = parameter(
@@ -78,13 +80,21 @@ class HedgedRequests(Copied):
         """The utilization, where a formula is right."""
         if self._load >= 1.0:
             return math.inf
-        if not self._exponential:
-            raise self._refuse(f"for {type(self.service).__name__} service (so far)")
         if self.cancel != "never" or not self._redraw:
             raise self._refuse("for copies that are cancelled, or carry the size of their request")
         if self._load > MOST_LOAD or self.servers < FEWEST:
             raise self._refuse(f"for loads above {MOST_LOAD} or fewer than {FEWEST} servers")
-        return hedged_utilization(self._load, self.delay / self.service.mean())
+        if self._exponential:
+            return hedged_utilization(self._load, self.delay / self.service.mean())
+        if self.servers < MANY:
+            raise self._refuse(f"for service that is not exponential at fewer than {MANY} servers")
+        return hedged_fixed_point(self._load, lambda u: float(self._response(u).ccdf(self.delay)))
+
+    def _response(self, utilization: float) -> Distribution:
+        """S_u, of a server alone that is so busy: M/M/1 or M/G/1."""
+        if self._exponential:
+            return Exponential(self.service.mean() / (1.0 - utilization))
+        return RandomSplit(utilization / self.service.mean(), 1, self.service).latency
 
     @answer("", "share of the servers' time that is busy, with the copies", LOAD)
     def utilization(self) -> float:
@@ -107,15 +117,16 @@ class HedgedRequests(Copied):
         """S_u(t) until the delay, then S_u(t) S_u(t - d)."""
         if math.isinf(self._u):
             return Never()
-        whole = Hedge(Exponential(self.service.mean() / (1.0 - self._u)), self.delay)
+        whole = Hedge(self._response(self._u), self.delay)
         known = self.servers >= MANY or self._load <= 0.3 or self._copied <= SELDOMER
         return whole if known else MeanOnly(whole.mean())
 
     @answer("times", "p99 with copies over p99 without: hedging helps where it is below 1", GOOD)
     def p99_ratio(self) -> float:
         """Of the closed forms; 1 where both are infinite."""
-        alone = -math.log(0.01) * self.service.mean() / max(1e-300, 1.0 - self._load)
-        return 1.0 if math.isinf(self._u) else float(self.latency.icdf(0.99)) / alone
+        if math.isinf(self._u):
+            return 1.0
+        return float(self.latency.icdf(0.99)) / float(self._response(self._load).icdf(0.99))
 
     @answer("requests/s", "the arrival rate up to which p99 gains by copies, at most", ABOVE)
     def helps_up_to(self) -> float:
@@ -158,6 +169,8 @@ class HedgedRequests(Copied):
         if level is not None and not value.spread_known:
             return OUTSIDE
         of_mean = level is None and metric != "p99_ratio"
+        if not self._exponential:
+            return GOOD if of_mean and self._load <= MEASURED_WELL else ROUGH
         few = self._copied <= (SELDOM if of_mean else SELDOMER)
         many = self.servers >= MANY and (of_mean or self._load <= 0.3 or self._copied <= SELDOM)
         return GOOD if few or many else ROUGH

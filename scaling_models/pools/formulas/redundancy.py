@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from scipy import optimize, special
 
+ROUNDS, NEAR = 200, 1e-6  # iterations, and their last step
 POINTS = 2000
 
 
@@ -26,6 +28,22 @@ def hedged_utilization(load: float, delay: float) -> float:
         return load
     ends = (float(grid[below[0] - 1]), float(grid[below[0]]))
     return float(optimize.brentq(lambda u: load * (1.0 + math.exp(-(1.0 - u) * delay)) - u, *ends, xtol=1e-14))
+
+
+def hedged_fixed_point(load: float, late: Callable[[float], float]) -> float:
+    """The lowest utilization u = load (1 + late(u)), late(u) being the chance that a copy is sent; `inf` from 1 on.
+
+    By iteration from the load up: `late` rises with u, so that no lower solution is passed.
+    """
+    u = load
+    for _ in range(ROUNDS):
+        more = load * (1.0 + late(u))
+        if more >= 1.0:
+            return math.inf
+        if more - u < NEAR:
+            return more
+        u = more
+    return math.inf  # it creeps: the fold is here, and beyond it there is no solution
 
 
 def redundancy_mean(servers: int, copies: int, load: float) -> float:

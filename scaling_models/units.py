@@ -70,8 +70,9 @@ def scale(unit: str, values: Iterable[float] = ()) -> Scale:
     largest = max(finite, default=0.5)
     if unit == "s":
         return _time(largest)
-    if unit == "bytes":
-        return next(Scale(factor, suffix) for below, factor, suffix in SIZES if largest < below)
+    if unit in ("bytes", "bytes/s"):
+        rate = unit.removeprefix("bytes")
+        return next(Scale(factor, suffix + rate) for below, factor, suffix in SIZES if largest < below)
     if unit == "":
         return Scale(100.0, "%") if largest <= 1 + 1e-9 else Scale()
     return Scale(1.0, unit)

@@ -15,6 +15,7 @@ from scaling_models.shards.popularities import (
     zipf_alpha,
     zipf_alphas,
 )
+from scaling_models.shards.rebalance import Rebalance
 from scaling_models.shards.scaling_curve import ScalingCurve
 from scaling_models.shards.shard_latency import ShardLatency
 from scaling_models.shards.shard_load import ShardLoad
@@ -25,6 +26,7 @@ MODELS = (
     ShardLatency,
     ScalingCurve,
     ShardTransactions,
+    Rebalance,
 )
 KINDS = (*POPULARITIES, *PLACEMENTS)  # what its drop-downs offer
 Uniform = UniformKeys  # at the top of the package that name is a latency's
@@ -37,6 +39,7 @@ __all__ = [
     "Placement",
     "POPULARITIES",
     "Popularity",
+    "Rebalance",
     "ScalingCurve",
     "ShardLatency",
     "ShardLoad",

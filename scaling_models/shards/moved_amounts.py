@@ -11,12 +11,11 @@ from scaling_models.answers import NoClosedForm
 from scaling_models.latency import Deterministic, Distribution, as_latency, slowest
 from scaling_models.shards.formulas.rebalancing import sent_scv
 from scaling_models.shards.placements import Placement
-from scaling_models.shards.placements.placement import share_scv
 
 LEAST = 1e-3  # relative: what moves no more than this above the least moves the least
 FEWEST_KEYS = 20.0  # that move: of fewer the law is a handful of steps
 ROUGHEST = 0.25  # squared coefficient of variation of what many nodes send: above it no beta is their law
-FAR = 2.0  # standard deviations by which one port must be later than another to be looked at alone
+FAR = 3.0  # standard deviations by which one port must be later than another to be looked at alone
 
 
 class Part(NamedTuple):
@@ -47,11 +46,23 @@ class Amounts(NamedTuple):
 
 
 class Port(NamedTuple):
-    """What some nodes, or the fabric, need: `seconds` for all of the data each."""
+    """What each of some nodes, or the fabric, carries of each byte that moves: its share, and s a byte."""
 
     name: str
-    part: Part
+    nodes: int
+    share: float
+    scv: float
     seconds: float
+
+    @property
+    def largest(self) -> float:
+        """About the mean of the latest's s per byte that moves."""
+        return Part(self.nodes, self.share, self.scv).largest * self.seconds
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of one's."""
+        return self.share * math.sqrt(self.scv) * self.seconds
 
 
 def beta_of(mean: float, scv: float) -> Distribution:
@@ -74,45 +85,53 @@ def amounts(placement: Placement, before: int, after: int, keys: int) -> Amounts
     if moved.mean * keys < FEWEST_KEYS:
         raise NoClosedForm(f"Rebalance: only {moved.mean * keys:.3g} keys move on average: simulate it")
     least = moved.mean <= (1.0 + LEAST) * few / most
-    one = max(kind.share.scv for kind in placement.nodes(most))
+    share = max((kind.share for kind in placement.nodes(most)), key=lambda law: law.scv)
+    tokens = getattr(share, "shape", 0.0)  # of a gamma: a ring's; what else varies is made of pieces that go one by one
+    pieces = share.scv / most
 
     def part(nodes: int, share: float, scv: float) -> Part:
         return Part(nodes, share, scv + (1.0 - share) / (share * keys))
 
     whole = part(1, moved.mean, (moved.deviation / moved.mean) ** 2)
     # A node that comes gets all that it will have, and one that goes gives all that it had.
-    own = part(few, moved.mean / few if least else 1.0 / most, share_scv(placement, most))
-    others = part(fewer, moved.mean / fewer, sent_scv(1.0 / one, fewer, most) if one > 0 else 0.0)
+    own = part(few, moved.mean / few if least else 1.0 / most, share.scv * (most - 1.0) / (most + share.scv))
+    each = moved.mean / fewer
+    others = part(fewer, each, sent_scv(tokens, fewer, most) if tokens else (1.0 - each) / each * pieces)
     return Amounts(whole, *((others, own) if after > before else (own, others)), least)
 
 
 def late_ports(moves: Amounts, b_in: float, b_out: float, fabric: float) -> tuple[Port, ...]:
-    """Who may be last, the latest on average first: `b_in` and `b_out` bytes/s a node, relative to all of the data."""
-    ports = [
-        Port("receiver", moves.receivers, 1.0 / b_in),
-        Port("sender", moves.senders, 1.0 / b_out),
-        Port("fabric", moves.moved, 1.0 / fabric),
-    ]
-    ports.sort(key=lambda port: -port.part.largest * port.seconds)
+    """Who may be last, the latest on average first; bytes/s a node, and of the fabric."""
+
+    def port(name: str, part: Part, rate: float) -> Port:
+        # What a node moves is the whole times its own share of that, independent (as of gammas): scvs multiply.
+        own = (1.0 + part.scv) / (1.0 + moves.moved.scv) - 1.0
+        alone = part.nodes == 1 and moves.least
+        return Port(name, part.nodes, part.share / moves.moved.share, 0.0 if alone else max(own, 0.0), 1.0 / rate)
+
+    ports = [port("receiver", moves.receivers, b_in), port("sender", moves.senders, b_out)]
+    ports.append(Port("fabric", 1, 1.0, 0.0, 1.0 / fabric))
+    ports.sort(key=lambda each: -each.largest)
     first = ports[0]
-    if first.part.nodes == 1 and (moves.least or first.name == "fabric"):
-        # All that moves goes through it, so that none that is as fast can be later.
-        return (first, *(port for port in ports[1:] if port.seconds > first.seconds and _near(port, first)))
-    return (first, *(port for port in ports[1:] if _near(port, first)))
+    soonest = first.largest - FAR * first.spread
+    near = [each for each in ports[1:] if each.largest + FAR * each.spread > soonest and not _behind(each, first)]
+    return (first, *near)
 
 
-def _near(port: Port, first: Port) -> bool:
-    latest = port.part.largest + FAR * math.sqrt(port.part.scv) * port.part.share
-    soonest = first.part.largest - FAR * math.sqrt(first.part.scv) * first.part.share
-    return latest * port.seconds > soonest * first.seconds
+def _behind(port: Port, first: Port) -> bool:
+    """Whether it cannot be later: all that moves goes through the first, which is no faster."""
+    return first.share == 1.0 and port.seconds <= first.seconds
 
 
-def copy_time(ports: tuple[Port, ...]) -> Distribution:
-    """The time until the last of them is through, as if they were independent."""
+def slowness(ports: tuple[Port, ...]) -> Distribution:
+    """Seconds per byte that moves, until the last is through: the largest of the shares over their rates."""
     for port in ports:
-        if port.part.nodes > 1 and port.part.scv > ROUGHEST:
+        if port.nodes > 1 and port.scv > ROUGHEST:
             raise NoClosedForm(
                 f"Rebalance: a few tokens decide which {port.name} moves most: simulate it, or take more virtual nodes"
             )
-    laws = [port.part.law * port.seconds for port in ports for _ in range(port.part.nodes)]
-    return laws[0] if len(laws) == 1 else slowest(*laws)
+    laws = [beta_of(port.share, port.scv) * port.seconds for port in ports for _ in range(port.nodes)]
+    fixed = [port for port in ports if port.scv == 0.0]
+    if len(fixed) == len(ports):
+        return Deterministic(max(port.share * port.seconds for port in ports))
+    return slowest(*laws)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,19 +13,21 @@ from scipy import optimize
 
 from scaling_models import units
 from scaling_models.answers import EXACT, Accuracy, NoClosedForm, Simulation, Timeline, answer
-from scaling_models.latency import Deterministic, Distribution, MeanOnly, Never
+from scaling_models.latency import Deterministic, Distribution, MeanOnly, Never, mixture
 from scaling_models.montecarlo.estimates import NotSettled
 from scaling_models.montecarlo.streams import checked_requests
 from scaling_models.shards.foreground import FIRST, ForegroundLatency, light
 from scaling_models.shards.formulas import rebalancing as formulas
-from scaling_models.shards.moved_amounts import Amounts, Port, amounts, copy_time, late_ports
+from scaling_models.shards.moved_amounts import Amounts, Port, amounts, late_ports, slowness
 from scaling_models.shards.rebalance_parameters import APPENDED, RebalanceParameters
 from scaling_models.shards.rebalance_twin import PACED, WITH_DATA, simulated
 
 Array = NDArray[np.float64]
 LEVELS = (np.arange(200) + 0.5) / 200.0  # of the amount that moves, over which rounds are averaged
 CURVE = 300  # times of a course
-MOST_SWAY = 0.15
+MOST_SWAY, SWAY = 0.15, 0.8
+GAUSS = np.polynomial.legendre.leggauss(24)
+POINTS, WEIGHTS = (GAUSS[0] + 1.0) / 2.0, tuple((GAUSS[1] / 2.0).tolist())
 NEAR = Accuracy("within 3%", 0.03, "one node, or the fabric, has all that moves to carry")
 SHARE = Accuracy("within 3%", 0.02, "20 keys or more that move; the mean is exact")
 FAR = Accuracy("within 15%", 0.15, "several nodes carry what moves, and who has most is by chance")
@@ -77,11 +80,15 @@ class Rebalance(RebalanceParameters):
         """Whether requests leave nothing of the disk."""
         return self._spare <= 0.0
 
+    @functools.cached_property
+    def _slow(self) -> Distribution:
+        """Seconds per byte that moves."""
+        return slowness(self._late)
+
     @property
     def _one(self) -> bool:
-        """Whether all that moves goes through one port, so that the rate is known for certain."""
-        first = self._late[0]
-        return len(self._late) == 1 and first.part.nodes == 1 and (self._amounts.least or first.name == "fabric")
+        """Whether chance has no part in the rate."""
+        return all(port.scv == 0.0 for port in self._late)
 
     @functools.cached_property
     def _sway(self) -> float:
@@ -89,8 +96,7 @@ class Rebalance(RebalanceParameters):
         if self._still or self._blocked or self._one or self.copy_rate <= self.write_rate:
             return 0.0
         ratio = self.write_rate / self.copy_rate
-        spread = max(math.sqrt(port.part.scv) for port in self._late)
-        return 0.03 + spread * ratio / (1.0 - ratio)
+        return 0.02 + SWAY * math.sqrt(self._slow.scv) * ratio / (1.0 - ratio)
 
     def _needs_a_rate(self, what: str) -> None:
         if self._sway > MOST_SWAY:
@@ -129,19 +135,21 @@ class Rebalance(RebalanceParameters):
         """The largest of amount over bandwidth of all senders, receivers and the fabric."""
         if self._still:
             return Deterministic(0.0)
-        if self._blocked:
-            return Never()
-        return copy_time(self._late) * self.data
+        return Never() if self._blocked else self._times(lambda slow: slow)
+
+    def _times(self, factor: Callable[[Array], Array]) -> Distribution:
+        """The law of bytes moved times a factor of the seconds per byte, over Gauss points of those if they vary."""
+        if self._one:
+            longer = np.atleast_1d(factor(np.array([self._slow.mean()])))
+            return self.bytes_moved * float(longer[0]) if math.isfinite(longer[0]) else Never()
+        longer = factor(np.asarray(self._slow.icdf(POINTS)))
+        laws = [self.bytes_moved * float(each) if math.isfinite(each) else Never() for each in longer]
+        return mixture(WEIGHTS, laws)
 
     @answer("bytes/s", "bytes copied a second, by all nodes together", FAR)
     def copy_rate(self) -> float:
         """Mean amount over mean copy time; inf where nothing is to be moved, 0 where requests leave nothing."""
-        if self._still:
-            return math.inf
-        if self._blocked:
-            return 0.0
-        first = self._late[0]
-        return 1.0 / first.seconds if self._one else self._mean / self.copy_time.mean()
+        return math.inf if self._still else 0.0 if self._blocked else 1.0 / self._slow.mean()
 
     @property
     def bottleneck(self) -> str:
@@ -188,8 +196,11 @@ class Rebalance(RebalanceParameters):
         self._needs_a_rate("duration")
         if self._still:
             return Deterministic(0.0)
-        longer = float(self._whole.duration) * self.copy_rate / self._mean if not self._blocked else math.inf
-        return self.copy_time * longer if math.isfinite(longer) else Never()
+        if self._blocked:
+            return Never()
+        chase = formulas.append_chase if self.writes == APPENDED else formulas.overwrite_chase
+        mean = self._mean
+        return self._times(lambda slow: chase(mean, 1.0 / slow, self.write_rate, self.pause / slow).duration / mean)
 
     @answer("s", "mean time for which writes stop at the cut-over", FAR)
     def cutover_pause(self) -> float:
@@ -231,11 +242,13 @@ class Rebalance(RebalanceParameters):
         """What its port carries, over what the disk can."""
         if self._still or self._blocked:
             return 0.0
-        first, moves = self._late[0], self._amounts
-        if first.name != "fabric":
-            return 1.0 / first.seconds / self.disk
-        part = max(moves.senders.largest, moves.receivers.largest) / moves.moved.share
-        return min(part * self.copy_rate, self.throttle) / self.disk
+        moves = self._amounts
+        ends = ((moves.receivers, self.ports[0]), (moves.senders, self.ports[1]))
+        carried = [min(part.largest / moves.moved.share * self.copy_rate, port) for part, port in ends]
+        binding = [
+            port for name, port in zip(("receiver", "sender"), self.ports, strict=True) if name == self.bottleneck
+        ]
+        return max(carried + binding) / self.disk
 
     @property
     def _first(self) -> bool:

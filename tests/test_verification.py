@@ -148,7 +148,7 @@ class WrongShards(ShardLoad):
         (WrongQueue(700.0, 10), ("latency mean", "latency p99")),
         (LowQueue(700.0, 10), ("latency mean", "latency p99")),
         (WrongSplit(700.0, 10), ("latency mean", "latency p99")),
-        (WrongRaft((E(0.004),) * 4, E(0.002)), ("commit_latency mean", "commit_latency p99")),
+        (WrongRaft((E(0.004),) * 4, E(0.002)), ("commit_latency mean", "commit_latency p99", "write_latency mean")),
         (WrongShards(16, Zipf(10_000, 1.2)), ("hottest_share mean",)),
     ],
     ids=lambda value: type(value).__name__,

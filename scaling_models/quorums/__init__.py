@@ -2,6 +2,7 @@
 
 from scaling_models.quorums.availability import QuorumAvailability
 from scaling_models.quorums.elections import Election
+from scaling_models.quorums.epaxos import EPaxos
 from scaling_models.quorums.expressions import (
     Choose,
     Expression,
@@ -15,6 +16,9 @@ from scaling_models.quorums.expressions import (
     majority,
     weighted,
 )
+from scaling_models.quorums.fast_paxos import FastPaxos
+from scaling_models.quorums.flexible_paxos import FlexiblePaxos
+from scaling_models.quorums.grid_paxos import GridPaxos
 from scaling_models.quorums.group_transaction import GroupTransaction
 from scaling_models.quorums.layouts import LAYOUTS, Grid, Majorities, MajorityOfMajorities, ReadQuorums
 from scaling_models.quorums.legs import Legs, OwnLegs, ProductionLegs
@@ -35,6 +39,10 @@ MODELS = (
     GroupTransaction,
     Election,
     QuorumLatency,
+    FlexiblePaxos,
+    GridPaxos,
+    FastPaxos,
+    EPaxos,
 )
 KINDS = (ProductionLegs, OwnLegs, Replica, *LAYOUTS)  # what its drop-downs offer
 
@@ -42,9 +50,14 @@ __all__ = [
     "KINDS",
     "MODELS",
     "Choose",
+    "EPaxos",
     "Election",
     "Expression",
     "Grid",
+    "FastPaxos",
+    "FlexiblePaxos",
+    "Grid",
+    "GridPaxos",
     "GroupTransaction",
     "Leaf",
     "Legs",

@@ -25,6 +25,8 @@ from scaling_models.quorums.legs import Legs, OwnLegs, ProductionLegs
 from scaling_models.quorums.partial_quorum import PartialQuorum
 from scaling_models.quorums.quorum_latency import QuorumLatency
 from scaling_models.quorums.raft import Raft
+from scaling_models.quorums.raft_stream import Link, RaftStream
+from scaling_models.quorums.regional_epaxos import RegionalEPaxos
 from scaling_models.quorums.regional_raft import RegionalRaft
 from scaling_models.quorums.regions import leaders, regional_raft, round_trip
 from scaling_models.quorums.replicas import Replica
@@ -43,8 +45,10 @@ MODELS = (
     GridPaxos,
     FastPaxos,
     EPaxos,
+    RegionalEPaxos,
+    RaftStream,
 )
-KINDS = (ProductionLegs, OwnLegs, Replica, *LAYOUTS)  # what its drop-downs offer
+KINDS = (ProductionLegs, OwnLegs, Replica, Link, *LAYOUTS)  # what its drop-downs offer
 
 __all__ = [
     "KINDS",
@@ -61,6 +65,7 @@ __all__ = [
     "GroupTransaction",
     "Leaf",
     "Legs",
+    "Link",
     "Majorities",
     "MajorityOfMajorities",
     "OwnLegs",
@@ -70,7 +75,9 @@ __all__ = [
     "QuorumLatency",
     "QuorumSystem",
     "Raft",
+    "RaftStream",
     "ReadQuorums",
+    "RegionalEPaxos",
     "RegionalRaft",
     "Replica",
     "Strategy",

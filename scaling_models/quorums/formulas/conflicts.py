@@ -1,0 +1,46 @@
+"""How often concurrent commands disturb each other: Poisson commands, fixed one-way delays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+
+def discord_window(to_leader: ArrayLike, to_quorum: ArrayLike, leader_to: ArrayLike) -> Any:
+    """How long (s) a command of another replica D may start, and make the replies of A's fast quorum differ.
+
+    |( max(-d_DA, min_j (d_Aj - d_Dj)), max_j (d_Aj - d_Dj) )| over the followers j of A's fast quorum: D's command is
+    then known to some of them and not to others when A's arrives, and was not known to A when it began. Seconds:
+    `to_leader` d_DA (...), `to_quorum` d_Dj and `leader_to` d_Aj (..., followers). 0 with one follower: a single reply
+    differs from none. Exact for fixed delays. Replies as in Moraru, Andersen, Kaminsky, EPaxos (SOSP 2013), section 4.
+    """
+    ahead = np.asarray(leader_to, dtype=float) - np.asarray(to_quorum, dtype=float)
+    if not ahead.ndim or ahead.shape[-1] == 0:
+        return np.zeros(np.shape(to_leader))[()]
+    begins = np.maximum(-np.asarray(to_leader, dtype=float), ahead.min(axis=-1))
+    return np.maximum(ahead.max(axis=-1) - begins, 0.0)[()]
+
+
+def collision_window(own: ArrayLike, other: ArrayLike, fast_quorum: int) -> Any:
+    """How long (s) another client's command may start, and leave neither command with a fast quorum.
+
+    x_(q) - x_(n-q+1) of the differences x_i = d_i - d'_i between the two clients' delays to acceptor i, sorted: started
+    later than x_(q), q acceptors have the first command first; earlier than x_(n-q+1), q have the other one. Seconds,
+    (..., acceptors). Exact for fixed delays and two commands. Lamport, Fast Paxos (2006), section 2.
+    """
+    apart = np.sort(np.asarray(own, dtype=float) - np.asarray(other, dtype=float), axis=-1)
+    acceptors = apart.shape[-1]
+    if not acceptors < 2 * fast_quorum <= 2 * acceptors:
+        raise ValueError(
+            f"collision_window: fast_quorum must be a majority of the {acceptors} acceptors; got {fast_quorum!r}"
+        )
+    return (apart[..., fast_quorum - 1] - apart[..., acceptors - fast_quorum])[()]
+
+
+def meeting_probability(rates: ArrayLike, windows: ArrayLike) -> Any:
+    """1 - exp(-sum_D rate_D |window_D|): P(some Poisson command begins within its window). (..., others), 1/s and s."""
+    return -np.expm1(-(np.asarray(rates, dtype=float) * np.asarray(windows, dtype=float)).sum(axis=-1))[()]

@@ -1,0 +1,257 @@
+"""Raft's commands one after another on FIFO streams: back to back, or paced."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import operator
+from collections import Counter
+from typing import ClassVar
+
+import numpy as np
+
+from scaling_models.answers import EXACT, Accuracy, Assumption, Model, NoClosedForm, Simulation, Timeline, answer
+from scaling_models.latency import LATENCY, Distribution, Uniform
+from scaling_models.montecarlo.arrays import Array
+from scaling_models.montecarlo.estimates import SimulatedLatency
+from scaling_models.montecarlo.kernels.command_streams import Draws, Pattern, Streams, stream_commands
+from scaling_models.montecarlo.progress import progress
+from scaling_models.montecarlo.streams import checked_requests, stream
+from scaling_models.parameters import Choice, Declared, Real, Record, Rows, Slider, parameter
+from scaling_models.quorums.led import WAYS, WAYS_MEAN, in_sequence
+from scaling_models.quorums.raft import Raft
+
+LANES, BLOCK, WARM_UP = 512, 64, 128  # streams at once, commands drawn at once, commands forgotten
+BATCHES = 64  # of lanes
+KEPT = 20_000_000
+OVERTAKING = "messages overtake each other"
+BESIDE, AT_FOLLOWER = "beside the leader", "at the first follower"
+RARE = 1e-3  # commands that find a message of the last one under way, and whose share is not told
+PACED = Accuracy("within 3%", 0.01, "fewer than one command in a thousand finds one of the last's messages under way")
+
+
+class Link(Declared):
+    """A follower as its leader sees it: a stream of messages there, its disk, a stream of replies back."""
+
+    out: Distribution = parameter(
+        default=Uniform(0.005, 0.015), domain=LATENCY, unit="s", about="a message on the way to the follower"
+    )
+    back: Distribution = parameter(
+        default=Uniform(0.005, 0.015), domain=LATENCY, unit="s", about="a message on the way back"
+    )
+    write: Distribution = parameter(default=0.001, domain=LATENCY, unit="s", about="the follower's disk write")
+
+    @property
+    def round_trip(self) -> Distribution:
+        """There, written, and back."""
+        return self.out + self.write + self.back
+
+
+LINK = Record("a follower's link, such as Link(0.010, 0.010)", lambda: Link, lambda: (Link,))
+
+
+class RaftStream(Model):
+    """Raft's commands one after another: nothing on a stream overtakes what was sent before it.
+
+    A follower's late message holds up those behind it, so that it cannot acknowledge a command before its predecessor.
+    With notices every commit is told to the followers at once, in messages that the next command's stand behind (as in
+    etcd). Where a command finds nothing of its predecessor under way it is `Raft`'s commit, which is exact where links
+    are constant or commands far enough apart; back to back on links that vary no closed form is known.
+    """
+
+    followers: tuple[Link, ...] = parameter(
+        default=(Link(), Link()), domain=Rows(LINK, least=0, most=20), about="the followers' links"
+    )
+    fsync: Distribution = parameter(
+        default=0.001, domain=LATENCY, unit="s", symbol="D", about="the leader's own disk write"
+    )
+    leader_write: str = parameter(default="required", domain=WAYS, about=WAYS_MEAN)
+    interval: float = parameter(
+        default=0.0,
+        domain=Real(open_low=False),
+        unit="s",
+        symbol="T",
+        about="least time from one command to the next, which also waits for the last one's answer; 0: back to back",
+        slider=Slider(0.0, 0.2, 0.01),
+    )
+    notices: str = parameter(
+        default="yes", domain=Choice(("yes", "no")), about="whether followers are told of each commit at once (etcd)"
+    )
+    client: str = parameter(
+        default=BESIDE, domain=Choice((BESIDE, AT_FOLLOWER)), about="who hands the client's command to the leader"
+    )
+    client_legs: tuple[Distribution, ...] = parameter(
+        default=(),
+        domain=Rows(LATENCY, least=0, most=10),
+        unit="s",
+        about="the client's journey to that replica and back, leg by leg",
+    )
+    work: tuple[Distribution, ...] = parameter(
+        default=(),
+        domain=Rows(LATENCY, least=0, most=10),
+        unit="s",
+        about="what client and leader spend on a command besides network and disks",
+    )
+
+    headline: ClassVar[str] = "write_latency"
+    verified_with: ClassVar[int] = 200_000
+    violations: ClassVar[tuple[str, ...]] = (OVERTAKING,)
+    _assumptions: ClassVar[tuple[Assumption, ...]] = (
+        Assumption("one client, which waits for each answer", "optimistic: more of them queue at the leader"),
+        Assumption("messages delayed independently, delivered in order", "errs either way if delays come in runs"),
+        Assumption("a stable leader", "optimistic around elections"),
+        Assumption("followers keep up", "optimistic: one that falls behind for good leaves the quorum to the others"),
+    )
+
+    def _check(self) -> None:
+        if self.client == AT_FOLLOWER and not self.followers:
+            raise ValueError(f"RaftStream.client must be {BESIDE!r} where there is no follower; got {self.client!r}")
+
+    @property
+    def _pattern(self) -> Pattern:
+        return Pattern(
+            acknowledgements=(len(self.followers) + 1) // 2,
+            leader_write=self.leader_write,
+            interval=self.interval,
+            notices=self.notices == "yes",
+            at_follower=self.client == AT_FOLLOWER,
+        )
+
+    @functools.cached_property
+    def raft(self) -> Raft:
+        """One command alone."""
+        return Raft(tuple(link.round_trip for link in self.followers), self.fsync, self.leader_write)
+
+    @answer("s", "time from the leader's receipt of a command to its commit, were no other under way")
+    def alone_latency(self) -> Distribution:
+        """The work, and `Raft`'s commit."""
+        work = in_sequence(self.work)
+        return self.raft.commit_latency if work is None else work + self.raft.commit_latency
+
+    @answer("s", "time from the leader's receipt of a command to its commit")
+    def commit_latency(self) -> Distribution:
+        """As alone, where nothing of the last command is under way."""
+        self._refuse_if_coupled()
+        return self.alone_latency
+
+    @answer("s", "time from the client's request to its answer")
+    def write_latency(self) -> Distribution:
+        """The commit, with the journey of the command and its answer."""
+        self._refuse_if_coupled()
+        legs = self.client_legs
+        if self.client == AT_FOLLOWER:
+            first = self.followers[0]
+            busy = first.out.support[1] + first.write.support[1]
+            if busy > self.raft.commit_latency.support[0] + first.out.support[0]:
+                raise NoClosedForm("RaftStream whose first follower may hear of a commit while it writes: simulate it")
+            legs = (*legs, first.back, first.out)
+        journey = in_sequence(legs)
+        return self.alone_latency if journey is None else journey + self.alone_latency
+
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+        return EXACT if metric == "alone_latency" or self._never_meet else PACED
+
+    @functools.cached_property
+    def _never_meet(self) -> bool:
+        """Whether no command finds a message of the last one under way, or none that matters."""
+        constant = all(_constant(law) for link in self.followers for law in (link.out, link.write, link.back))
+        constant &= self.leader_write != "counted" or _constant(self.fsync)
+        waited = len(self.followers) == 1 and self.notices == "no" and self.leader_write != "counted"
+        return not self.followers or constant or (waited and self.client == BESIDE) or self._found_under_way == 0.0
+
+    @functools.cached_property
+    def _found_under_way(self) -> float:
+        """A bound on the share of commands that find any message of the last one under way."""
+        if not self.interval:
+            return 1.0
+        legs = [*self.client_legs, *self.work]
+        if self.client == AT_FOLLOWER:
+            legs += [self.followers[0].back]
+        before = [*legs, self.alone_latency] if self.notices == "yes" else legs
+        each = [(*before, self.fsync, link.out, link.write, link.back) for link in self.followers]
+        whole = (*legs, self.alone_latency, self.fsync)
+        return math.fsum(count * _over(parts, self.interval) for parts, count in Counter([*each, whole]).items())
+
+    def _refuse_if_coupled(self) -> None:
+        if not (self._never_meet or self._found_under_way < RARE):
+            raise NoClosedForm("RaftStream of commands behind the last one's messages on links that vary: simulate it")
+
+    def simulate(self, requests: int = 200_000, seed: int = 0, *, violating: str | None = None) -> Simulation:
+        """Every message of 512 streams of commands, after 128 that are forgotten; exact but for chance.
+
+        `violating` "messages overtake each other" sends them as datagrams.
+        """
+        ordered = self.known_violation(violating) is None
+        checked_requests(self, requests, most=KEPT)
+        pattern = dataclasses.replace(self._pattern, ordered=ordered)
+        wanted, streams = -(-requests // LANES), Streams.empty(LANES, len(self.followers))
+        kept: list[tuple[Array, Array]] = []
+        alone = []
+        for block in progress(range(-(-(wanted + WARM_UP) // BLOCK)), "commands"):
+            draws = self._draws(BLOCK, LANES, stream(seed, 1, block))
+            commits, answers, streams = stream_commands(draws, streams, pattern)
+            kept.append((commits, answers))
+            fresh = Streams.empty(BLOCK * LANES, len(self.followers))
+            flat = Draws(*(each.reshape(1, BLOCK * LANES, *each.shape[2:]) for each in draws))
+            alone.append(stream_commands(flat, fresh, pattern)[0].reshape(BLOCK, LANES))
+        later = slice(WARM_UP, WARM_UP + wanted)
+        found = [np.concatenate(each)[later] for each in (*zip(*kept, strict=True), alone)]
+        commit, answered, single = (SimulatedLatency(_batched(each)) for each in found)
+        return Simulation(self, requests, seed, alone_latency=single, commit_latency=commit, write_latency=answered)
+
+    def _draws(self, commands: int, lanes: int, rng: np.random.Generator) -> Draws:
+        shape = (commands, lanes)
+
+        def each(name: str) -> Array:
+            drawn = [getattr(link, name).sample(shape, rng=rng) for link in self.followers]
+            return np.stack(drawn, axis=2) if drawn else np.zeros((*shape, 0))
+
+        def total(laws: tuple[Distribution, ...]) -> Array:
+            return np.asarray(sum((law.sample(shape, rng=rng) for law in laws), np.zeros(shape)))
+
+        there = (self.followers[0].back,) if self.client == AT_FOLLOWER else ()
+        return Draws(
+            out=each("out"),
+            write=each("write"),
+            back=each("back"),
+            notice=each("out"),
+            reply=each("back"),
+            fsync=self.fsync.sample(shape, rng=rng),
+            there=total(there),
+            home=total(self.client_legs),
+            work=total(self.work),
+        )
+
+    def timeline(self, seed: int = 0) -> Timeline:
+        """One message to every follower is late, as where a packet was lost, and holds up all that comes behind it."""
+        if not self.followers:
+            raise ValueError("RaftStream.followers is empty: with the leader alone there is no message to be late")
+        count, late = 200, 100
+        draws = self._draws(count, 1, stream(seed, 2))
+        draws.out[late] += 5.0 * self.raft.commit_latency.mean()
+        _, answers, _ = stream_commands(draws, Streams.empty(1, len(self.followers)), self._pattern)
+        taken = answers[:, 0]
+        times = np.concatenate([[0.0], np.cumsum(np.maximum(taken, self.interval))[:-1]])
+        says = (
+            f"A packet lost and sent again: the command takes {1e3 * taken[late]:.0f} ms instead of "
+            f"{1e3 * np.median(taken):.0f}, and nothing sent meanwhile can be acknowledged before it"
+        )
+        return Timeline(says, times, {"answer": taken}, "s", ((float(times[late]), "messages late"),))
+
+
+def _constant(law: Distribution) -> bool:
+    return law.support[0] == law.support[1]
+
+
+def _over(parts: tuple[Distribution, ...], limit: float) -> float:
+    """P(the sum of the parts > limit), without a sum where it cannot be."""
+    if math.fsum(part.support[1] for part in parts) <= limit:
+        return 0.0
+    return float(functools.reduce(operator.add, parts).ccdf(limit))
+
+
+def _batched(times: Array) -> Array:
+    """Commands of all streams (commands, streams) as batches of streams (batches, commands)."""
+    each = times.reshape(len(times), BATCHES, -1)
+    return np.asarray(each.transpose(1, 0, 2).reshape(BATCHES, -1))

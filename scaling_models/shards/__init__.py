@@ -1,5 +1,7 @@
 """Partitioned data: which shard is hot, and what that costs. A new model is one file and one line in MODELS."""
 
+from scaling_models.shards.copyset_loss import CopysetLoss
+from scaling_models.shards.durability import Durability
 from scaling_models.shards.formulas.caches import characteristic_time, lru_hit_ratio, most_missed, small_cache_bound
 from scaling_models.shards.formulas.harmonic import harmonic
 from scaling_models.shards.formulas.rings import largest_share_mean, largest_share_quantile, share_cv, share_quantile
@@ -20,6 +22,7 @@ from scaling_models.shards.scaling_curve import ScalingCurve
 from scaling_models.shards.shard_latency import ShardLatency
 from scaling_models.shards.shard_load import ShardLoad
 from scaling_models.shards.transactions import ShardTransactions
+from scaling_models.shards.virtual_nodes import VirtualNodes
 
 MODELS = (
     ShardLoad,
@@ -27,11 +30,16 @@ MODELS = (
     ScalingCurve,
     ShardTransactions,
     Rebalance,
+    Durability,
+    CopysetLoss,
+    VirtualNodes,
 )
 KINDS = (*POPULARITIES, *PLACEMENTS)  # what its drop-downs offer
 Uniform = UniformKeys  # at the top of the package that name is a latency's
 
 __all__ = [
+    "CopysetLoss",
+    "Durability",
     "KINDS",
     "MODELS",
     "HottestShare",
@@ -46,6 +54,7 @@ __all__ = [
     "ShardTransactions",
     "ShareOfOne",
     "Uniform",
+    "VirtualNodes",
     "characteristic_time",
     "harmonic",
     "largest_share_mean",

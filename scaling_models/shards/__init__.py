@@ -23,6 +23,9 @@ from scaling_models.shards.shard_latency import ShardLatency
 from scaling_models.shards.shard_load import ShardLoad
 from scaling_models.shards.transactions import ShardTransactions
 from scaling_models.shards.virtual_nodes import VirtualNodes
+from scaling_models.shards.scatter_gather import ScatterGather
+from scaling_models.shards.shard_load import ShardLoad
+from scaling_models.shards.shard_time import ShardTime
 
 MODELS = (
     ShardLoad,
@@ -33,6 +36,7 @@ MODELS = (
     Durability,
     CopysetLoss,
     VirtualNodes,
+    ScatterGather,
 )
 KINDS = (*POPULARITIES, *PLACEMENTS)  # what its drop-downs offer
 Uniform = UniformKeys  # at the top of the package that name is a latency's
@@ -52,6 +56,9 @@ __all__ = [
     "ShardLatency",
     "ShardLoad",
     "ShardTransactions",
+    "ScatterGather",
+    "ShardLoad",
+    "ShardTime",
     "ShareOfOne",
     "Uniform",
     "VirtualNodes",

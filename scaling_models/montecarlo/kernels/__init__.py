@@ -8,6 +8,7 @@
 | clients who think; who time out and try again | `loops`; `retries` | there |
 | priority classes | `priorities` | there |
 | fan-out to many servers | `forks` | there |
+| queries to all shards, beside requests of their own | | `scatters` |
 | copies of slow requests (`copies`: the rule) | `hedging` | `pending`; cancelled: `cancelling` on a `calendar` |
 | servers that fail; behind health checks | `failures`; `healthchecks` | there |
 | tiers in sequence | `tandem` | there |

@@ -24,6 +24,7 @@ from scaling_models.answers import Model
 from scaling_models.figures import style
 from scaling_models.latency import Exponential
 from scaling_models.montecarlo.verification import verify
+from scaling_models.shards.popularities import Cached, Salted
 from scaling_models.sizing import PoolPlan
 
 PLOTLY = "plotly.min.js"
@@ -47,7 +48,7 @@ Drawable: TypeAlias = "go.Figure | Callable[[], go.Figure]"
 
 
 def figures() -> dict[str, Callable[[], go.Figure]]:
-    """The figures of the standard report by file name, each drawn when called: four questions a model, four more."""
+    """The figures of the standard report by file name, each drawn when called: four questions a model, six more."""
     models = (*pools.MODELS, *shards.MODELS, *quorums.MODELS)
     found = {name: figure for kind in models for name, figure in _questions(kind.example()).items()}
     busy = _asking("How busy may servers be?", lambda: draw.load(pools.CentralQueue()))
@@ -58,6 +59,8 @@ def figures() -> dict[str, Callable[[], go.Figure]]:
         "load": busy,
         "sizing": sized,
         "haproxy": _asking("Would it have predicted a real balancer?", _haproxy),
+        "hot-shards": _asking("I added shards: why is one still at 100%?", _hot_shards),
+        "rings": _asking("What do virtual nodes do?", draw.rings),
         **found,
     }
 
@@ -71,6 +74,20 @@ def _overload() -> go.Figure:
         "queue limit of 50": pool.replace(remedies=(pools.QueueLimit(50),)),
     }
     return draw.recovery(remedies, "answered in time", beside="requests")
+
+
+def _hot_shards() -> go.Figure:
+    """A million keys of Zipf's law on 64 shards, and what is done about the hottest."""
+    model = shards.ShardLoad()
+    remedies = {
+        "64 shards": model,
+        "256 shards": model.replace(shards=256),
+        "64 shards, 10 hottest keys in 8 pieces each": model.replace(
+            popularity=Salted(model.popularity, hot_keys=10, pieces=8)
+        ),
+        "64 shards, 100 hottest keys cached": model.replace(popularity=Cached(model.popularity, top_keys=100)),
+    }
+    return draw.hot_shards(remedies)
 
 
 def _haproxy() -> go.Figure:

@@ -7,6 +7,8 @@ from scaling_models.figures.loads import load
 from scaling_models.figures.maps import load_map
 from scaling_models.figures.queues import queues
 from scaling_models.figures.recoveries import recovery
+from scaling_models.figures.rings import rings
+from scaling_models.figures.shards import hot_shards
 from scaling_models.figures.sizing import sizing
 from scaling_models.figures.sweeping import sweep
 from scaling_models.figures.tails import survival
@@ -17,10 +19,12 @@ from scaling_models.figures.waves import wave
 __all__ = [
     "comparison",
     "course",
+    "hot_shards",
     "load",
     "load_map",
     "queues",
     "recovery",
+    "rings",
     "sizing",
     "survival",
     "sweep",

@@ -57,7 +57,6 @@ __all__ = [
     "EPaxos",
     "Election",
     "Expression",
-    "Grid",
     "FastPaxos",
     "FlexiblePaxos",
     "Grid",

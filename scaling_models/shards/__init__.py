@@ -19,13 +19,12 @@ from scaling_models.shards.popularities import (
 )
 from scaling_models.shards.rebalance import Rebalance
 from scaling_models.shards.scaling_curve import ScalingCurve
+from scaling_models.shards.scatter_gather import ScatterGather
 from scaling_models.shards.shard_latency import ShardLatency
 from scaling_models.shards.shard_load import ShardLoad
+from scaling_models.shards.shard_time import ShardTime
 from scaling_models.shards.transactions import ShardTransactions
 from scaling_models.shards.virtual_nodes import VirtualNodes
-from scaling_models.shards.scatter_gather import ScatterGather
-from scaling_models.shards.shard_load import ShardLoad
-from scaling_models.shards.shard_time import ShardTime
 
 MODELS = (
     ShardLoad,
@@ -57,7 +56,6 @@ __all__ = [
     "ShardLoad",
     "ShardTransactions",
     "ScatterGather",
-    "ShardLoad",
     "ShardTime",
     "ShareOfOne",
     "Uniform",

@@ -6,6 +6,7 @@ from scaling_models.figures.lanes import swim_lanes
 from scaling_models.figures.loads import load
 from scaling_models.figures.maps import load_map
 from scaling_models.figures.queues import queues
+from scaling_models.figures.rebalances import rebalance
 from scaling_models.figures.recoveries import recovery
 from scaling_models.figures.rings import rings
 from scaling_models.figures.shards import hot_shards
@@ -23,6 +24,7 @@ __all__ = [
     "load",
     "load_map",
     "queues",
+    "rebalance",
     "recovery",
     "rings",
     "sizing",

@@ -297,8 +297,8 @@ def test_a_formula_three_per_cent_wrong_fails():
 @pytest.mark.slow
 def test_what_the_formula_misses_where_its_assumptions_are_broken():
     model = Rebalance(write_rate=40e6)
-    table = sm.verify(model, requests=20_000, seed=1, violating="writes follow the data").set_index("quantity")
-    assert table.miss["duration mean"] < -0.05  # optimistic
+    table = sm.verify(model, requests=120_000, seed=1, violating="writes follow the data").set_index("quantity")
+    assert table.miss["duration p95"] < -0.3  # optimistic
     queued = Rebalance(order="in order of arrival")
     paced = sm.verify(queued, requests=100_000, seed=1, violating="chunks at a steady pace").set_index("quantity")
     assert paced.miss["foreground_wait"] > 0.03  # pessimistic

@@ -1,8 +1,10 @@
 """Consensus: how long a quorum takes, and how often there is one. A new model is one file and one line in MODELS."""
 
 from scaling_models.quorums.availability import QuorumAvailability
+from scaling_models.quorums.basic_paxos import BasicPaxos
 from scaling_models.quorums.elections import Election
 from scaling_models.quorums.epaxos import EPaxos
+from scaling_models.quorums.exchanges import beside
 from scaling_models.quorums.expressions import (
     Choose,
     Expression,
@@ -26,6 +28,7 @@ from scaling_models.quorums.partial_quorum import PartialQuorum
 from scaling_models.quorums.quorum_latency import QuorumLatency
 from scaling_models.quorums.raft import Raft
 from scaling_models.quorums.raft_stream import Link, RaftStream
+from scaling_models.quorums.region_sets import next_region, region_sets
 from scaling_models.quorums.regional_epaxos import RegionalEPaxos
 from scaling_models.quorums.regional_raft import RegionalRaft
 from scaling_models.quorums.regions import leaders, regional_raft, round_trip
@@ -47,12 +50,14 @@ MODELS = (
     EPaxos,
     RegionalEPaxos,
     RaftStream,
+    BasicPaxos,
 )
 KINDS = (ProductionLegs, OwnLegs, Replica, Link, *LAYOUTS)  # what its drop-downs offer
 
 __all__ = [
     "KINDS",
     "MODELS",
+    "BasicPaxos",
     "Choose",
     "EPaxos",
     "Election",
@@ -81,6 +86,7 @@ __all__ = [
     "Replica",
     "Strategy",
     "Weighted",
+    "beside",
     "choose",
     "completion",
     "grid",
@@ -88,6 +94,8 @@ __all__ = [
     "leaders",
     "leaves",
     "majority",
+    "next_region",
+    "region_sets",
     "regional_raft",
     "round_trip",
     "weighted",

@@ -7,11 +7,12 @@ from typing import ClassVar, Self
 import numpy as np
 
 from scaling_models.answers import Assumption, Simulation, Timeline, answer
-from scaling_models.latency import Distribution, Exponential, mixture
+from scaling_models.latency import Distribution, Exponential, Uniform, mixture
 from scaling_models.montecarlo.estimates import SimulatedLatency
 from scaling_models.montecarlo.kernels.commits import counting
 from scaling_models.montecarlo.streams import stream
 from scaling_models.parameters import Real, Slider, parameter
+from scaling_models.quorums.exchanges import Chances, Exchange
 from scaling_models.quorums.formulas.sizes import epaxos_size
 from scaling_models.quorums.led import BATCHES, Led
 
@@ -102,6 +103,12 @@ class EPaxos(Led):
             write_latency=self._journeys(times, seed),
             quorum_availability=self._share_up(self.acknowledgements + 1, self._up(size, seed, broken)),
         )
+
+    def _exchange(self, exchange: Exchange, chances: Chances, begins: float) -> float:
+        fast = self._round(exchange, chances, begins, self._rule, 1)
+        if self.replicas == 1 or chances.of(Uniform(0.0, 1.0), 3) >= self.conflict:
+            return fast
+        return self._round(exchange, chances, fast, counting(self.slow_acknowledgements, self.leader_write), 2)
 
     def timeline(self, seed: int = 0) -> Timeline:
         """Followers fail, nearest first: the fast path goes before the majority does."""

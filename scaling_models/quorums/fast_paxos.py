@@ -6,12 +6,13 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from scaling_models.answers import Assumption, Simulation, Timeline, answer
-from scaling_models.latency import LATENCY, Deterministic, Distribution, Exponential, k_of_n, mixture
+from scaling_models.answers import Assumption, Simulation, SwimLanes, Timeline, answer
+from scaling_models.latency import LATENCY, Deterministic, Distribution, Exponential, Uniform, k_of_n, mixture
 from scaling_models.montecarlo.estimates import SimulatedLatency
 from scaling_models.montecarlo.kernels.commits import replies, smallest
 from scaling_models.montecarlo.streams import stream
 from scaling_models.parameters import Integer, Real, Rows, Slider, parameter
+from scaling_models.quorums.exchanges import Chances, Exchange
 from scaling_models.quorums.expressions import choose
 from scaling_models.quorums.formulas.sizes import fast_paxos_size
 from scaling_models.quorums.led import BATCHES, SLOW, TOGETHER, Led
@@ -140,6 +141,17 @@ class FastPaxos(Led):
             quorum_availability=self._share_up(self.classic_quorum, up),
             fast_availability=self._share_up(self.fast_quorum, up),
         )
+
+    def swim_lanes(self, seed: int = 0) -> SwimLanes:
+        """One command for `figures.swim_lanes`; the followers' trips are those of other protocols with the same laws."""
+        chances, exchange = Chances(seed), Exchange(self.replicas - 1)
+        near = chances.trips(self.client_rtts[:1], 4)
+        answered = exchange.ask([*near, *chances.trips(self.client_rtts[1:], 1, 1)], self.fast_quorum)
+        if chances.of(Uniform(0.0, 1.0), 3) < self.collision:
+            leg = chances.of(self._journey, 0) / 2.0
+            complete = self._round(exchange, chances, exchange.travel(answered, leg), self._rule, 2)
+            answered = exchange.travel(complete, leg, home=True)
+        return exchange.lanes(type(self).__name__, answered)
 
     def timeline(self, seed: int = 0) -> Timeline:
         """Acceptors fail, nearest the coordinator first, and classic rounds go on a while."""

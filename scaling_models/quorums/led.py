@@ -8,13 +8,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from scaling_models.answers import Assumption, Model, NoClosedForm, Timeline, answer
+from scaling_models.answers import Assumption, Model, NoClosedForm, SwimLanes, Timeline, answer
 from scaling_models.latency import LATENCY, Deterministic, Distribution, SharedKOfN, slowest
 from scaling_models.montecarlo.arrays import Array, Flags
 from scaling_models.montecarlo.estimates import Estimate, SimulatedLatency, proportion
 from scaling_models.montecarlo.kernels.commits import Commits, Delay, Rule, counting, replies, simulate_commits
 from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.parameters import Choice, Real, Rows, Slider, parameter
+from scaling_models.quorums.exchanges import Chances, Draw, Exchange
 from scaling_models.quorums.expressions import Choose, Expression, Leaf, choose, completion
 
 LEADER = "leader"
@@ -233,6 +234,26 @@ class Led(Model):
 
     def _share_up(self, needed: int, up: list[Flags]) -> Estimate:
         return proportion([(each.sum(axis=1) >= needed).mean() for each in up], sum(len(each) for each in up))
+
+    # One commit as a picture.
+    def swim_lanes(self, seed: int = 0) -> SwimLanes:
+        """One command for `figures.swim_lanes`; protocols of the same latencies have the same draws (`beside`)."""
+        chances, exchange = Chances(seed), Exchange(self.replicas - 1)
+        leg = chances.of(self._journey, 0) / 2.0
+        complete = self._exchange(exchange, chances, exchange.travel(0.0, leg))
+        return exchange.lanes(type(self).__name__, exchange.travel(complete, leg, home=True))
+
+    def _exchange(self, exchange: Exchange, chances: Chances, begins: float) -> float:
+        """The rounds of a command; when it is committed."""
+        return self._round(exchange, chances, begins, self._rule, 1)
+
+    def _round(self, exchange: Exchange, chances: Chances, begins: float, rule: Rule, number: int) -> float:
+        draw = Draw(
+            chances.of(self.fsync, number, 0),
+            chances.trips(self.follower_rtts, number, 1),
+            chances.of(self._delay, number, 2),
+        )
+        return exchange.round(begins, draw, rule, waits=self.delays == "all")
 
     def _failing(self, rule: Rule, needed: int, seed: int) -> Timeline:
         """A command every tenth of a second while followers fail, nearest first, until no quorum is left."""

@@ -11,14 +11,26 @@ from typing import ClassVar
 
 import numpy as np
 
-from scaling_models.answers import EXACT, Accuracy, Assumption, Model, NoClosedForm, Simulation, Timeline, answer
+from scaling_models.answers import (
+    EXACT,
+    Accuracy,
+    Assumption,
+    Model,
+    NoClosedForm,
+    Simulation,
+    SwimLanes,
+    Timeline,
+    answer,
+)
 from scaling_models.latency import LATENCY, Distribution, Uniform
 from scaling_models.montecarlo.arrays import Array
 from scaling_models.montecarlo.estimates import SimulatedLatency
 from scaling_models.montecarlo.kernels.command_streams import Draws, Pattern, Streams, stream_commands
+from scaling_models.montecarlo.kernels.commits import counting
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.parameters import Choice, Declared, Real, Record, Rows, Slider, parameter
+from scaling_models.quorums.exchanges import Chances, Draw, Exchange
 from scaling_models.quorums.led import WAYS, WAYS_MEAN, in_sequence
 from scaling_models.quorums.raft import Raft
 
@@ -222,6 +234,21 @@ class RaftStream(Model):
             home=total(self.client_legs),
             work=total(self.work),
         )
+
+    def swim_lanes(self, seed: int = 0) -> SwimLanes:
+        """One command that finds no other under way, the followers' disks among the bars, for `figures.swim_lanes`."""
+        chances, exchange = Chances(seed), Exchange(len(self.followers))
+        trips = [
+            (chances.of(link.out, 1, i, 0), chances.of(link.write, 1, i, 1), chances.of(link.back, 1, i, 2))
+            for i, link in enumerate(self.followers)
+        ]
+        leg = chances.of(in_sequence(self.client_legs), 0) / 2.0
+        begins = exchange.travel(0.0, leg) + chances.of(in_sequence(self.work), 2)
+        draw = Draw(chances.of(self.fsync, 0, 0), trips, 0.0)
+        complete = exchange.round(
+            begins, draw, counting(self._pattern.acknowledgements, self.leader_write), waits=False
+        )
+        return exchange.lanes("Raft", exchange.travel(complete, leg, home=True))
 
     def timeline(self, seed: int = 0) -> Timeline:
         """One message to every follower is late, as where a packet was lost, and holds up all that comes behind it."""

@@ -41,7 +41,7 @@ class Exchange:
     marks: list[tuple[int, float, str]] = dataclasses.field(default_factory=list)
 
     def round(self, begins: float, draw: Draw, rule: Rule, *, waits: bool) -> float:
-        """A round of the leader from `begins`; when its quorum is complete. `waits`: the delay holds up its write too."""
+        """A round of the leader from `begins`; when its quorum is complete. `waits`: the delay holds up its write."""
         held = begins + draw.delay if waits else begins
         if draw.delay > 0.0:
             self.bars.append((DELAY, 1, begins, begins + draw.delay))
@@ -106,15 +106,15 @@ def beside(*records: SwimLanes) -> SwimLanes:
     """Several exchanges one below the other on the same time: a protocol beside another. ValueError for none."""
     if not records:
         raise ValueError("beside must be given one record of swim lanes at least; got none")
-    bars, arrows, marks, lanes = [], [], [], []
+    lanes: list[str] = []
+    bars, arrows, marks = [], [], []
     for record in records:
         base, name = len(lanes), record.says.partition(":")[0]
         lanes += [f"{name} · {lane}" for lane in record.lanes]
         bars += [(kind, base + lane, begin, end) for kind, lane, begin, end in record.bars]
         arrows += [(kind, base + a, sent, base + b, got) for kind, a, sent, b, got in record.arrows]
         marks += [(base + lane, t, text) for lane, t, text in record.marks]
-    kinds = [
-        tuple(dict.fromkeys(k for r in records for k in getattr(r, what))) for what in ("bar_kinds", "arrow_kinds")
-    ]
+    bar_kinds = tuple(dict.fromkeys(kind for record in records for kind in record.bar_kinds))
+    arrow_kinds = tuple(dict.fromkeys(kind for record in records for kind in record.arrow_kinds))
     says = "; ".join(record.says for record in records)
-    return SwimLanes(says, tuple(lanes), *kinds, tuple(bars), tuple(arrows), tuple(marks))
+    return SwimLanes(says, tuple(lanes), bar_kinds, arrow_kinds, tuple(bars), tuple(arrows), tuple(marks))

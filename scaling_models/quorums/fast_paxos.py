@@ -143,7 +143,7 @@ class FastPaxos(Led):
         )
 
     def swim_lanes(self, seed: int = 0) -> SwimLanes:
-        """One command for `figures.swim_lanes`; the followers' trips are those of other protocols with the same laws."""
+        """One command for `figures.swim_lanes`; the followers' trips are other protocols' with the same laws."""
         chances, exchange = Chances(seed), Exchange(self.replicas - 1)
         near = chances.trips(self.client_rtts[:1], 4)
         answered = exchange.ask([*near, *chances.trips(self.client_rtts[1:], 1, 1)], self.fast_quorum)

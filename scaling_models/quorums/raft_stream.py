@@ -243,12 +243,16 @@ class RaftStream(Model):
             for i, link in enumerate(self.followers)
         ]
         leg = chances.of(in_sequence(self.client_legs), 0) / 2.0
-        begins = exchange.travel(0.0, leg) + chances.of(in_sequence(self.work), 2)
+        hand, told = (
+            chances.of(law, 3, i) if self.client == AT_FOLLOWER else 0.0
+            for i, law in enumerate((self.followers[0].back, self.followers[0].out) if self.followers else (None, None))
+        )
+        begins = exchange.travel(0.0, leg + hand) + chances.of(in_sequence(self.work), 2)
         draw = Draw(chances.of(self.fsync, 0, 0), trips, 0.0)
         complete = exchange.round(
             begins, draw, counting(self._pattern.acknowledgements, self.leader_write), waits=False
         )
-        return exchange.lanes("Raft", exchange.travel(complete, leg, home=True))
+        return exchange.lanes("Raft", exchange.travel(complete, leg + told, home=True))
 
     def timeline(self, seed: int = 0) -> Timeline:
         """One message to every follower is late, as where a packet was lost, and holds up all that comes behind it."""

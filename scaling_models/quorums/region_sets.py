@@ -21,8 +21,8 @@ def region_sets(
     """Every set of `k` regions of the table with its best leader, best mean write latency over the clients first.
 
     `table` has mean round trips (s); `clients` are all its regions unless named; `disk` is a disk write's time (s).
-    A write takes the client's journey to the leader and back, and `Raft`'s commit there: the mean round trip to the
-    floor(k/2)-th nearest follower and its disk write. Columns: regions, leader, commit, write (s). Exhaustive, and exact
+    A write takes the client's round trip to the leader and `Raft`'s commit there: the mean round trip to the
+    floor(k/2)-th nearest follower, and its disk. Columns: regions, leader, commit, write (s). Exhaustive, and exact
     for constant round trips; with jitter the order statistics differ, see `leaders`. Raises ValueError for a k that
     the table does not have, for regions that it lacks, and for over a million sets.
     """

@@ -16,6 +16,7 @@ from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.parameters import Choice, Real, Slider, parameter
 from scaling_models.shards.formulas import durability as formulas
+from scaling_models.shards.formulas.copysets import one_set_lost
 from scaling_models.shards.replicated_data import COPYSETS, RANDOM, ReplicatedData
 
 DAY, YEAR = 86400.0, 365.25 * 86400.0
@@ -23,13 +24,14 @@ MOST_DOWN = 5000  # at once
 MOST_STATES = 300  # of the chain, of which the law is asked: 0.1 s
 BATCHES = 40
 MOST_EVENTS = 50_000_000  # failures and rebuilt nodes of a simulation: minutes
+MOST_RARE = 500.0  # log: no smaller number is to be divided by
+CANCELLED = 1e6  # weights: ten digits are left
 HARDLY = 1e-9  # so few come so far without a loss that the next failure may as well be one
 KEPT = 4_000_000  # numbers of the lanes that are played together
 TOGETHER = 0.05
+SHORT = 0.35  # of the time up: longer rebuilds were measured for few nodes only
 TOGETHER_SAYS, FIXED_SAYS = "failures come together", "rebuilds of fixed length"
-CLOSE = Accuracy(
-    "within 3%", 0.03, "2 or 3 copies, four times as many nodes or more, down a quarter of the time at most"
-)
+CLOSE = Accuracy("within 3%", 0.03, "2 or 3 copies, four times as many nodes or more, rebuilt in 0.35 MTBF at most")
 ROUGH = Accuracy("within 15%", 0.10, "4 to 8 copies, twice as many nodes or more; pessimistic")
 FEW_NODES = Accuracy("bound", 0.25, "few nodes, whose permutations repeat each other's copysets: pessimistic")
 
@@ -102,12 +104,25 @@ class Durability(ReplicatedData):
             return EXACT
         if self.nodes < (4 if self.permutations > 1 else 2) * self.replicas:
             return FEW_NODES
-        return CLOSE if self.replicas <= 3 else ROUGH
+        return CLOSE if self.replicas <= 3 and self.rebuild < SHORT * self.mtbf else ROUGH
+
+    @property
+    def _rates(self) -> tuple[float, float]:
+        return 1.0 / self.mtbf, 1.0 / self.rebuild
+
+    @property
+    def _most_down(self) -> int:
+        """Beyond which no more come: a loss is at least as likely as that R nodes fail in a row that hold a set."""
+        failing, repairing = self._rates
+        in_a_row = (failing / (failing + repairing)) ** (self.replicas - 1)
+        likely = float(one_set_lost(self.nodes, self.replicas, self.replicas)) * in_a_row
+        parallel = self.repair == "parallel"
+        return formulas.most_down(self.nodes, *self._rates, likely, parallel=parallel, limit=MOST_DOWN)
 
     @functools.cached_property
     def _unit(self) -> Any:
         """Of one permutation or chunk: the probability that the failure of one more than k nodes loses it."""
-        lost = self.unit_lost(np.arange(min(self.nodes, MOST_DOWN) + 1.0))
+        lost = self.unit_lost(np.arange(self._most_down + 1.0))
         more = np.diff(lost)
         if self.placement == RANDOM:  # placed anew after each failure
             return more
@@ -118,8 +133,7 @@ class Durability(ReplicatedData):
     def _chain(self) -> formulas.LossChain:
         with np.errstate(divide="ignore"):
             lost = -np.expm1(self.units * np.log1p(-self._unit))
-        rates = 1.0 / self.mtbf, 1.0 / self.rebuild
-        found = formulas.loss_chain(self.nodes, *rates, lost, parallel=self.repair == "parallel")
+        found = formulas.loss_chain(self.nodes, *self._rates, lost, parallel=self.repair == "parallel")
         if found is None:
             raise NoClosedForm(f"Durability has more than {MOST_DOWN} nodes down at once: simulate it")
         return found
@@ -132,8 +146,10 @@ class Durability(ReplicatedData):
     def time_to_loss(self) -> Distribution:
         """First passage of the chain."""
         self._few_states()
-        weights, rates = self._chain.law()
-        return PassageTime(tuple(weights.tolist()), tuple(rates.tolist()))
+        weights, rates = self._chain.law() if self._chain.rarity < MOST_RARE else ([np.inf], [1.0])
+        if np.abs(weights).max() > CANCELLED:
+            raise NoClosedForm("Durability has so many nodes down as a rule that its law cancels: simulate it")
+        return PassageTime(tuple(map(float, weights)), tuple(map(float, rates)))
 
     @answer("s", "mean time to data loss (MTTDL)")
     def mttdl(self) -> float:

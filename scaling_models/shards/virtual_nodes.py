@@ -17,7 +17,7 @@ from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.parameters import Choice, Integer, Slider, parameter
 from scaling_models.shards.formulas.rings import largest_share_mean, share_cv
 from scaling_models.shards.formulas.virtual_nodes import even_neighbours, pair_shares, vnode_neighbours
-from scaling_models.shards.ring_load import RingLoad
+from scaling_models.shards.ring_share import RingShare
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +72,7 @@ class VirtualNodes(Model):
         about="how tokens are chosen: allocated is the ideal (Cassandra's allocator leaves about 10% at 8 a node)",
     )
 
-    headline: ClassVar[str] = "load"
+    headline: ClassVar[str] = "share"
     verified_with: ClassVar[int] = 400
     violations: ClassVar[tuple[str, ...]] = (CLUSTERED,)
     _assumptions: ClassVar[tuple[Assumption, ...]] = (
@@ -108,10 +108,10 @@ class VirtualNodes(Model):
     def _equal(self) -> bool:
         return self.tokens == ALLOCATED or self.rack_nodes == 1
 
-    @answer("times the mean", "what a node holds, over the mean node's")
-    def load(self) -> Distribution:
-        """n Beta(v, v (n - 1)) with random tokens; the same for all with allocated ones."""
-        return Deterministic(1.0) if self._equal else RingLoad(self.virtual_nodes, self.rack_nodes)
+    @answer("", "share of its rack's copy of the data that a node holds")
+    def share(self) -> Distribution:
+        """Beta(v, v (n - 1)) with random tokens; the same for all with allocated ones."""
+        return Deterministic(1.0 / self.rack_nodes) if self._equal else RingShare(self.virtual_nodes, self.rack_nodes)
 
     @answer("", "coefficient of variation of what a node holds")
     def load_cv(self) -> float:
@@ -180,7 +180,7 @@ class VirtualNodes(Model):
             self,
             requests,
             seed,
-            load=SimulatedLatency(loads),
+            share=SimulatedLatency(loads / size),
             load_cv=_root(from_batches(((loads - 1.0) ** 2).mean(axis=1))),
             largest_load=from_batches(largest.mean(axis=1)),
             neighbours=neighbours,

@@ -82,14 +82,24 @@ class LossChain:
                 back, above = back / above, 1.0
         return found / above
 
+    @property
+    def _logs(self) -> Array:
+        """The logarithms of how likely so many are down, but for a constant, if no loss ended it."""
+        stays = (self.fails * (1.0 - self.lost))[:-1]
+        return np.append(0.0, np.cumsum(np.log(stays) - np.log(self.repaired[1:])))
+
+    @property
+    def rarity(self) -> float:
+        """log of how much likelier than that none is down it is that the commonest number of nodes are."""
+        return float(self._logs.max())
+
     def law(self) -> tuple[Array, Array]:
         """Weights and rates (1/s) of P(T > t) = sum w_j e^{-r_j t}, T the time from none down to the loss. Exact."""
         stays = (self.fails * (1.0 - self.lost))[:-1]
         rates = np.diag(stays, 1) + np.diag(self.repaired[1:], -1)
-        logs = np.append(0.0, np.cumsum(np.log(stays) - np.log(self.repaired[1:])))
         ends = self.fails * self.lost
         ends[-1] = self.fails[-1]
-        return first_passage(rates, ends, np.exp(logs - logs.max()))
+        return first_passage(rates, ends, np.exp(self._logs - self.rarity))
 
     def lost_within(self, seconds: float) -> float:
         """P(T <= t), with its relative precision however small: a short step, uniformised, and squared. Exact."""
@@ -115,6 +125,17 @@ class LossChain:
             power = power @ power
             power = power / power.sum(axis=1, keepdims=True)  # or the rounding of what stays would double each time
         return float(power[0, size])
+
+
+def most_down(nodes: int, failure_rate: float, repair_rate: float, likely: float, *, parallel: bool, limit: int) -> int:
+    """How many nodes may be down at once, at most `limit`: beyond, so few ever are that no loss counts.
+
+    `likely` is the probability of a loss with the first failure that can bring one, or less.
+    """
+    down = np.arange(min(nodes, limit), dtype=np.float64)
+    ups, downs = (nodes - down) * failure_rate, repair_rate * (down if parallel else np.minimum(down, 1.0))
+    flows = np.append(0.0, np.cumsum(np.log(ups[:-1]) - np.log(downs[1:]))) + np.log(ups)
+    return int(np.flatnonzero(flows >= flows[0] + math.log(RARE) + math.log(likely))[-1]) + 1
 
 
 def loss_chain(

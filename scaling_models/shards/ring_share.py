@@ -1,4 +1,4 @@
-"""The load of a node on a ring of random tokens, over the mean node's."""
+"""The share of a node on a ring of random tokens."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from scaling_models.shards.formulas.rings import share_quantile
 WIDTHS = (-6.0, -3.0, -1.5, 0.0, 1.5, 3.0, 6.0, 12.0, 24.0, 40.0)
 
 
-class RingLoad(Distribution):
-    """N Beta(v, v (N - 1)): the share of one of N nodes with v random tokens each, over the mean share. Exact."""
+class RingShare(Distribution):
+    """Beta(v, v (N - 1)): the share of one of N nodes with v random tokens each. Exact."""
 
     virtual_nodes: int = parameter(
         default=16, domain=Integer(1, 10**5), unit="tokens/node", symbol="v", about="tokens of each node"
@@ -30,40 +30,37 @@ class RingLoad(Distribution):
     @property
     def support(self) -> tuple[float, float]:
         """From nothing to everything."""
-        return (0.0, float(self.nodes))
+        return (0.0, 1.0)
 
     @functools.cached_property
     def cuts(self) -> Array:
         """So many standard deviations around the mean."""
-        ends = 1.0 + math.sqrt(self.variance()) * np.array(WIDTHS)
-        return np.unique(np.clip(np.append(0.0, ends), 0.0, self.nodes))
+        ends = self.mean() + math.sqrt(self.variance()) * np.array(WIDTHS)
+        return np.unique(np.clip(np.append(0.0, ends), 0.0, 1.0))
 
     def mean(self) -> float:
-        """One."""
-        return 1.0
+        """1/N."""
+        return 1.0 / self.nodes
 
     def variance(self) -> float:
-        """(N - 1)/(v N + 1)."""
-        return (self.nodes - 1.0) / (self.virtual_nodes * self.nodes + 1.0)
-
-    def _share(self, t: Array) -> Array:
-        return np.clip(t / self.nodes, 0.0, 1.0)
+        """(N - 1)/(N^2 (v N + 1))."""
+        return (self.nodes - 1.0) / (self.virtual_nodes * self.nodes + 1.0) / self.nodes**2
 
     def _cdf(self, t: Array) -> Array:
-        return np.asarray(special.betainc(*self._shapes, self._share(t)))
+        return np.asarray(special.betainc(*self._shapes, np.clip(t, 0.0, 1.0)))
 
     def _ccdf(self, t: Array) -> Array:
-        return np.asarray(special.betaincc(*self._shapes, self._share(t)))
+        return np.asarray(special.betaincc(*self._shapes, np.clip(t, 0.0, 1.0)))
 
     def _pdf(self, t: Array) -> Array:
         own, others = self._shapes
-        inside = (t > 0.0) & (t < self.nodes)
-        share = np.where(inside, t / self.nodes, 0.5)
+        inside = (t > 0.0) & (t < 1.0)
+        share = np.where(inside, t, 0.5)
         logs = special.xlogy(own - 1.0, share) + special.xlog1py(others - 1.0, -share) - special.betaln(own, others)
-        return np.where(inside, np.exp(logs) / self.nodes, 0.0)
+        return np.where(inside, np.exp(logs), 0.0)
 
     def _icdf(self, q: Array) -> Array:
-        return np.asarray(share_quantile(q, self.virtual_nodes, self.nodes)) * self.nodes
+        return np.asarray(share_quantile(q, self.virtual_nodes, self.nodes))
 
     def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-        return np.asarray(rng.beta(*self._shapes, shape)) * self.nodes
+        return np.asarray(rng.beta(*self._shapes, shape))

@@ -289,6 +289,16 @@ def accuracy() -> pd.DataFrame:
     return _frame(read_table(files.folder("data") / "accuracy.csv", text=text, missing=("",)))
 
 
+def system_limits() -> pd.DataFrame:
+    """Documented limits and defaults of partitioned systems: system, setting, value (as documented), source.
+
+    `limits` is what of one shard a row bounds: storage (bytes), reads, writes or requests (1/s), or the number of
+    shards; `most` that bound. They are empty and NaN where it bounds none of these.
+    """
+    text = ["system", "setting", "value", "source", "limits"]
+    return _frame(read_table(files.folder("data") / "system_limits.csv", text=text, missing=("",)))
+
+
 def catalogue() -> pd.DataFrame:
     """All files of data/: name, what, source, unit, how_measured, licence ("figures only": only figures were taken)."""
     text = ["name", "what", "source", "unit", "how_measured", "licence"]

@@ -21,6 +21,7 @@ from scaling_models.shards.rebalance import Rebalance
 from scaling_models.shards.scaling_curve import ScalingCurve
 from scaling_models.shards.scatter_gather import ScatterGather
 from scaling_models.shards.shard_latency import ShardLatency
+from scaling_models.shards.shard_count import ShardPlan
 from scaling_models.shards.shard_load import ShardLoad
 from scaling_models.shards.shard_time import ShardTime
 from scaling_models.shards.transactions import ShardTransactions
@@ -36,6 +37,7 @@ MODELS = (
     CopysetLoss,
     VirtualNodes,
     ScatterGather,
+    ShardPlan,
 )
 KINDS = (*POPULARITIES, *PLACEMENTS)  # what its drop-downs offer
 Uniform = UniformKeys  # at the top of the package that name is a latency's
@@ -56,6 +58,7 @@ __all__ = [
     "ShardLoad",
     "ShardTransactions",
     "ScatterGather",
+    "ShardPlan",
     "ShardTime",
     "ShareOfOne",
     "Uniform",

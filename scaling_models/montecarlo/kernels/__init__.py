@@ -16,6 +16,8 @@
 | slots that come and go in time (`timelines`) | `autoscaling`, `deploys` | there |
 | a stall of all slots | `stalls` | those of `central` and `dispatch` |
 | commits of a quorum; keys dealt to shards | | `commits`; `placements`; their queues: `shards` |
+| how many shards do | | `counts` |
+| commits of a quorum; keys dealt to shards | | `commits`; `placements` |
 
 `tallies` are the sums that pools count.
 """

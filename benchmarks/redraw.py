@@ -19,6 +19,7 @@ import ipywidgets as widgets
 import scaling_models as sm
 from scaling_models import figures
 from scaling_models.explorer import Panel, explore
+from scaling_models.shards import Cached, HashRing, Salted, Zipf
 
 LIMIT = 0.050
 MOVES = 21
@@ -59,6 +60,9 @@ async def measure() -> bool:
     panels.append(("PoolPlan, sizing", explore(sm.PoolPlan, figures.sizing)))
     shards = {"parameter": "shards", "answer": "effective_shards", "values": [2**power for power in range(9)]}
     panels.append(("ShardLoad, sweep", explore(sm.shards.ShardLoad, figures.sweep, **shards)))
+    cached = Salted(Cached(Zipf(1_000_000, 0.99), top_keys=0), hot_keys=10, pieces=1)
+    hot = sm.shards.ShardLoad(64, cached, HashRing(virtual_nodes=128))
+    panels.append(("ShardLoad, hot shards", explore(hot, figures.hot_shards, arrival_rate=13_500)))
     good = True
     for name, panel in panels:
         median = statistics.median(moved(panel))

@@ -43,6 +43,8 @@ STATES = {
     "even keys": BASE.replace(popularity=UniformKeys(5000)),
     "copies": BASE.replace(replicas=3, placement=HashRing(16)),
     "ranges": BASE.replace(placement=RangePartition("adjacent")),
+    "very many keys": BASE.replace(popularity=Zipf(10**10, 0.8), placement=RangePartition("adjacent")),
+    "very many even keys": BASE.replace(popularity=UniformKeys(10**9)),
     **{kind.__name__: BASE.replace(placement=kind()) for kind in PLACEMENTS},
 }
 FIGURES: dict[str, Callable[[], go.Figure]] = {
@@ -143,10 +145,20 @@ def test_unless_given_the_traffic_fills_the_hottest_shard_of_the_first() -> None
     figure = figures.hot_shards({"before": BASE, "after": STATES["cached"]})
     assert loads(figure)[0] == pytest.approx(BASE.capacity)
     assert 0.15 < loads(figure, 1)[0] / BASE.capacity < 0.2
-    assert "the hottest shard is at 100%, 17% of its capacity" in figure.layout.title.text
+    assert "the hottest shard is 17% to 100% busy" in figure.layout.title.text
+    assert figure.layout.xaxis2.title.text.startswith("<b>after</b>: hottest 17% busy")
     assert figure.layout.yaxis2.matches == "y"
-    busy = f"{100 * loads(figure).mean() / BASE.capacity:.0f}%"
-    assert f"100% busy, the mean one {busy}" in figures.hot_shards(BASE).layout.title.text.replace("<br>", " ")
+
+
+def test_the_title_says_what_fills_the_hottest_shard() -> None:
+    figure = figures.hot_shards(BASE)
+    mean = 100 * loads(figure).mean() / BASE.capacity
+    key = 100 * figure.data[0].y[0] / BASE.capacity
+    said = f"the hottest shard is 100% busy, {key:.0f}% of it with one key; the mean shard is {mean:.0f}% busy"
+    assert said in figure.layout.title.text.replace("<br>", " ")
+    salted = figures.hot_shards(STATES["salted"], 10_000.0)  # whose hottest keys lie elsewhere too
+    pieces = [y for bar in salted.data[:2] for x, y in zip(bar.x, bar.y, strict=True) if x == 1]
+    assert f"{100 * max(pieces) / loads(salted)[0]:.0f}% of it with one key" in salted.layout.title.text
 
 
 @pytest.mark.parametrize(
@@ -202,7 +214,7 @@ def test_the_report_has_both() -> None:
     asked = report.figures()
     title = asked["hot-shards"]().layout.title.text
     assert title.startswith("<b>I added shards: why is one still at 100%?</b>")
-    assert "the hottest shard is at 100%, 89%, 35%, 17% of its capacity" in title.replace("<br>", " ")
+    assert "the hottest shard is 17% to 100% busy" in title.replace("<br>", " ")
     assert asked["rings"]().layout.title.text.startswith("<b>What do virtual nodes do?</b>")
 
 

@@ -24,7 +24,8 @@ NAMES = ("hottest key", f"keys 2 to {FEW}", f"keys {FEW + 1} to {TOP}", "other k
 LOOKS = (style.RED, style.ORANGE, style.SKY, "#D5D5D5")
 WIDE = 100  # shards up to which bars are so wide that their segments can have an edge
 COLUMNS = 2  # of panels, where there are several
-GAPS = (0.10, 0.16)  # between panels, of the width and of the height
+GAP = 0.10  # between panels, of the width
+HIGH, APART, AROUND = 240, 100, 170  # pixels: of a panel, between two, around all
 
 
 class Drawn(NamedTuple):
@@ -56,28 +57,31 @@ def hot_shards(
         raise ValueError(f"hot_shards.arrival_rate must lie in (0, inf) requests/s; got {arrival_rate!r}")
     traces: list[Any] = []
     axes: dict[str, Any] = {}
-    for panel, ((name, model), found) in enumerate(zip(named.items(), drawn, strict=True), start=1):
+    busiest = [rate * float(found.loads[0]) / each.capacity for each, found in zip(named.values(), drawn, strict=True)]
+    for panel, ((name, model), found, busy) in enumerate(zip(named.items(), drawn, busiest, strict=True), start=1):
         x, y = (f"{letter}{panel if panel > 1 else ''}" for letter in "xy")
         traces += [each.update(xaxis=x, yaxis=y) for each in _panel(model, found, rate, legend=panel == 1)]
-        axes |= _axes(name, model, panel, len(named))
-    title = f"{_called(named)}: {_says(list(named.values()), drawn, rate)}"
-    height = {"height": 260 + 260 * _rows(len(named))} if len(named) > 1 else {}
+        axes |= _axes(name, model, busy, panel, len(named))
+    title = f"{units.title_of(first)}: {_says(drawn[0], rate, busiest)}"
+    height = {"height": _height(len(named))} if len(named) > 1 else {}
     shown = style.figure(traces, title, "", "", barmode="stack", bargap=0.1, **height)
     return shown.update_layout(axes)
 
 
 def _drawn(model: ShardLoad, seed: int) -> Drawn:
-    popularity, numbers = model.popularity, (model.shards, model.replicas)
+    popularity, top = model.popularity, model.popularity.top(TOP)
     known = model.placement.loads(popularity, model.shards) if model.replicas == 1 else ()
-    count = popularity.size if known else min(popularity.size, PLACED)  # what is known depends on all keys
-    owners = _owners(model.placement, count, *numbers, seed)
-    top = popularity.top(TOP)
-    loads = np.array(known) if known else _loads(_shares(popularity), owners, model.shards)
+    if known:  # keys in order of popularity, for nothing else leaves nothing to chance
+        loads, at = np.array(known), np.arange(len(top))[:, None] * model.shards // popularity.size
+    else:
+        keys = min(popularity.size, PLACED)
+        at = _owners(model.placement, keys, model.shards, model.replicas, seed)
+        loads = _loads(_shares(popularity), at, model.shards)
     order = np.argsort(-loads, kind="stable")
-    return Drawn(loads[order], np.argsort(order, kind="stable")[owners[: len(top)]], top / model.replicas)
+    return Drawn(loads[order], np.argsort(order, kind="stable")[at[: len(top)]], top / model.replicas)
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=4)
 def _owners(placement: Placement, keys: int, shards: int, replicas: int, seed: int) -> Indices:
     """The shards of each key (keys, copies), kept for what moves popularity alone."""
     rng = stream(seed, 0)
@@ -86,7 +90,7 @@ def _owners(placement: Placement, keys: int, shards: int, replicas: int, seed: i
     return np.asarray(placement.copies(keys, shards, replicas, rng), dtype=np.int64)
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=4)
 def _shares(popularity: Popularity) -> Array:
     """Of the keys that are placed one by one, and of the groups."""
     if popularity.size <= PLACED:
@@ -124,7 +128,8 @@ def _panel(model: ShardLoad, found: Drawn, rate: float, *, legend: bool) -> list
         for number, ((x, y), name, colour) in enumerate(zip(bars, NAMES, LOOKS, strict=True))
     ]
     mean = rate * float(found.loads.mean())
-    return [*traces, _level(model, mean, "mean", "dot"), _level(model, model.capacity, "capacity", "dash")]
+    levels = [(mean, "mean", "dot", "top left"), (model.capacity, "capacity", "dash", "bottom left")]
+    return [*traces, *(_level(model, *each) for each in levels)]
 
 
 def _segments(found: Drawn, keys: slice) -> tuple[Indices, Array]:
@@ -132,53 +137,42 @@ def _segments(found: Drawn, keys: slice) -> tuple[Indices, Array]:
     return at.ravel() + 1, np.repeat(found.parts[keys], at.shape[1])
 
 
-def _level(model: ShardLoad, height: float, name: str, dash: str) -> go.Scatter:
+def _level(model: ShardLoad, height: float, name: str, dash: str, place: str) -> go.Scatter:
     """A line over all shards that says how high it is, at its cool end."""
-    x, y = [0.5, model.shards + 0.5], [height] * 2
-    text = ["", f"{name} {units.human(height, 'requests/s')}"]
-    drawn = style.labels(x, y, text, name, style.BLACK, mode="lines+markers+text", textposition="top left")
+    x, text = [0.5, model.shards + 0.5], ["", f"{name} {units.human(height, 'requests/s')}"]
+    drawn = style.labels(x, [height] * 2, text, name, style.BLACK, mode="lines+markers+text", textposition=place)
     unseen = {"color": "rgba(0,0,0,0)", "size": 8, "line_width": 0}  # holds the text off the line
-    return drawn.update(line={"color": style.BLACK, "dash": dash, "width": 1.5}, marker=unseen)
+    return drawn.update(line={"color": style.BLACK, "dash": dash, "width": 1.5}, marker=unseen, hoverinfo="skip")
 
 
-def _axes(name: str, model: ShardLoad, panel: int, panels: int) -> dict[str, Any]:
+def _axes(name: str, model: ShardLoad, busy: float, panel: int, panels: int) -> dict[str, Any]:
     number = str(panel) if panel > 1 else ""
     said = f"{model.shards:,} shards, hottest first"
-    across: dict[str, Any] = {
-        "title_text": f"<b>{name}</b><br>{said}" if name else said,
-        "anchor": f"y{number}",
-        "showgrid": False,
-    }
+    across: dict[str, Any] = {"title_text": said, "anchor": f"y{number}", "showgrid": False}
     up: dict[str, Any] = {"title_text": "load of a shard (requests/s)", "anchor": f"x{number}", "rangemode": "tozero"}
     if panels > 1:
         column, row = (panel - 1) % COLUMNS, (panel - 1) // COLUMNS
-        across["domain"] = _part(column, COLUMNS, GAPS[0])
-        up |= {"domain": _part(_rows(panels) - 1 - row, _rows(panels), GAPS[1])}
-        up |= {"matches": "y"} if panel > 1 else {}
+        plot = _height(panels) - AROUND
+        top = 1.0 - row * (HIGH + APART) / plot
+        width = (1.0 - GAP * (COLUMNS - 1)) / COLUMNS
+        across |= {
+            "title_text": f"<b>{name}</b>: hottest {busy:.0%} busy<br>{said}",
+            "domain": [column * (width + GAP), column * (width + GAP) + width],
+        }
+        up |= {"domain": [max(0.0, top - HIGH / plot), top], **({"matches": "y"} if panel > 1 else {})}
     return {f"xaxis{number}": across, f"yaxis{number}": up}
 
 
-def _rows(panels: int) -> int:
-    return -(-panels // COLUMNS)
+def _height(panels: int) -> int:
+    rows = -(-panels // COLUMNS)
+    return AROUND + rows * (HIGH + APART) - APART
 
 
-def _part(number: int, parts: int, gap: float) -> list[float]:
-    """The ends of one of several equal parts of an axis."""
-    width = (1.0 - gap * (parts - 1)) / parts
-    return [number * (width + gap), number * (width + gap) + width]
-
-
-def _called(named: Mapping[str, ShardLoad]) -> str:
-    return units.title_of(ShardLoad) if len(named) > 1 else units.title_of(next(iter(named.values())))
-
-
-def _says(models: Sequence[ShardLoad], drawn: Sequence[Drawn], rate: float) -> str:
+def _says(found: Drawn, rate: float, busiest: Sequence[float]) -> str:
     said = f"at {units.human(rate, 'requests/s')} the hottest shard is"
-    busy = [rate * float(found.loads[0]) / each.capacity for each, found in zip(models, drawn, strict=True)]
-    if len(models) > 1:
-        return f"{said} at {', '.join(f'{each:.0%}' for each in busy)} of its capacity"
-    mean = rate * float(drawn[0].loads.mean()) / models[0].capacity
-    key = float(drawn[0].parts[0] / drawn[0].loads[0])
-    return (
-        f"{said} {busy[0]:.0%} busy, the mean one {mean:.0%}; the hottest key is {key:.0%} of the hottest shard's load"
-    )
+    if len(busiest) > 1:
+        return f"{said} {min(busiest):.0%} to {max(busiest):.0%} busy"
+    there = found.parts[(found.at == 0).any(axis=1)]  # keys of the hottest shard, hottest first
+    key = f", {there[0] / found.loads[0]:.0%} of it with one key" if there.size else ""
+    mean = busiest[0] * float(found.loads.mean() / found.loads[0])
+    return f"{said} {busiest[0]:.0%} busy{key}; the mean shard is {mean:.0%} busy"

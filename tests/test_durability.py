@@ -371,7 +371,9 @@ def test_edges_of_an_outage():
 def walked(places, owners, nodes):
     """The pairs that share a range, and what each holds, by walking the ring token by token."""
     tokens = sorted(
-        (place, rack, int(own)) for rack in range(len(places)) for place, own in zip(places[rack], owners[rack])
+        (place, rack, int(own))
+        for rack in range(len(places))
+        for place, own in zip(places[rack], owners[rack], strict=True)
     )
     shared, held = set(), np.zeros((len(places), nodes))
     for at, (place, _, _) in enumerate(tokens):

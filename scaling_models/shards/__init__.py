@@ -20,8 +20,8 @@ from scaling_models.shards.popularities import (
 from scaling_models.shards.rebalance import Rebalance
 from scaling_models.shards.scaling_curve import ScalingCurve
 from scaling_models.shards.scatter_gather import ScatterGather
-from scaling_models.shards.shard_latency import ShardLatency
 from scaling_models.shards.shard_count import ShardPlan
+from scaling_models.shards.shard_latency import ShardLatency
 from scaling_models.shards.shard_load import ShardLoad
 from scaling_models.shards.shard_time import ShardTime
 from scaling_models.shards.transactions import ShardTransactions

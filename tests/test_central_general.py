@@ -303,3 +303,11 @@ class TooSlow(CentralQueue):
 def test_a_wrong_form_fails(service):
     table = sm.verify(TooSlow(7.0, 10, service), requests=1_500_000, seed=2).set_index("quantity")
     assert table.loc["latency p99", "verdict"] == "disagrees", table.to_string()
+
+
+def test_where_nobody_waits_for_want_of_digits():
+    """Erlang's C of 230 slots at 0.875 erlangs is below the least float: the latency is the service's all the same."""
+    pool = sm.CentralQueue(70.0, 10, sm.Uniform(0.005, 0.020), workers=23)
+    assert pool.probability_of_wait == 0.0
+    assert pool.latency.mean() == pytest.approx(pool.service.mean(), rel=1e-12)
+    assert pool.latency.icdf(0.99) == pytest.approx(pool.service.icdf(0.99), rel=1e-9)

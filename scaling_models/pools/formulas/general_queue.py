@@ -40,9 +40,13 @@ def boxma_cohen_huffels(slots: int, load: float, service: Distribution) -> float
 
 def tijms_van_hoorn_federgruen(slots: int, load: float, service: Distribution) -> float:
     """The mean wait of M/G/c in mean services: ((1 - rho) c g + rho (1 + v)/2) W_M; see `tijms_wait`."""
-    exponential = float(erlang_c(slots, load * slots)) / (slots * (1.0 - load))
+    return mean_of_those_who_wait(slots, load, service) * float(erlang_c(slots, load * slots))
+
+
+def mean_of_those_who_wait(slots: int, load: float, service: Distribution) -> float:
+    """The same of those who wait, however few they are: Erlang's C left out."""
     least = residual(service).least_of(slots)
-    return ((1.0 - load) * slots * least + load * (1.0 + service.scv) / 2.0) * exponential
+    return ((1.0 - load) * slots * least + load * (1.0 + service.scv) / 2.0) / (slots * (1.0 - load))
 
 
 class Waited(NamedTuple):

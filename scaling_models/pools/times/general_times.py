@@ -12,8 +12,7 @@ from scaling_models.latency.distribution import Array
 from scaling_models.latency.integrals import in_chunks
 from scaling_models.latency.quadrature import graded
 from scaling_models.parameters import Integer, Real, parameter
-from scaling_models.pools.formulas.erlang import erlang_c
-from scaling_models.pools.formulas.general_queue import Waited, tijms_van_hoorn_federgruen, tijms_wait
+from scaling_models.pools.formulas.general_queue import Waited, mean_of_those_who_wait, tijms_wait
 
 EVEN = 250  # waits that stand for the body
 TAIL = (((1.0, 5.0), 240), ((5.0, 12.0), 84))  # decades of the tail, and how many waits stand for them
@@ -48,9 +47,8 @@ class TijmsWait(Distribution):
         return fallen / (math.log(t[-1] / t[last]) if heavy else t[-1] - t[last])
 
     def mean(self) -> float:
-        """See `tijms_van_hoorn_federgruen`."""
-        waited = tijms_van_hoorn_federgruen(self.slots, self._load, self.service)
-        return self.service.mean() * waited / float(erlang_c(self.slots, self._load * self.slots))
+        """See `mean_of_those_who_wait`."""
+        return self.service.mean() * mean_of_those_who_wait(self.slots, self._load, self.service)
 
     @functools.cached_property
     def cuts(self) -> Array:

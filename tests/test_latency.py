@@ -371,3 +371,11 @@ def test_two_tolerances_agree(monkeypatch):
     fine = [case()._integral(t) for case in cases]
     for a, b in zip(coarse, fine, strict=True):
         np.testing.assert_allclose(a, b, atol=2e-7)
+
+
+def test_weights_of_a_mixture_repeat_themselves():
+    """A repr that is pasted must make the same object: what sums to one but for rounding is not divided again."""
+    for seed in range(40):
+        weights = np.random.default_rng(seed).random(11)
+        made = sm.mixture((weights / weights.sum()).tolist(), [sm.Exponential(0.1 * (1 + at)) for at in range(11)])
+        assert made.replace() == made

@@ -19,6 +19,7 @@ from scaling_models.parameters import Integer, Real, Rows, Slider, parameter
 
 HAIR = 1e-11  # relative: to either side of an atom
 LEAST_MASS = 1e-9  # of an atom: what the density gives between its sides is far less
+SAME_SUM = 1e-15  # from one: what the rounding of weights leaves of their sum
 
 
 class Composed(Distribution):
@@ -66,8 +67,9 @@ class Composed(Distribution):
 
 
 def _chance(weights: tuple[float, ...]) -> tuple[float, ...]:
+    """The weights over their sum; as they are where that is one to the last digits, so that a repr repeats them."""
     total = math.fsum(weights)
-    return tuple(weight / total for weight in weights)
+    return weights if abs(total - 1.0) <= SAME_SUM else tuple(weight / total for weight in weights)
 
 
 class Mixture(Composed):

@@ -182,7 +182,7 @@ def test_edges():
         CacheLoss(servers=9, refill=2.0).worst_wait  # noqa: B018
     with pytest.raises(ValueError, match="first_hit_ratio must lie in"):
         CacheLoss(first_hit_ratio=0.995)
-    with pytest.raises(ValueError, match="must take longer than 0 s"):
+    with pytest.raises(ValueError, match=r"CacheLoss.service must have a mean in \[1e-09, 1e\+09\] s"):
         CacheLoss(service=0.0)
     for model in (CacheLoss(), carried, full):
         figure = figures.course(model)
@@ -191,3 +191,8 @@ def test_edges():
     assert "10,535 requests wait as the pool carries the misses again, gone 66.6 s later" in (
         figures.course(CacheLoss()).layout.title.text.replace("<br>", " ")
     )
+
+
+def test_services_without_an_end_overload():
+    model = CacheLoss(service=sm.Never())
+    assert model.utilization == model.utilization_after == math.inf

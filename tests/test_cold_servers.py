@@ -186,3 +186,16 @@ def test_edges():
     for model in (ColdServers(), never, ColdServers(added=0), ColdServers(after=60.0), ColdServers(before=120.0)):
         assert len(figures.course(model).data) == 5
         assert model.timeline().says
+
+
+def test_without_a_warm_up_servers_come_warm():
+    """However slow a cold one would be: nothing is left of its first speed."""
+    warm, cold = ColdServers(first_speed=1.0, warm_up=0.0), ColdServers(first_speed=0.3, warm_up=0.0)
+    for name in ("first_capacity", "capacity_lost", "turning_time", "peak_backlog", "drain_time"):
+        assert getattr(cold, name) == pytest.approx(getattr(warm, name), rel=1e-12), name
+    np.testing.assert_allclose(cold.worst_wait.icdf([0.01, 0.5, 0.99]), warm.worst_wait.icdf([0.01, 0.5, 0.99]))
+
+
+def test_services_without_an_end_never_turn():
+    model = ColdServers(service=sm.Never())
+    assert model.turning_time == model.peak_backlog == math.inf

@@ -216,3 +216,14 @@ def test_what_is_refused_is_not_labelled_and_the_rest_keeps_its_order(model):
     if 0 < model.largest_batch < model.servers:
         assert model.replace(batch=model.largest_batch).utilization_during < 1
         assert model.replace(batch=model.largest_batch + 1).utilization_during >= 1
+
+
+def test_no_batch_may_leave_where_services_have_no_end():
+    assert RollingDeploy(service=sm.Never()).largest_batch == 0
+
+
+def test_hardly_anybody_waits_for_many_workers():
+    """So few that their share has no float: the latency is the service all the same."""
+    deploy = RollingDeploy(70.0, 10, 2, service=sm.Uniform(0.005, 0.020), workers=23)
+    assert deploy.latency.mean() == pytest.approx(0.0125)
+    assert deploy.latency_during.icdf(0.5) == pytest.approx(0.0125)

@@ -258,3 +258,8 @@ def test_the_figure_says_both():
     assert [trace.name for trace in small.data] == [trace.name for trace in large.data]
     assert "56% of the requests wait at the worst moment; the mean load promises 9%" in small.layout.title.text
     assert np.isnan(np.array(large.data[2].y, dtype=float)).all()
+
+
+def test_services_without_an_end_overload():
+    model = TimeVaryingLoad(service=sm.Never())
+    assert model.wait_at_constant_load == model.pointwise_peak == model.peak_probability_of_wait == 1.0

@@ -124,8 +124,6 @@ class CacheLoss(Model):
                 f"CacheLoss.first_hit_ratio must lie in [0, {self.hit_ratio:g}], the ordinary hit_ratio; "
                 f"got {self.first_hit_ratio!r}"
             )
-        if self.service.mean() == 0:
-            raise ValueError(f"CacheLoss.service must take longer than 0 s on average; got {self.service!r}")
 
     @functools.cached_property
     def _refill(self) -> formulas.Refill:
@@ -218,12 +216,12 @@ class CacheLoss(Model):
     @answer("", "share of the slots' time that is busy before the loss")
     def utilization(self) -> float:
         """load before / capacity."""
-        return self.load_before / self.capacity
+        return self.load_before / self.capacity if self.capacity else math.inf
 
     @answer("", "the same just after it: above 1 a queue builds up")
     def utilization_after(self) -> float:
         """load after / capacity."""
-        return self.load_after / self.capacity
+        return self.load_after / self.capacity if self.capacity else math.inf
 
     @answer("", "the least hit ratio at which the pool carries the misses")
     def least_hit_ratio(self) -> float:

@@ -93,7 +93,7 @@ class RollingDeploy(DeployedPool):
     @answer("servers", "the largest batch whose absence the others carry")
     def largest_batch(self) -> int:
         """The largest b with lambda E[S] < (N - b) k; 0 for none."""
-        return max(self.servers - math.floor(self._load / self.workers) - 1, 0)
+        return max(self.servers - math.floor(self._load / self.workers) - 1, 0) if self.utilization < 1.0 else 0
 
     def largest_batch_holding(self, latency: float, level: float = 0.99) -> int:
         """The largest batch during whose absence a quantile of the latency holds; 0 for none.

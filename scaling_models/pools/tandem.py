@@ -185,7 +185,7 @@ class Tandem(Model):
 
     @answer("s", "mean time that a request spends at each tier, all its visits together")
     def tier_times(self) -> tuple[float, ...]:
-        """v_i E[T_i] of M/M/c; at a tier that is overloaded infinite."""
+        """v_i E[T_i] of M/M/c. At a tier that is overloaded infinite; then the others have no number (NaN)."""
         if self._overloaded:
             return tuple(math.inf if load >= 1.0 else math.nan for load in self.utilizations)
         return tuple(tier.visits * case.latency.mean() for tier, case in zip(self.tiers, self._known, strict=True))

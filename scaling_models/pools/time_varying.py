@@ -215,12 +215,12 @@ class TimeVaryingLoad(ExponentialPool):
     @answer("", "share of the requests that would wait under a constant load of the same mean")
     def wait_at_constant_load(self) -> float:
         """Erlang's C at the mean load: what an average over the day promises."""
-        return float(erlang_c(self._slots, self.offered_load))
+        return float(erlang_c(self._slots, min(self.offered_load, self._slots)))
 
     @answer("", "share of the requests that would wait if the load stayed at its peak")
     def pointwise_peak(self) -> float:
         """Erlang's C at the peak load, 1 at or over capacity: what the worst minute would be, did it last."""
-        return float(erlang_c(self._slots, self.offered_load * (1.0 + self.amplitude)))
+        return float(erlang_c(self._slots, min(self.offered_load * (1.0 + self.amplitude), self._slots)))
 
     @answer("s", "time before a slot takes the request")
     def wait(self) -> Distribution:

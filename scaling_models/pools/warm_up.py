@@ -76,8 +76,8 @@ class ColdServers(LoadStep):
 
     @answer("requests/s", "what all servers can serve a second as the new ones come")
     def first_capacity(self) -> float:
-        """(N + added x first_speed) / E[S]."""
-        return self.capacity + self.first_speed * self._each
+        """(N + added x first_speed) / E[S]; without a warm-up all of them are warm at once."""
+        return self.capacity + (self.first_speed if self.warm_up > 0.0 else 1.0) * self._each
 
     @answer("requests", "requests that are not served by the new servers because they were cold")
     def capacity_lost(self) -> float:
@@ -87,7 +87,7 @@ class ColdServers(LoadStep):
     @answer("s", "time from the coming of the new servers until the backlog falls")
     def turning_time(self) -> float:
         """When they carry what the load exceeds the others by; inf if they never do."""
-        if self.added == 0:
+        if self._each == 0.0:
             return math.inf if self.after > self.capacity else 0.0
         return float(turning(self._warm, (self.after - self.capacity) / self._each))
 

@@ -196,3 +196,8 @@ def test_what_is_refused_is_not_labelled_and_the_rest_keeps_its_order(model):
     assert found.relief <= found.drained or found.drained == 0.0
     assert found.peak >= found.settled
     assert max(found.servers) <= model.most
+
+
+def test_services_need_an_end():
+    with pytest.raises(ValueError, match=r"Autoscaler.service must have a finite mean above 0 s; got Never"):
+        Autoscaler(service=sm.Never())

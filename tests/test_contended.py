@@ -263,3 +263,8 @@ def test_timeline_shows_what_the_limit_buys():
     assert capped[-1] < whole[-1]
     with pytest.raises(ValueError, match="overloaded"):
         ContendedPool(440.0).timeline()
+
+
+def test_services_need_an_end():
+    with pytest.raises(ValueError, match=r"ContendedPool.service must have a finite mean above 0 s; got Never"):
+        ContendedPool(service=sm.Never())

@@ -93,6 +93,11 @@ class ContendedPool(ExponentialPool):
         Assumption("nobody gives up or retries", "pessimistic if requests are abandoned, optimistic if retried"),
     )
 
+    def _check(self) -> None:
+        super()._check()
+        if math.isinf(self.service.mean()):
+            raise ValueError(f"ContendedPool.service must have a finite mean above 0 s; got {self.service!r}")
+
     @property
     def concurrency(self) -> int:
         """n, the most requests in service at once."""

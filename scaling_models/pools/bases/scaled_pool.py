@@ -125,8 +125,8 @@ class ScaledPool(Model):
         check_service(type(self).__name__, self.service)
         if self.least > self.most:
             raise ValueError(f"Autoscaler.least must lie in [1, {self.most}] servers, the most; got {self.least!r}")
-        if self.service.mean() == 0:
-            raise ValueError(f"Autoscaler.service must take longer than 0 s on average; got {self.service!r}")
+        if math.isinf(self.service.mean()):  # so many servers cannot be counted
+            raise ValueError(f"Autoscaler.service must have a finite mean above 0 s; got {self.service!r}")
 
     @functools.cached_property
     def _rule(self) -> autoscaling.Rule:

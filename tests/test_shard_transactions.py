@@ -151,3 +151,10 @@ def test_related_keys_cross_less():
 def test_refusals(options, message):
     with pytest.raises(ValueError, match=message):
         ShardTransactions(**options)
+
+
+def test_times_of_nothing_and_without_an_end():
+    at_once, never = ShardTransactions(leg=sm.Deterministic(0.0)), ShardTransactions(leg=sm.Never())
+    assert (at_once.row_ceiling, at_once.abort_probability) == (math.inf, 0.0)
+    assert (never.row_ceiling, never.abort_probability) == (0.0, 1.0)
+    assert never.replace(arrival_rate=0.0).abort_probability == 0.0

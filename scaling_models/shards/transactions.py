@@ -159,12 +159,17 @@ class ShardTransactions(Model):
     @answer("transactions/s", "most transactions that one row can take, each alone, whatever the number of shards")
     def row_ceiling(self) -> float:
         """One over the mean time to the end of the second round."""
-        return 1.0 / self._over_shards(second=True).mean()
+        return 1.0 / self._duration if self._duration else math.inf
 
     @answer("", "share of the optimistic transactions that abort, the first to commit winning", MEETING)
     def abort_probability(self) -> float:
         """With the mean time to commit as everyone's."""
-        return abort_probability(self.arrival_rate, 1.0 / self.row_ceiling, float(meeting(self.items, self.keys)))
+        return abort_probability(self.arrival_rate, self._duration, float(meeting(self.items, self.keys)))
+
+    @property
+    def _duration(self) -> float:
+        """Mean time (s) to the end of the second round."""
+        return self._over_shards(second=True).mean()
 
     def simulate(self, requests: int = 200_000, seed: int = 0, *, violating: str | None = None) -> Simulation:
         """Keys placed, participants awaited; and transactions of the mean duration that meet or do not.

@@ -64,7 +64,9 @@ def abort_probability(arrival_rate: float, duration: float, meets: float) -> flo
     P = 1 - exp(-lambda (1 - P) T q): one of those that commit while it runs shares a key with it. Approximate, for
     commits are taken as a Poisson stream of their own; 14% low at worst (one key, half of them aborting), 3% at 5%.
     """
-    load = arrival_rate * duration * meets
-    if load == 0.0:
+    if 0.0 in (arrival_rate, duration, meets):
         return 0.0
+    load = arrival_rate * duration * meets
+    if load == np.inf:
+        return 1.0
     return float(brentq(lambda p: p + np.expm1(-load * (1.0 - p)), 0.0, 1.0, xtol=1e-14))

@@ -192,7 +192,7 @@ def test_copies_spread_the_hottest_key():
     assert three.throughput_ceiling == pytest.approx(3 * model.throughput_ceiling)
     assert 2 < three.effective_shards / model.effective_shards < 3
     assert model.replace(shards=3, replicas=3).hottest_share.mean() == pytest.approx(1 / 3)
-    with pytest.raises(ValueError, match=r"ShardLoad.replicas must lie in \[1, 2\], the shards; got 3"):
+    with pytest.raises(ValueError, match=r"ShardLoad.replicas must lie in \[1, 2\] copies, the shards; got 3"):
         ShardLoad(2, replicas=3)
 
 
@@ -225,3 +225,24 @@ def test_fewer_slots_or_keys_than_shards_still_answer(placement, popularity):
         assert 1 / shards * (1 - 1e-9) <= found.mean() <= 1 + 1e-9
         assert 0 <= found.icdf(0.01) <= found.icdf(0.99) <= 1 + 1e-9
         assert model.share.mean() == pytest.approx(1 / shards)
+
+
+def test_quantiles_of_a_few_loads_are_loads():
+    """Between two loads that happen there are none; on most of the shards lies no key, and no load is below zero."""
+    keys = sm.shards.Shares((0.4, 0.3, 0.2, 0.1))
+    share = ShardLoad(108, keys).share
+    assert share.icdf([0.5, 0.95, 0.975, 0.995]) == pytest.approx([0.0, 0.0, 0.2, 0.4], abs=1e-12)
+    assert share.ccdf(0.0) == pytest.approx(1.0 - (1.0 - 1.0 / 108) ** 4, rel=1e-9)
+    assert share.sample(1000, rng=1).min() == 0.0
+    latency = sm.shards.ShardLatency(60.0, 159, keys, RangePartition(), luck=0.05).latency
+    assert sum(latency.weights) == pytest.approx(1.0)
+    assert min(latency.weights) > 0.0
+
+
+@pytest.mark.parametrize("placement", [HashSlots(3), sm.shards.Maglev(3)], ids=repr)
+def test_no_more_copies_than_shards_that_can_hold_them(placement):
+    law = ShardLoad(256, Zipf(10_000, 0.99), placement, replicas=3)
+    assert law.hottest_share.icdf(0.5) == pytest.approx(1.0 / 3.0)
+    assert law.share.mean() == pytest.approx(1.0 / 256.0)
+    with pytest.raises(ValueError, match=r"ShardLoad.replicas must lie in \[1, 3\] copies, the shards that (HashSlots|Maglev) can"):
+        ShardLoad(256, Zipf(10_000, 0.99), placement, replicas=4)

@@ -28,9 +28,12 @@ REPLICAS = parameter(
 
 def check_replicas(owner: Any) -> None:
     """Raise `ValueError` where there are more copies of a key than shards to hold them."""
-    if owner.replicas > owner.shards:
-        name = type(owner).__name__
-        raise ValueError(f"{name}.replicas must lie in [1, {owner.shards}], the shards; got {owner.replicas}")
+    most = owner.placement.filled(owner.shards)
+    if owner.replicas > most:
+        placed = "" if most == owner.shards else f" that {type(owner.placement).__name__} can give keys to"
+        raise ValueError(
+            f"{type(owner).__name__}.replicas must lie in [1, {most}] copies, the shards{placed}; got {owner.replicas}"
+        )
 
 
 class _OnGrid(Distribution):
@@ -82,8 +85,8 @@ class _OnGrid(Distribution):
 
     def _icdf(self, q: Array) -> Array:
         x, cdf = self._grid
-        keep = np.concatenate([[True], np.diff(cdf) > 0])
-        return np.asarray(np.interp(q, cdf[keep], x[keep]), dtype=float)
+        # Backwards, for where the cdf is level its first point is the quantile, and what follows rises from the last.
+        return np.asarray(np.interp(-q, -cdf[::-1], x[::-1]), dtype=float)
 
     def _iccdf(self, p: Array) -> Array:
         return self._icdf(1.0 - p)
@@ -100,8 +103,9 @@ class _OnGrid(Distribution):
 
     def _known(self) -> tuple[float, ...]:
         """The loads of all shards, where nothing is left to chance."""
-        if self.shards == 1 or self.replicas == self.shards:
-            return (self.popularity.total / self.shards,) * self.shards
+        filled = self.placement.filled(self.shards)
+        if self.shards == 1 or self.replicas == filled:  # each of them has all keys
+            return (self.popularity.total / filled,) * filled + (0.0,) * (self.shards - filled)
         return self.placement.loads(self.popularity, self.shards) if self.replicas == 1 else ()
 
     def _level(self) -> float:

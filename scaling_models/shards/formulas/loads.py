@@ -214,9 +214,10 @@ def _table(
 
 
 def steps(x: Array, cdf: Array) -> tuple[Array, Array]:
-    """A table of a law of points: it rises to each of them within the rounding."""
+    """A table of a law of points: it rises to each of them within the rounding, at 0 at once, for no load is below."""
     low = np.concatenate([[0.0], cdf[:-1]])
-    return np.stack([x - ROUNDING, x + ROUNDING], axis=1).ravel(), np.stack([low, cdf], axis=1).ravel()
+    ends = np.where(x > ROUNDING, [x - ROUNDING, x + ROUNDING], 0.0)
+    return ends.T.ravel(), np.stack([low, cdf], axis=1).ravel()
 
 
 def _cdf(loads: Loads, cells: Sequence[Cell], dealt: Iterable[tuple[Deal, float]], top: Array, x: Array) -> Array:

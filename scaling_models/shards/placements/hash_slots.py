@@ -60,6 +60,10 @@ class HashSlots(Placement):
             return dealt(self.slots, shards)[slot]
         return jumped(salted(np.arange(self.slots), salt, 1), shards)[slot]
 
+    def filled(self, shards: int) -> int:
+        """As many as there are slots."""
+        return min(self.slots, shards)
+
     def nodes(self, shards: int, replicas: int = 1) -> tuple[Nodes, ...]:
         """ceil(S/N) or floor(S/N) slots; or a Poisson number of them."""
         if self.deal == "evenly":

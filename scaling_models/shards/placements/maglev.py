@@ -71,6 +71,10 @@ class Maglev(Placement):
         """Through one table for all draws: any is as even, and filling one takes a tenth of a second."""
         return self.owners(rng.integers(0, 2**64, keys, dtype=np.uint64), shards, 0)
 
+    def filled(self, shards: int) -> int:
+        """As many as the table has places."""
+        return min(self.table_size, shards)
+
     def nodes(self, shards: int, replicas: int = 1) -> tuple[Nodes, ...]:
         """ceil(M/N) or floor(M/N) places."""
         return even_nodes(self.table_size, shards)

@@ -45,6 +45,10 @@ class Placement(Declared):
                 left = left[(found[left, :copy] == found[left, copy, None]).any(axis=1)]
         return found
 
+    def filled(self, shards: int) -> int:
+        """How many of the shards can have keys at most."""
+        return shards
+
     def nodes(self, shards: int, replicas: int = 1) -> tuple[Nodes, ...]:
         """The nodes by the law of the share of the key space (of all copies) that each holds. Even: 1/N."""
         return (Nodes(shards, FixedShare(1.0 / shards)),)

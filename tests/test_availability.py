@@ -274,3 +274,11 @@ def test_what_is_refused_is_not_called_exact():
     assert large.accuracy("time_to_loss").label == "simulated"
     assert large.accuracy("availability").label == "exact"
     assert QuorumAvailability().accuracy("time_to_loss").label == "exact"
+
+
+def test_never_less_than_no_nines():
+    """Where there is never a quorum, the states without one sum to one and a rounding."""
+    for replicas in range(2, 8):
+        found = QuorumAvailability(replicas, commit_quorum=9, mtbf=1.3e7, mttr=60.0).nines
+        assert found >= 0.0
+        assert found == pytest.approx(0.0, abs=1e-15)

@@ -395,3 +395,19 @@ def test_a_failover_as_swim_lanes():
         assert figure.to_json() == figures.swim_lanes(group.swim_lanes(seed)).to_json()
     with pytest.raises(ValueError, match="no failover"):
         Election(failed=1).swim_lanes()
+
+
+def test_no_failover_is_quicker_than_the_quickest():
+    """Under a long lease the law is hardly more than a heartbeat wide, and a step of its lattice shows."""
+    downtime = Election(members=3, spread=3.0, check_quorum="no", lease=4.4).downtime
+    least = downtime.support[0]
+    assert least == pytest.approx(4.3)
+    assert downtime.icdf([0.0, 0.001, 0.01]).min() >= least
+    assert downtime.iccdf(0.99) >= least
+    assert downtime.sample(1000, rng=1).min() >= least
+
+
+def test_elections_without_need_may_be_too_rare_to_count():
+    group = Election(members=3, timeout=10.5, one_way=sm.Deterministic(0.001), loss=0.001)
+    assert group.false_elections == 0.0
+    assert math.isfinite(group.unavailability)

@@ -194,7 +194,7 @@ class QuorumAvailability(Model):
     @answer("nines", "how many nines the availability has: minus log10 of the unavailability")
     def nines(self) -> float:
         """2 is 99%, 3 is 99.9%."""
-        return -math.log10(self.unavailability) if self.unavailability > 0 else math.inf
+        return max(0.0, -math.log10(self.unavailability)) if self.unavailability > 0 else math.inf
 
     @answer("s", "time without a commit quorum in a year")
     def downtime_a_year(self) -> float:

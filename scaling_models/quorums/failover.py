@@ -108,6 +108,15 @@ class Failover(Lattice):
         ccdf = np.where(past > last, beyond, np.interp(past, found.step * np.arange(len(found.ccdf)), found.ccdf))
         return np.where(t < self.lease, 1.0, ccdf)
 
+    def _icdf(self, q: Array) -> Array:
+        return np.maximum(super()._icdf(q), self.support[0])  # the lattice falls from its node before that on
+
+    def _iccdf(self, p: Array) -> Array:
+        return np.maximum(super()._iccdf(p), self.support[0])
+
+    def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+        return np.maximum(super()._draw(shape, rng), self.support[0])
+
     def _ccdf(self, t: Array) -> Array:
         return np.where(t <= self.support[0], 1.0, super()._ccdf(t))
 

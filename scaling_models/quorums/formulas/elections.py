@@ -55,7 +55,7 @@ def beats_to_false_election(loss: ArrayLike, misses: ArrayLike, weights: ArrayLi
     p = np.asarray(loss, dtype=float)
     misses, weights = np.asarray(misses, dtype=float), np.asarray(weights, dtype=float)
     f = (p[..., None] ** misses * weights).sum(axis=-1) if misses.ndim else p**misses
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):  # so seldom that the number of beats leaves the floats
         return np.asarray((1.0 - f) / (f * (1.0 - p)))
 
 

@@ -411,3 +411,7 @@ def test_elections_without_need_may_be_too_rare_to_count():
     group = Election(members=3, timeout=10.5, one_way=sm.Deterministic(0.001), loss=0.001)
     assert group.false_elections == 0.0
     assert math.isfinite(group.unavailability)
+
+
+def test_no_timeout_helps_where_requests_never_come():
+    assert Election(one_way=sm.Never()).best_timeout == math.inf

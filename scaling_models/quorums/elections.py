@@ -208,7 +208,7 @@ class Election(Group):
         Longer ones wait longer, shorter ones split, and miss heartbeats more often in a day. The place is flat: within
         15% of it the mean downtime, simulated, is within 3% of the least.
         """
-        if not self.electable:
+        if not self.electable or math.isinf(self.votes):
             return math.inf
         if self.loss > MOST_LOST:
             raise NoClosedForm(

@@ -30,6 +30,7 @@ from scaling_models.quorums.raft import Raft
 from scaling_models.quorums.raft_stream import Link, RaftStream
 from scaling_models.quorums.region_sets import next_region, region_sets
 from scaling_models.quorums.regional_epaxos import RegionalEPaxos
+from scaling_models.quorums.reads import ReadLatency, reads_compared
 from scaling_models.quorums.regional_raft import RegionalRaft
 from scaling_models.quorums.regions import leaders, regional_raft, round_trip
 from scaling_models.quorums.replicas import Replica
@@ -51,6 +52,7 @@ MODELS = (
     RegionalEPaxos,
     RaftStream,
     BasicPaxos,
+    ReadLatency,
 )
 KINDS = (ProductionLegs, OwnLegs, Replica, Link, *LAYOUTS)  # what its drop-downs offer
 
@@ -66,6 +68,7 @@ __all__ = [
     "FlexiblePaxos",
     "Grid",
     "GridPaxos",
+    "Grid",
     "GroupTransaction",
     "Leaf",
     "Legs",
@@ -80,6 +83,7 @@ __all__ = [
     "QuorumSystem",
     "Raft",
     "RaftStream",
+    "ReadLatency",
     "ReadQuorums",
     "RegionalEPaxos",
     "RegionalRaft",
@@ -96,6 +100,7 @@ __all__ = [
     "majority",
     "next_region",
     "region_sets",
+    "reads_compared",
     "regional_raft",
     "round_trip",
     "weighted",

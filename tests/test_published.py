@@ -18,16 +18,19 @@ from scaling_models.quorums.formulas.elections import heartbeat_messages, mean_t
 from scaling_models.quorums.formulas.staleness import missed_versions
 from scaling_models.scalability import usl_knee, usl_peak
 from scaling_models.shards import (
+    CopysetLoss,
     JumpHash,
     LRUCached,
     Maglev,
     MultiProbe,
     ScalingCurve,
+    VirtualNodes,
     Zipf,
     harmonic,
     share_cv,
     share_quantile,
 )
+from scaling_models.shards.formulas import copysets
 from scaling_models.shards.placements.placement import share_scv
 
 
@@ -223,6 +226,17 @@ ANSWERS |= {
     ("multi_raft_heartbeats", "messages_per_s"): lambda ranges, replicas, interval_s: float(
         heartbeat_messages(ranges, replicas, interval_s)
     ),
+}
+ANSWERS |= {
+    **{
+        ("copyset_loss", metric): lambda N, F, R, sets: float(copysets.loss_probability(N, F, R, sets))
+        for metric in ("P(loss), copyset replication RAMCloud P=1", "P(loss), Facebook HDFS S=10 random")
+    },
+    ("copyset_count", "P(one given set lost) C(F,R)/C(N,R)"): lambda N, F, R: float(copysets.one_set_lost(N, F, R)),
+    ("copyset_loss", "years between losses, copyset RAMCloud"): lambda N, outages_per_year: (
+        CopysetLoss(N, 3, "copysets", 2, failed=N // 100, outages_a_year=outages_per_year).years_between_losses
+    ),
+    ("vnode_neighbours", "expected distinct replica neighbours"): lambda N, v, R: VirtualNodes(v, N // R, R).neighbours,
 }
 INPUTS = {"rtt"}  # facts that models take in, not answers
 UNTESTED = {"raft.logcabin.lat1"}  # a whole server's 0.7 ms, of which the disk's 0.25 ms is all that Raft models

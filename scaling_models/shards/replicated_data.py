@@ -85,10 +85,9 @@ class ReplicatedData(Model):
 
     @property
     def partners(self) -> float:
-        """How many nodes share a node's data: all R - 1 of each copyset, or those that random chunks meet."""
-        if self.placement == RANDOM:
-            return float(random_partners(self.nodes, self.replicas, self.chunks * self.replicas / self.nodes))
-        return float(min(self.permutations * (self.replicas - 1), self.nodes - 1))
+        """How many different nodes share a node's data, expected: those of its copysets, or of its random chunks."""
+        draws = self.chunks * self.replicas / self.nodes if self.placement == RANDOM else self.permutations
+        return float(random_partners(self.nodes, self.replicas, draws))
 
     @property
     def lost_together(self) -> float:

@@ -126,6 +126,8 @@ class VirtualNodes(Model):
     @answer("nodes", "expected number of nodes that share a range with a given node", CLOSE)
     def neighbours(self) -> float:
         """M (1 - (1 - 1/M)^{2 v (R - 1)}) with random tokens; M (1 - (1 - 2/n)^v) with allocated ones."""
+        if self.rack_nodes == 1:
+            return self.replicas - 1.0
         if self.tokens == ALLOCATED:
             return float(even_neighbours(self.nodes, self.virtual_nodes, self.replicas))
         return float(vnode_neighbours(self.nodes, self.virtual_nodes, self.replicas))

@@ -60,9 +60,9 @@ def window_copysets(nodes: ArrayLike, replicas: ArrayLike, window: ArrayLike) ->
     return (n * special.binom(w, r - 1.0))[()]
 
 
-def random_partners(nodes: ArrayLike, replicas: ArrayLike, chunks: ArrayLike) -> Any:
-    """(N - 1)(1 - (1 - (R - 1)/(N - 1))^c): the nodes that share one of a node's c random chunks, expected. Exact."""
-    n, r, c = (np.asarray(each, dtype=float) for each in (nodes, replicas, chunks))
+def random_partners(nodes: ArrayLike, replicas: ArrayLike, sets: ArrayLike) -> Any:
+    """(N - 1)(1 - (1 - (R - 1)/(N - 1))^c): the nodes that share one of a node's c random sets, expected. Exact."""
+    n, r, c = (np.asarray(each, dtype=float) for each in (nodes, replicas, sets))
     with np.errstate(divide="ignore", invalid="ignore"):
         return (-(n - 1.0) * np.expm1(special.xlog1py(c, -(r - 1.0) / (n - 1.0))))[()]
 
@@ -97,11 +97,12 @@ def _alternating(nodes: int, failed: Any, replicas: int, groups: int) -> Any:
 
 
 def _by_frequencies(nodes: int, failed: int, replicas: int, groups: int) -> float:
-    """As if each node failed with probability F/N, given that F do."""
+    """As if each node failed with probability F/N, given that F do; so many frequencies that nothing else is near F."""
     share = failed / nodes
     if share >= 1.0:
         return 1.0
-    turns = np.exp(2j * np.pi * np.arange(nodes + 1) / (nodes + 1))
+    count = min(nodes + 1, 80 + int(20.0 * math.sqrt(failed)))
+    turns = np.exp(2j * np.pi * np.arange(count) / count)
     each = 1.0 - share + share * turns
     whole = each**nodes
     spared = (each**replicas - (share * turns) ** replicas) ** groups * each ** (nodes - groups * replicas)

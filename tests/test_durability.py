@@ -308,10 +308,21 @@ def test_what_is_too_large_is_told():
     crowded = Durability(100_000, data_per_node=8e13)
     with pytest.raises(NoClosedForm, match="simulate it"):
         _ = crowded.time_to_loss
+    with pytest.raises(NoClosedForm, match="too large a window of 400 nodes: simulate it"):
+        _ = CopysetLoss(placement="window", scatter_width=400, failed=100).loss_probability
     with pytest.raises(ValueError, match=r"do not fit in memory: take fewer"):
         Durability(100_000, scatter_width=50_000).simulate()
     with pytest.raises(ValueError, match=r"failures and rebuilt nodes come before data is lost"):
         Durability(mtbf=1000.0 * YEAR).simulate()
+
+
+@pytest.mark.parametrize("placement", ["random", "copysets"])
+@pytest.mark.parametrize("repair", ["parallel", "serial"])
+def test_the_law_has_the_mean_of_the_chain_however_rare_a_loss(placement, repair):
+    model = Durability(1000, 8, placement, 14, data_per_node=1e12, repair=repair)
+    assert model.mttdl > 1e30
+    assert model.time_to_loss.mean() == pytest.approx(model.mttdl, rel=1e-9)
+    assert 0.0 < model.yearly_loss == pytest.approx(YEAR / model.mttdl, rel=0.01)  # but for the first days
 
 
 def test_what_contradicts_is_told():

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from scaling_models.answers import EXACT, Accuracy, Assumption, Simulation, Timeline, answer
+from scaling_models.answers import EXACT, Accuracy, Assumption, NoClosedForm, Simulation, Timeline, answer
 from scaling_models.latency import Distribution, Exponential, Never
 from scaling_models.montecarlo.estimates import from_batches, proportion, ratio
 from scaling_models.montecarlo.kernels.copysets import whole_chunks, whole_followers, whole_groups
@@ -19,6 +19,7 @@ from scaling_models.shards.replicated_data import COPYSETS, RANDOM, WINDOW, Repl
 
 YEAR = 365.25 * 86400.0
 BATCHES = 40
+MOST_TERMS = 1_000_000  # of the sum over a window: 50 ms
 KEPT = 2_000_000  # places of failed nodes held together
 VARIES = "the number that fails varies"
 RACK = Accuracy("within 15%", 0.10, "2 to 4 copies, windows of 1 to 40 nodes, 10 to 5,000 nodes")
@@ -110,6 +111,8 @@ class CopysetLoss(ReplicatedData):
     def loss_probability(self) -> float:
         """1 - (1 - L)^P."""
         if self.placement == WINDOW:
+            if self.scatter_width * min(self.scatter_width, self.failed) ** 2 > MOST_TERMS:
+                raise NoClosedForm(f"CopysetLoss has too large a window of {self.scatter_width:,} nodes: simulate it")
             return window_loss(self.nodes, self.failed, self.replicas, self.scatter_width, self.chunks_a_node)
         lost = float(self.unit_lost(np.array([self.failed]))[0])
         return -math.expm1(self.units * math.log1p(-lost)) if lost < 1.0 else 1.0

@@ -21,7 +21,7 @@ from scaling_models.shards.replicated_data import COPYSETS, RANDOM, ReplicatedDa
 
 DAY, YEAR = 86400.0, 365.25 * 86400.0
 MOST_DOWN = 5000  # at once
-MOST_STATES = 300  # of the chain, of which the law is asked: 0.1 s
+MOST_STATES = 200  # of the chain, of which the law is asked: 0.1 s
 BATCHES = 40
 MOST_EVENTS = 50_000_000  # failures and rebuilt nodes of a simulation: minutes
 MOST_RARE = 500.0  # log: no smaller number is to be divided by

@@ -97,14 +97,13 @@ class LossChain:
         """Weights and rates (1/s) of P(T > t) = sum w_j e^{-r_j t}, T the time from none down to the loss. Exact."""
         stays = (self.fails * (1.0 - self.lost))[:-1]
         rates = np.diag(stays, 1) + np.diag(self.repaired[1:], -1)
-        ends = self.fails * self.lost
-        ends[-1] = self.fails[-1]
-        return first_passage(rates, ends, np.exp(self._logs - self.rarity))
+        return first_passage(rates, self.fails * self.lost, np.exp(self._logs - self.rarity))
 
     def lost_within(self, seconds: float) -> float:
         """P(T <= t), with its relative precision however small: a short step, uniformised, and squared. Exact."""
         size = len(self.fails)
         leaves = self.fails + self.repaired
+        leaves[-1] -= self.fails[-1] * (1.0 - self.lost[-1])  # no more are down than in the last state
         fastest = float(leaves.max())
         jumps = np.zeros((size + 1, size + 1))
         inside = np.arange(size)
@@ -112,7 +111,6 @@ class LossChain:
         jumps[inside[:-1], inside[1:]] = (self.fails * (1.0 - self.lost))[:-1] / fastest
         jumps[inside[1:], inside[:-1]] = self.repaired[1:] / fastest
         jumps[inside, size] = self.fails * self.lost / fastest
-        jumps[size - 1, size] = self.fails[-1] / fastest
         jumps[size, size] = 1.0
         doublings = max(0, math.ceil(math.log2(seconds * fastest / STEP)))
         expected = seconds * fastest / 2.0**doublings

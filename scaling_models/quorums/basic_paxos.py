@@ -17,7 +17,7 @@ from scaling_models.parameters import Integer, Slider, parameter
 from scaling_models.quorums.exchanges import Chances, Exchange
 from scaling_models.quorums.led import BATCHES, Led
 
-SINGLE = 65_536  # duels of one simulation: more say little more, and take long
+SINGLE = 32_768  # duels of one simulation: more say little more, and take long
 
 
 class BasicPaxos(Led):
@@ -83,7 +83,7 @@ class BasicPaxos(Led):
         return 1.0
 
     def simulate(self, requests: int = 200_000, seed: int = 0, *, violating: str | None = None) -> Simulation:
-        """Every reply of both rounds drawn, as in `Raft`; and up to 65,536 duels, message by message."""
+        """Every reply of both rounds drawn, as in `Raft`; and up to 32,768 duels, message by message."""
         broken = self.known_violation(violating)
         first, second = (self._commits(self._rule, requests, seed, broken, key).times for key in (1, 5))
         size = -(-min(requests, SINGLE) // BATCHES)

@@ -184,9 +184,9 @@ def test_the_window_of_collisions_by_enumeration():
 def test_collisions_are_as_often_as_their_windows():
     rng = np.random.default_rng(7)
     own, other = rng.uniform(0.0, 0.1, (2, 5))
-    starts, _ = played.poisson_starts(np.array([5.0]), 0.2, 0.2, 1_600_000, rng)
+    starts, _ = played.poisson_starts(np.array([20.0]), 0.2, 0.2, 800_000, rng)
     found = played.without_fast_quorum(starts, own, np.broadcast_to(other, (*starts.shape, 5)), 4)
-    assert_mean(found.reshape(64, -1).mean(axis=1), meeting_probability([5.0], [collision_window(own, other, 4)]))
+    assert_mean(found.reshape(64, -1).mean(axis=1), meeting_probability([20.0], [collision_window(own, other, 4)]))
 
 
 def test_conflicting_commands_message_by_message():

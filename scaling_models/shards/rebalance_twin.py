@@ -26,7 +26,7 @@ PAGES = 50  # at the cut-over, where writes overwrite
 FEWEST_PAGES, MOST_PAGES = 20_000, 1_000_000
 HORIZON = 30.0  # copies without writes
 QUEUES = 64  # disks side by side
-MOST_STEPS = 20_000_000  # requests and chunks
+MOST_STEPS = 12_000_000  # requests and chunks
 FORGOTTEN = 10.0  # times the scale on which a queue forgets
 
 

@@ -28,9 +28,9 @@ from scaling_models.quorums.partial_quorum import PartialQuorum
 from scaling_models.quorums.quorum_latency import QuorumLatency
 from scaling_models.quorums.raft import Raft
 from scaling_models.quorums.raft_stream import Link, RaftStream
+from scaling_models.quorums.reads import ReadLatency, reads_compared
 from scaling_models.quorums.region_sets import next_region, region_sets
 from scaling_models.quorums.regional_epaxos import RegionalEPaxos
-from scaling_models.quorums.reads import ReadLatency, reads_compared
 from scaling_models.quorums.regional_raft import RegionalRaft
 from scaling_models.quorums.regions import leaders, regional_raft, round_trip
 from scaling_models.quorums.replicas import Replica
@@ -68,7 +68,6 @@ __all__ = [
     "FlexiblePaxos",
     "Grid",
     "GridPaxos",
-    "Grid",
     "GroupTransaction",
     "Leaf",
     "Legs",
@@ -99,8 +98,8 @@ __all__ = [
     "leaves",
     "majority",
     "next_region",
-    "region_sets",
     "reads_compared",
+    "region_sets",
     "regional_raft",
     "round_trip",
     "weighted",

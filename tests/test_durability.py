@@ -320,7 +320,7 @@ def test_what_is_too_large_is_told():
 @pytest.mark.parametrize("repair", ["parallel", "serial"])
 def test_the_law_has_the_mean_of_the_chain_however_rare_a_loss(placement, repair):
     model = Durability(1000, 8, placement, 14, data_per_node=1e12, repair=repair)
-    assert model.mttdl > 1e30
+    assert model.mttdl > 1e25
     assert model.time_to_loss.mean() == pytest.approx(model.mttdl, rel=1e-9)
     assert 0.0 < model.yearly_loss == pytest.approx(YEAR / model.mttdl, rel=0.01)  # but for the first days
 

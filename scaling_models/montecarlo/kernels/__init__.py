@@ -18,6 +18,7 @@
 | commits of a quorum; keys dealt to shards | | `commits`; `placements`; their queues: `shards` |
 | how many shards do | | `counts` |
 | commits of a quorum; keys dealt to shards | | `commits`; `placements` |
+| nodes that fail and are rebuilt; at once; rings of virtual nodes | | `durability`; `copysets`; `rings` |
 
 `tallies` are the sums that pools count.
 """

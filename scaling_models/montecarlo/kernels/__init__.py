@@ -17,7 +17,6 @@
 | a stall of all slots | `stalls` | those of `central` and `dispatch` |
 | commits of a quorum; keys dealt to shards | | `commits`; `placements`; their queues: `shards` |
 | how many shards do | | `counts` |
-| commits of a quorum; keys dealt to shards | | `commits`; `placements` |
 | nodes that fail and are rebuilt; at once; rings of virtual nodes | | `durability`; `copysets`; `rings` |
 
 `tallies` are the sums that pools count.

@@ -3,6 +3,7 @@
 import math
 import re
 
+import published_leaders
 import published_quorums
 import pytest
 
@@ -211,6 +212,7 @@ ANSWERS = {
     ("maglev", "max difference of hash space between backends"): maglev_difference,
     ("multi_probe", "peak/average limit"): lambda k: MultiProbe(k).mean_largest_share(10**7) * 10**7,
     ("che_lru", "hit ratio"): lambda K, alpha, C: LRUCached(Zipf(K, alpha), C).hit_ratio,
+    **published_leaders.ANSWERS,
     ("zipf_norm", "generalised harmonic number ZETAN"): lambda K, alpha: harmonic(K, alpha),
 }
 ANSWERS |= {

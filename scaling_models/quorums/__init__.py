@@ -23,6 +23,7 @@ from scaling_models.quorums.flexible_paxos import FlexiblePaxos
 from scaling_models.quorums.grid_paxos import GridPaxos
 from scaling_models.quorums.group_transaction import GroupTransaction
 from scaling_models.quorums.layouts import LAYOUTS, Grid, Majorities, MajorityOfMajorities, ReadQuorums
+from scaling_models.quorums.leader_load import LeaderLoad
 from scaling_models.quorums.legs import Legs, OwnLegs, ProductionLegs
 from scaling_models.quorums.partial_quorum import PartialQuorum
 from scaling_models.quorums.quorum_latency import QuorumLatency
@@ -53,6 +54,7 @@ MODELS = (
     RaftStream,
     BasicPaxos,
     ReadLatency,
+    LeaderLoad,
 )
 KINDS = (ProductionLegs, OwnLegs, Replica, Link, *LAYOUTS)  # what its drop-downs offer
 
@@ -69,6 +71,7 @@ __all__ = [
     "Grid",
     "GridPaxos",
     "GroupTransaction",
+    "LeaderLoad",
     "Leaf",
     "Legs",
     "Link",

@@ -24,7 +24,7 @@ WITH_TAIL = [pytest.param(model, id=model.__name__) for model in DISTRIBUTED]
 WITH_FORMULA = [pytest.param(model, id=model.__name__) for model in SPREAD]
 PERCENTILES = (50, 95, 99)
 TIMES = {"ms": 1e3, "s": 1.0, "min": 1 / 60, "h": 1 / 3600, "days": 1 / 86400}  # what axes count seconds in
-SHORT: dict[type[Model], int] = {sm.ShardLoad: 80}  # placements of all keys are slow
+SHORT: dict[type[Model], int] = {sm.ShardLoad: 80, sm.ShardPlan: 80}  # placements of all keys are slow
 
 
 @functools.cache

@@ -4,6 +4,7 @@ from scaling_models.shards.copyset_loss import CopysetLoss
 from scaling_models.shards.durability import Durability
 from scaling_models.shards.formulas.caches import characteristic_time, lru_hit_ratio, most_missed, small_cache_bound
 from scaling_models.shards.formulas.harmonic import harmonic
+from scaling_models.shards.formulas.range_splits import SteadyFill
 from scaling_models.shards.formulas.rings import largest_share_mean, largest_share_quantile, share_cv, share_quantile
 from scaling_models.shards.hotspot import HottestShare, ShareOfOne
 from scaling_models.shards.placements import *  # noqa: F403  # each placement is one line there
@@ -18,6 +19,7 @@ from scaling_models.shards.popularities import (
     zipf_alphas,
 )
 from scaling_models.shards.rebalance import Rebalance
+from scaling_models.shards.range_splits import RangeSplits
 from scaling_models.shards.scaling_curve import ScalingCurve
 from scaling_models.shards.scatter_gather import ScatterGather
 from scaling_models.shards.shard_count import ShardPlan
@@ -38,6 +40,7 @@ MODELS = (
     VirtualNodes,
     ScatterGather,
     ShardPlan,
+    RangeSplits,
 )
 KINDS = (*POPULARITIES, *PLACEMENTS)  # what its drop-downs offer
 Uniform = UniformKeys  # at the top of the package that name is a latency's
@@ -53,6 +56,7 @@ __all__ = [
     "POPULARITIES",
     "Popularity",
     "Rebalance",
+    "RangeSplits",
     "ScalingCurve",
     "ShardLatency",
     "ShardLoad",
@@ -61,6 +65,7 @@ __all__ = [
     "ShardPlan",
     "ShardTime",
     "ShareOfOne",
+    "SteadyFill",
     "Uniform",
     "VirtualNodes",
     "characteristic_time",

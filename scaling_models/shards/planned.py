@@ -187,7 +187,7 @@ class Planned(Model):
             self,
             count,
             seed,
-            shards=max(each, key=float),
+            least_shards=max(each, key=float),
             storage_shards=each[0],
             read_shards=each[1],
             write_shards=each[2],

@@ -11,7 +11,7 @@ from scaling_models.answers import EXACT, Accuracy, Simulation, Timeline, answer
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.kernels.placements import shard_loads
 from scaling_models.shards.bounds import Bound, documented_limits
-from scaling_models.shards.formulas.counts import hottest_quantile, least_shards
+from scaling_models.shards.formulas.counts import fewest_shards, hottest_quantile
 from scaling_models.shards.hotspot import HottestShare
 from scaling_models.shards.planned import Planned
 from scaling_models.shards.shard_load import ShardLoad
@@ -31,7 +31,7 @@ class ShardPlan(Planned):
     holds where the hottest key alone passes a limit: D(H) p_1 > u L. `ShardPlan.of` takes the limits of a system.
     """
 
-    headline: ClassVar[str] = "shards"
+    headline: ClassVar[str] = "least_shards"
 
     @classmethod
     def of(cls, system: str, **workload: Any) -> Self:
@@ -39,10 +39,10 @@ class ShardPlan(Planned):
         return cls(**{**documented_limits(system), **workload})
 
     def _least(self, bound: Bound) -> float:
-        return least_shards(bound.share, bound.popularity, self.placement, self.sure)
+        return fewest_shards(bound.share, bound.popularity, self.placement, self.sure)
 
     @answer("shards", "the least number that stays within all limits until the horizon; inf: no number does")
-    def shards(self) -> float:
+    def least_shards(self) -> float:
         """The largest of what storage, reads and writes need."""
         wanted = max(self.storage_shards, self.read_shards, self.write_shards)
         return wanted if wanted <= self.most_shards else math.inf
@@ -70,7 +70,7 @@ class ShardPlan(Planned):
     @answer("shards", "the least number that stays within all limits today")
     def shards_today(self) -> float:
         """The same at horizon 0."""
-        return self.shards if self.horizon == 0 else self.replace(horizon=0.0).shards
+        return self.least_shards if self.horizon == 0 else self.replace(horizon=0.0).least_shards
 
     @answer("", "share of the load on the hottest of the planned shards")
     def hottest_share(self) -> Distribution:
@@ -79,7 +79,7 @@ class ShardPlan(Planned):
 
     @property
     def _planned(self) -> int:
-        return int(self.shards) if math.isfinite(self.shards) else self.most_shards
+        return int(self.least_shards) if math.isfinite(self.least_shards) else self.most_shards
 
     @answer("years", "how long the planned number holds; where none does until the horizon, the most there may be")
     def lasts(self) -> float:
@@ -118,9 +118,9 @@ class ShardPlan(Planned):
                 f"No number of shards holds {for_so_long}: the hottest key alone takes {took} ({worst.name}) where a "
                 f"shard has {most}; split it, cache it, or put it elsewhere"
             )
-        if math.isinf(self.shards):
+        if math.isinf(self.least_shards):
             return f"No number up to {self.most_shards:,} shards holds {for_so_long}; needed are: {each}"
-        shown = "1 shard holds" if self.shards == 1 else f"{number(self.shards)} shards hold"
+        shown = "1 shard holds" if self.least_shards == 1 else f"{number(self.least_shards)} shards hold"
         return f"{shown} {for_so_long}, and {self.binding} bind{_s(self.binding)}; needed are: {each}"
 
     def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
@@ -138,7 +138,7 @@ class ShardPlan(Planned):
 
     def simulate(self, requests: int = 200, seed: int = 0, *, violating: str | None = None) -> Simulation:
         """As `Planned.simulate`. Raises ValueError where no number of shards holds."""
-        if math.isinf(self.shards):
+        if math.isinf(self.least_shards):
             raise ValueError(f"ShardPlan.simulate: {self.says}")
         return super().simulate(requests, seed, violating=violating)
 
@@ -153,9 +153,9 @@ class ShardPlan(Planned):
         """The years go by on one placement: what suffices today beside what is planned."""
         years = np.linspace(0.0, max(self.horizon, 1.0), 121)
         today = self.replace(horizon=0.0)
-        if math.isinf(today.shards):
+        if math.isinf(today.least_shards):
             raise ValueError(f"ShardPlan.timeline: {today.says}")
-        counts = {"as many as today needs": int(today.shards), "as many as planned": self._planned}
+        counts = {"as many as today needs": int(today.least_shards), "as many as planned": self._planned}
         lines: dict[str, Any] = {}
         marks: tuple[tuple[float, str], ...] = ()
         for name, shards in counts.items():

@@ -18,6 +18,8 @@
 | commits of a quorum; keys dealt to shards | | `commits`; `placements`; their queues: `shards` |
 | how many shards do | | `counts` |
 | nodes that fail and are rebuilt; at once; rings of virtual nodes | | `durability`; `copysets`; `rings` |
+| how many shards do; ranges that split | | `counts`; `range_splits` |
+| commits of a quorum; keys dealt to shards | | `commits`; `placements` |
 
 `tallies` are the sums that pools count.
 """

@@ -34,7 +34,7 @@ def hottest_quantile(shards: int, popularity: Popularity, placement: Placement, 
 
 
 @functools.lru_cache(maxsize=4096)
-def least_shards(share: float, popularity: Popularity, placement: Placement, level: float) -> float:
+def fewest_shards(share: float, popularity: Popularity, placement: Placement, level: float) -> float:
     """The least number of shards whose `hottest_quantile` is at most `share`; inf where no number up to 16,384 does.
 
     No number does where the hottest key alone draws more. Every number up to 16 is asked; beyond, numbers a fifth

@@ -45,7 +45,8 @@ def moved(panel: Panel) -> list[float]:
     times = []
     for move in range(MOVES):
         logarithmic = isinstance(slider, widgets.FloatLogSlider)
-        value = slider.value * 10.0**step if logarithmic else slider.value + (step if move % 2 else -2 * step)
+        by = -2 * step if move % 2 else step  # so that it stays within the slider's ends
+        value = slider.value * 10.0**by if logarithmic else slider.value + by
         before = panel.model
         times.append(seconds(functools.partial(setattr, slider, "value", value)))
         assert panel.model != before, panel.message.value

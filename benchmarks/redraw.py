@@ -19,7 +19,8 @@ import ipywidgets as widgets
 import scaling_models as sm
 from scaling_models import figures
 from scaling_models.explorer import Panel, explore
-from scaling_models.shards import Cached, HashRing, Salted, Zipf
+from scaling_models.shards.placements import HashRing
+from scaling_models.shards.popularities import Cached, Salted, Zipf
 
 LIMIT = 0.050
 MOVES = 21

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from typing import NamedTuple
 
 MOST_TICKS = 100_000  # of a climb, those skipped not counted: two tenths of a second
@@ -142,7 +143,8 @@ def climb(rule: Rule, servers: int, before: float, after: float, speed: float, e
     """
     pool = _Pool(servers, before, after, speed)
     ordered, work, tick = servers, 0.0, 0
-    wants, kept = [(0, servers)], int(rule.stabilization / rule.period + 1e-9)
+    # What was wanted, of old only where no more was wanted since: the first is the most of those that still count.
+    wants, kept = deque([(0, servers)]), int(rule.stabilization / rule.period + 1e-9)
     coming: list[tuple[float, int]] = []  # when, and how many in all
     relief, peak = (0.0 if servers > after else math.inf), servers
     for _ in range(MOST_TICKS):
@@ -156,8 +158,12 @@ def climb(rule: Rule, servers: int, before: float, after: float, speed: float, e
         pool.advance(tick * rule.period)
         busy, work = (pool.work - work) / rule.period, pool.work
         wanted = rule.wanted(busy, ordered)
-        wants = [(k, many) for k, many in wants if k >= tick - kept] + [(tick, wanted)]
-        calm = max(many for _, many in wants)
+        while wants and wants[0][0] < tick - kept:
+            wants.popleft()
+        while wants and wants[-1][1] <= wanted:
+            wants.pop()
+        wants.append((tick, wanted))
+        calm = wants[0][1]
         earlier, ordered = ordered, max(wanted, min(ordered, calm))
         peak = max(peak, ordered)
         if ordered < earlier:

@@ -18,8 +18,8 @@ from scaling_models.shards.popularities import (
     zipf_alpha,
     zipf_alphas,
 )
-from scaling_models.shards.rebalance import Rebalance
 from scaling_models.shards.range_splits import RangeSplits
+from scaling_models.shards.rebalance import Rebalance
 from scaling_models.shards.scaling_curve import ScalingCurve
 from scaling_models.shards.scatter_gather import ScatterGather
 from scaling_models.shards.shard_count import ShardPlan

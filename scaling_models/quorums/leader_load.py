@@ -30,12 +30,12 @@ from scaling_models.quorums.leader import Leader
 
 BURSTS = "commands in bursts"
 BUSIEST, CALM = 0.9, 0.5  # load
-NEAR = 5.0  # whole works: a shorter round trip comes back into the same burst
+NEAR = 8.0  # whole works: a shorter round trip comes back into the same burst
 LEAST_EARLY = 0.2  # of the work: where the request is less, acknowledgements in step are what queues
 OVERFULL = 1e-9  # chance that more commands wait than one flush takes
 UNDER_WAY = 20_000  # acknowledgements that a simulation can follow
 TOGETHER = 0.5  # share of the commands that come with the one before, where they come in bursts
-REGION = "load up to 0.9, round trips of 5 works and more, a fifth of the work and more on the request"
+REGION = "load up to 0.9, round trips of 8 works and more, a fifth of the work and more on the request"
 CLOSE = Accuracy("within 3%", 0.03, "load up to 0.5, the mean")
 ROUGH = Accuracy("within 15%", 0.15, f"{REGION}; percentiles up to p99")
 NEARER = Accuracy("within 15%", 0.07, f"{REGION}; the mean")

@@ -205,5 +205,5 @@ def test_one_command_as_lanes_and_what_a_lost_packet_does():
     elsewhere = figures.swim_lanes(model.replace(client="at the first follower").swim_lanes(7))
     assert [trace.name for trace in elsewhere.data] == [trace.name for trace in drawn_figure.data]
     assert "sent again" in model.timeline().says
-    alone = Raft(tuple(link.round_trip for link in model.followers), 0.001)
+    alone = Raft(tuple(link.round_trip for link in model.followers), model.fsync)
     assert model.alone_latency == alone.commit_latency

@@ -24,7 +24,7 @@ class GridPaxos(FlexiblePaxos):
     """
 
     follower_rtts: tuple[Distribution, ...] = parameter(
-        default=tuple(Deterministic(ms / 1000.0) for ms in (13, 64, 70, 80, 90, 146, 150, 160)),
+        default=tuple(Deterministic(ms / 1000.0) for ms in (13, 64, 70, 80, 90, 146, 150, 160, 170, 180, 190)),
         domain=Rows(LATENCY, least=0, most=100),
         unit="s",
         symbol="X",
@@ -35,7 +35,7 @@ class GridPaxos(FlexiblePaxos):
         domain=Integer(1, 101),
         symbol="r",
         about="replicas of a column, which is a commit quorum; every column is full",
-        slider=Slider(1, 9, 1),
+        slider=Slider(1, 4, 1),
     )
 
     @classmethod

@@ -52,7 +52,7 @@ class Link(Declared):
     back: Distribution = parameter(
         default=Uniform(0.005, 0.015), domain=LATENCY, unit="s", about="a message on the way back"
     )
-    write: Distribution = parameter(default=0.001, domain=LATENCY, unit="s", about="the follower's disk write")
+    write: Distribution = parameter(default=0.002, domain=LATENCY, unit="s", about="the follower's disk write")
 
     @property
     def round_trip(self) -> Distribution:
@@ -76,7 +76,7 @@ class RaftStream(Model):
         default=(Link(), Link()), domain=Rows(LINK, least=0, most=20), about="the followers' links"
     )
     fsync: Distribution = parameter(
-        default=0.001, domain=LATENCY, unit="s", symbol="D", about="the leader's own disk write"
+        default=0.002, domain=LATENCY, unit="s", symbol="D", about="the leader's own disk write"
     )
     leader_write: str = parameter(default="required", domain=WAYS, about=WAYS_MEAN)
     interval: float = parameter(

@@ -195,10 +195,10 @@ class QuorumLatency(Model):
 
     def _played(self, size: int, seed: int) -> tuple[Estimate, ...]:
         """The strategy played: how busy its choices make each replica, in units of the busiest's least load."""
-        asked = np.stack([self._asked(size, stream(seed, 4, i)) for i in range(BATCHES)])
+        asked = np.stack([self._played_asks(size, stream(seed, 4, i)) for i in range(BATCHES)])
         return tuple(from_batches(self.capacity * each) for each in asked.T)
 
-    def _asked(self, size: int, rng: np.random.Generator) -> Array:
+    def _played_asks(self, size: int, rng: np.random.Generator) -> Array:
         """The work of each replica, in seconds of its capacity a request."""
         reads = rng.binomial(size, self.read_fraction)
         work = np.zeros(len(self.system.names))

@@ -1,21 +1,30 @@
 """Analytical models for services that must scale past one machine: queueing pools, shards, quorums.
 
 Distributions and their algebra are here at the top, the models in `pools`, `shards` and `quorums`. Times are seconds,
-sizes bytes, rates requests a second. Figures, explorers and reports load their libraries only when asked for.
+sizes bytes, rates requests a second. A family of models loads when it is asked for, and so do figures, explorers and
+reports, with their libraries.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import Any
+import importlib.util
+from typing import TYPE_CHECKING, Any
 
-from scaling_models import latency, pools, quorums, shards
-from scaling_models.answers import NoClosedForm
+from scaling_models import latency
+from scaling_models.answers import NoClosedForm as NoClosedForm
 from scaling_models.latency import *  # noqa: F403  # the distributions and their algebra are the top of the house
-from scaling_models.montecarlo.estimates import NotSettled
-from scaling_models.montecarlo.verification import verify
+from scaling_models.montecarlo.estimates import NotSettled as NotSettled
+from scaling_models.montecarlo.verification import verify as verify
+
+if TYPE_CHECKING:
+    from scaling_models import pools as pools
+    from scaling_models import quorums as quorums
+    from scaling_models import shards as shards
 
 __version__ = "0.1.0"
+
+_FAMILIES = ("pools", "shards", "quorums")
 
 # Each loads plotly, ipywidgets or pandas, which importing the models must not.
 _LATE = {
@@ -35,30 +44,29 @@ _LATE = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATE:
-        raise AttributeError(f"module 'scaling_models' has no attribute {name!r}")
-    module, attribute = _LATE[name]
-    loaded = importlib.import_module(module)
-    return getattr(loaded, attribute) if attribute else loaded
+    if name in _FAMILIES:
+        return importlib.import_module(f"scaling_models.{name}")
+    if name in _LATE:
+        module, attribute = _LATE[name]
+        loaded = importlib.import_module(module)
+        return getattr(loaded, attribute) if attribute else loaded
+    model = not name.startswith("_") and importlib.util.find_spec(f"scaling_models.{name}") is None  # nor a room below
+    if "MODELS" not in globals() and (model or name == "__all__"):
+        _load_families()
+        return getattr(importlib.import_module("scaling_models"), name)
+    raise AttributeError(f"module 'scaling_models' has no attribute {name!r}")
 
 
-MODELS = (*pools.MODELS, *shards.MODELS, *quorums.MODELS)
-_PASTED = (*MODELS, *pools.KINDS, *shards.KINDS, *quorums.KINDS)
-globals().update({kind.__name__: kind for kind in _PASTED})  # so that any repr can be pasted after import *
+def _load_families() -> None:
+    """Bring every model, and what its drop-downs offer, to the top, so that any repr can be pasted after import *."""
+    families = [importlib.import_module(f"scaling_models.{family}") for family in _FAMILIES]
+    models = [kind for family in families for kind in family.MODELS]
+    pasted = {kind.__name__: kind for kind in (*models, *(kind for family in families for kind in family.KINDS))}
+    named = [*latency.__all__, *pasted, "MODELS", "NoClosedForm", "NotSettled", *_FAMILIES, "verify"]
+    # Without the late names: a star must not load them.
+    globals().update(pasted, MODELS=tuple(models), __all__=named)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATE})
-
-
-__all__ = [  # without the late names: a star must not load them
-    *latency.__all__,
-    *(kind.__name__ for kind in _PASTED),
-    "MODELS",
-    "NoClosedForm",
-    "NotSettled",
-    "pools",
-    "quorums",
-    "shards",
-    "verify",
-]
+    _load_families()
+    return sorted({*globals(), *_FAMILIES, *_LATE})

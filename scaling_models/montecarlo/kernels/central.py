@@ -28,13 +28,13 @@ class Central:
 
     @property
     def lanes(self) -> int:
-        """How many lanes settle: more where a step costs hardly more for them, and a lane tells little."""
-        return 4 * LANES if self.slots <= FEW else LANES
+        """How many lanes settle: as many as of `Dispatch`, so that policies are compared path by path."""
+        return 2 * LANES if self.slots <= FEW else LANES
 
     @property
     def copies(self) -> int:
         """How many copies of the settled lanes are advanced together: what keeps a block within the caches."""
-        return 1 if self.slots <= FEW else 4
+        return 2 if self.slots <= FEW else 4
 
     def start(self, backlog: Array, rngs: Streams) -> CentralState:
         """Lanes from empty, or from slots all busy for a time that is exponential with the backlog as its mean."""

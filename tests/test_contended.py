@@ -24,7 +24,7 @@ from scaling_models.pools.formulas import contended
 from scaling_models.pools.formulas.contended import contended_number, contended_response, contended_shares
 from scaling_models.pools.times.contended_response import ContendedResponse
 
-LIGHT = ContendedPool(240.0, 8, workers=1)  # 73% of 329/s
+LIGHT = ContendedPool(240.0, 8, workers=1, coherency=0.01)
 
 
 def played(services, gaps, pace):
@@ -198,7 +198,7 @@ def test_cutting_long_queues_changes_nothing(monkeypatch):
 
 
 def test_a_limit_saves_a_pool_beyond_its_peak():
-    pool = ContendedPool(400.0)
+    pool = ContendedPool(400.0, workers=2, coherency=0.01)
     assert pool.capacity < 400.0 < pool.best_capacity
     assert math.isinf(pool.latency.mean())
     assert pool.in_flight == math.inf
@@ -207,7 +207,7 @@ def test_a_limit_saves_a_pool_beyond_its_peak():
     assert pool.capacity_gain == pytest.approx(pool.best_capacity / pool.capacity - 1.0)
     every = [pool.replace(limit=n).capacity for n in range(1, 21)]
     assert pool.best_capacity == max(every)
-    assert ContendedPool(coherency=0.0).best_limit == 20
+    assert ContendedPool(workers=2, coherency=0.0).best_limit == 20
 
 
 def test_the_limit_trades_waits_for_services():
@@ -258,11 +258,11 @@ def test_varied_services_can_be_simulated_and_are_missed():
 
 
 def test_timeline_shows_what_the_limit_buys():
-    told = ContendedPool(340.0).timeline(1)
+    told = ContendedPool(340.0, workers=2, coherency=0.01).timeline(1)
     whole, capped = told.lines.values()
     assert capped[-1] < whole[-1]
     with pytest.raises(ValueError, match="overloaded"):
-        ContendedPool(440.0).timeline()
+        ContendedPool(440.0, workers=2, coherency=0.01).timeline()
 
 
 def test_services_need_an_end():

@@ -45,7 +45,7 @@ class ContendedPool(ExponentialPool):
     """
 
     arrival_rate: float = parameter(
-        default=310.0,
+        default=230.0,
         domain=Real(),
         unit="requests/s",
         symbol="λ",
@@ -53,7 +53,7 @@ class ContendedPool(ExponentialPool):
         slider=Slider(10, 1000, 10),
     )
     workers: int = parameter(
-        default=2,
+        default=1,
         domain=Integer(1, 10**4),
         unit="workers",
         symbol="k",
@@ -68,7 +68,7 @@ class ContendedPool(ExponentialPool):
         slider=Slider(0.0, 0.3, 0.01),
     )
     coherency: float = parameter(
-        default=0.01,
+        default=0.02,
         domain=Real(open_low=False),
         symbol="b",
         about="what each pair of requests in service costs the other, relative to a service",

@@ -284,7 +284,7 @@ def test_states_that_come_seldom_are_waited_for():
     seldom, never = (Modulated((2.0, 0.5), (1 / 500, 1 / good), service) for good in (5e5, 5e8))
     assert modulated_mean(seldom) == pytest.approx(5.004, abs=1e-3)
     assert seldom.cycle == pytest.approx(seldom.arrival_rate * 500_500.0)
-    assert settling.rounds(Central(seldom, 1)) == math.ceil(100 * seldom.cycle / 512)
+    assert settling.rounds(Central(seldom, 1)) == math.ceil(100 * seldom.cycle / 256)
     with pytest.raises(NotSettled, match="come round in"):
         settling.settle(Central(never, 1), 1)
     oftener = Modulated((1.6, 0.4), (1 / 50, 1 / 5000), service)

@@ -190,6 +190,8 @@ ENDS: dict[str, Callable[[float], tuple[float, float]]] = {
 
 def _ends(above: Callable[[float], float], best: float, step: float, most: float) -> tuple[float, float]:
     """Where `above`, negative at `best`, turns positive below and above it; 0 and `most` where it does not."""
+    if above(best) >= 0:  # points without error leave no width
+        return best, best
     tiny = best * NOTHING
     low = 0.0 if above(tiny) <= 0 else float(optimize.brentq(above, tiny, best, xtol=best * FINE, rtol=FINE))
     step = max(step, 0.05 * best)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling_models.answers import NoClosedForm
 from scaling_models.parameters import Choice, Integer, Slider, parameter
 from scaling_models.shards.formulas.rings import largest_share_mean, replicated_cv
 from scaling_models.shards.placements.hashing import Hashes, salted
@@ -55,7 +56,8 @@ class HashRing(Placement):
     is Beta(v, v (N - 1)), of CV 1/sqrt(v): exact.
 
     Allocated tokens are the ideal, equal shares. (Cassandra's allocator, from 3.0, leaves about 10% at 8 tokens a node
-    by its documentation; random tokens 35%.) Copies lie on the next distinct nodes.
+    by its documentation; random tokens 35%.) They are dealt anew for every number of nodes, which no allocator does, so
+    `moved` refuses them. Copies lie on the next distinct nodes.
     """
 
     virtual_nodes: int = parameter(
@@ -101,7 +103,12 @@ class HashRing(Placement):
         """|M - N|/max(M, N), of random tokens with the spread of the share of as many nodes: Beta(v d, v (max - d))."""
         most, fewer = max(before, after), min(before, after)
         mean = (most - fewer) / most
-        if self.tokens == "allocated" or most == fewer:
-            return Moved(mean, 0.0)
+        if most == fewer:
+            return Moved(0.0, 0.0)
+        if self.tokens == "allocated":
+            raise NoClosedForm(
+                "HashRing: what allocated tokens move depends on the allocator, and here all are dealt anew; take "
+                "random tokens, or JumpHash for the least that can move"
+            )
         tokens = self.virtual_nodes * most
         return Moved(mean, math.sqrt(mean * (1.0 - mean) / (tokens + 1.0)))

@@ -17,7 +17,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
     map(
         frozenset,
         [
-            ["files", "parameters"],
+            ["files", "parameters", "tables"],
             ["data", "answers", "units"],
             ["inputs", "scalability"],
             ["latency"],

@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 import pytest
+from pasting import pasted
 from scipy import special, stats
 
 import scaling_models as sm
@@ -239,7 +240,7 @@ def test_bounded_loads_are_bounded():
 @KINDS
 def test_kinds_are_known_at_the_top(kind):
     assert getattr(sm, kind.__name__) is kind
-    assert eval(repr(kind()), vars(sm)) == kind()
+    assert eval(repr(kind()), pasted()) == kind()
 
 
 def test_bad_placements_are_refused():

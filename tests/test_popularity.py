@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pasting import pasted
 
-import scaling_models as sm
 from scaling_models.shards import (
     POPULARITIES,
     Measured,
@@ -73,7 +73,7 @@ def test_counts_are_read_from_a_file(tmp_path):
     law = Measured.read(path)
     assert law == Measured((1, 3, 0))
     np.testing.assert_allclose(law.shares(), [0.75, 0.25, 0.0])
-    assert eval(repr(law), vars(sm)) == law
+    assert eval(repr(law), pasted()) == law
     assert hash(law) == hash(Measured((1, 3, 0)))
     path.write_text("key;n,hits\na,2\n")
     assert Measured.read(path, "hits").counts == (2,)
@@ -132,4 +132,4 @@ def test_twitters_clusters_have_names():
 
 @pytest.mark.parametrize("kind", POPULARITIES, ids=lambda kind: kind.__name__)
 def test_kinds_are_known_at_the_top(kind):
-    assert eval(repr(kind()), vars(sm)) == kind()
+    assert eval(repr(kind()), pasted()) == kind()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pasting import pasted
 from scipy import linalg
 
 import scaling_models as sm
@@ -290,7 +291,7 @@ def test_all_faces_tell_the_same(service, load):
     slope = (found.ccdf(middle - step) - found.ccdf(middle + step)) / (2 * step)
     np.testing.assert_allclose(found.pdf(middle), slope, rtol=0.1)
     assert found.ccdf(0.999 * service.support[0] - 1e-9) == pytest.approx(1.0, abs=1e-9)
-    assert eval(repr(found), {**vars(sm), "Sharing": Sharing}) == found
+    assert eval(repr(found), {**pasted(), "Sharing": Sharing}) == found
     assert hash(found) == hash(Sharing(load, service))
     far = found.iccdf(1e-9)
     assert found.ccdf(far) == pytest.approx(1e-9, rel=1e-6)

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from pasting import pasted
 from scipy import optimize, special, stats
 
 import scaling_models as sm
@@ -242,7 +243,7 @@ def test_the_answers_hold_together(pool):
     assert latency.sample(4, rng=1).shape == (4,)
     middle = np.linspace(*latency.icdf([0.6, 0.7]), 400)
     assert np.trapezoid(latency.pdf(middle), middle) <= 0.1 + 1e-3
-    assert eval(repr(latency), vars(sm) | {k.__name__: k for k in (QueuedWait, QueuedLatency)}) == latency
+    assert eval(repr(latency), pasted() | {k.__name__: k for k in (QueuedWait, QueuedLatency)}) == latency
 
 
 def test_a_density_is_the_slope_of_the_ccdf():

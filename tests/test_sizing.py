@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pasting import pasted
 from scipy import stats
 
 import scaling_models as sm
@@ -383,7 +384,7 @@ def test_the_plan_answers_as_the_search_does() -> None:
     assert plan.utilization == pytest.approx(10.0 / found.servers)
     assert plan.busiest == pytest.approx(14.0 / found.needed)
     assert plan.accuracy("servers") == EXACT
-    assert eval(repr(plan), {**vars(sm), "PoolPlan": sm.PoolPlan}) == plan
+    assert eval(repr(plan), {**pasted(), "PoolPlan": sm.PoolPlan}) == plan
     assert PoolPlan(target=0.045).servers == math.inf
     assert PoolPlan(target=0.045).latency == sm.Exponential(0.010)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from pasting import pasted
 from strategies import SPREAD
 
 import scaling_models as sm
@@ -86,7 +87,7 @@ def test_compare_has_a_row_a_model() -> None:
     assert table["mean"][:2].tolist() == pytest.approx([0.012046, 0.05], rel=1e-3)
     assert table["p99"][1] == pytest.approx(0.05 * math.log(100))
     assert math.isnan(table["mean"][2])
-    assert eval(table["model"][0], vars(sm)) == CentralQueue()
+    assert eval(table["model"][0], pasted()) == CentralQueue()
 
 
 def by_path(model: Any, change: float = 0.10) -> dict[str, sweeps.Sensitivity]:

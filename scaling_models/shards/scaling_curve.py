@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from scaling_models.answers import Assumption, Model, Simulation, Timeline, answer
-from scaling_models.data import read_table
 from scaling_models.montecarlo.estimates import Estimate, from_batches
 from scaling_models.montecarlo.kernels.lockstep import round_times
 from scaling_models.montecarlo.streams import checked_requests, stream
@@ -25,6 +24,7 @@ from scaling_models.scalability import (
     usl_peak,
     usl_throughput,
 )
+from scaling_models.tables import read_table
 
 UNEQUAL = "requests of unequal length"
 BATCHES = 40

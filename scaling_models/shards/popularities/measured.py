@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from scaling_models.data import LIMIT_BYTES, read_table
 from scaling_models.parameters import Integer, Real, Rows, parameter
 from scaling_models.shards.popularities.popularity import MOST_LISTED, Array, Listed
+from scaling_models.tables import LIMIT_BYTES, read_table
 
 SUM_ERROR = 1e-6  # by which shares that were rounded may miss one
 
@@ -43,7 +43,7 @@ class Measured(Listed):
 
     @classmethod
     def read(cls, path: str | Path, column: str = "count", *, limit: int = LIMIT_BYTES) -> Measured:
-        """From a CSV file with a line a key (see `data.read_table`): the counts in the named column, the rest unread.
+        """From a CSV file with a line a key (see `tables.read_table`): the counts in the named column, the rest unread.
 
         Raises ValueError with file, line and column for a count that is negative, no whole number or no number.
         """

@@ -7,8 +7,8 @@ import math
 from types import MappingProxyType
 
 from scaling_models import files
-from scaling_models.data import read_table
 from scaling_models.shards.popularities.zipf import Zipf
+from scaling_models.tables import read_table
 
 
 @functools.cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -88,9 +89,16 @@ def test_only_the_explorer_imports_widgets() -> None:
     assert rooms == {"explorer"}
 
 
-def run_fresh(code: str) -> str:
+def run_fresh(code: str, **environment: str) -> str:
     """The output of a new interpreter, in which nothing is imported yet."""
-    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=120).stdout
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **environment},
+    ).stdout
 
 
 def test_importing_the_models_imports_nothing_heavy() -> None:
@@ -101,7 +109,7 @@ def test_importing_the_models_imports_nothing_heavy() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
-def test_importing_the_models_costs_little_beyond_numpy_and_scipy(family: str) -> None:
+def test_importing_the_models_costs_little_beyond_numpy_and_scipy(family: str, tmp_path: Path) -> None:
     code = f"""if True:
         import time, numpy, scipy.stats
         start = time.process_time()
@@ -109,7 +117,9 @@ def test_importing_the_models_costs_little_beyond_numpy_and_scipy(family: str) -
         print(time.process_time() - start)
     """
     # The promise is 0.35 s; the least of three leaves out what else the machine does meanwhile.
-    assert min(float(run_fresh(code)) for _ in range(3)) < 0.35
+    # The first one compiles, as an installer does, where the others find it: a clone may have been told not to.
+    compiled = {"PYTHONPYCACHEPREFIX": str(tmp_path), "PYTHONDONTWRITEBYTECODE": ""}
+    assert min(float(run_fresh(code, **compiled)) for _ in range(3)) < 0.35
 
 
 def staged(*command: str) -> str:

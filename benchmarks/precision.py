@@ -150,14 +150,14 @@ def report(name: str, found: Precision) -> None:
 
 def main() -> None:
     """Print what both contestants need, and how ours compares."""
-    mine = needed(ours(), lengths=(300_000, 600_000, 1_200_000), pilots=64, runs=64)
+    mine = needed(ours(), lengths=(200_000, 400_000, 800_000), pilots=192, runs=128)
     report("scaling_models", mine)
     print(f"  of which {mine.settling:.3f} seconds for settling; the last stretch: {mine.note}")
     loop = compiled_loop()
     if loop is None:
         print("compiled loop: skipped, there is no gcc here.")
         return
-    plain = needed(loop, lengths=(200_000,), pilots=400, runs=100)
+    plain = needed(loop, lengths=(200_000,), pilots=400, runs=128)
     report("compiled loop (gcc -O2)", plain)
     print(f"scaling_models takes {mine.seconds / plain.seconds:.1f} times the CPU seconds of the compiled loop")
 

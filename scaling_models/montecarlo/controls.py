@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from scaling_models.montecarlo.arrays import Array
+from scaling_models.montecarlo.traffic.flows import Flow
 
 SPREAD = 1e-9  # relative, below which a control is a constant (of deterministic services, say) and tells nothing
 
@@ -67,3 +68,16 @@ class Controls:
         leverage = 1.0 / size + np.einsum("ij,jk,ik->i", apart, inverse, apart)
         left = float(((self.weights * rest / (1.0 - leverage)) ** 2).sum()) * (size - 1) / size
         return math.sqrt(max(left, float(centred @ centred) / size**3))
+
+
+def drawn_beside_expected(system: object, tallies: dict[str, Array]) -> Controls:
+    """The batches' mean services and gaps, relative to the flow's own, less 1: where the system tallies what came.
+
+    Not of services whose tail has no fourth moment: one huge service would decide on the correction.
+    """
+    flow: Flow | None = getattr(system, "flow", None)
+    if flow is None or "offered" not in tallies or flow.service.tail_index <= 4.0:
+        return Controls.none(len(tallies["time"]))
+    each = tallies["requests"]
+    service, gap = flow.service.mean(), 1.0 / flow.arrival_rate
+    return Controls(np.column_stack([tallies["offered"] / each / service, tallies["time"] / each / gap]) - 1.0)

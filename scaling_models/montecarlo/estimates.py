@@ -204,6 +204,12 @@ class SimulatedLatency(Sampled):
     def _sorted(self) -> Array:
         return np.sort(self.batches.ravel())
 
+    @functools.cached_property
+    def _largest(self) -> Array:
+        """The upper sixteenth in order, at a fifth of the cost of all of them: often only tails are asked for."""
+        rest = self.size - self.size // 16
+        return np.sort(np.partition(self.batches, rest, axis=None)[rest:])
+
     @property
     def sizes(self) -> Array:
         """How many samples each batch has."""
@@ -236,7 +242,9 @@ class SimulatedLatency(Sampled):
 
     def _at(self, levels: Array) -> Any:
         rank = np.ceil(levels * self.size - 1e-9).astype(int) - 1
-        return self._sorted[np.clip(rank, 0, self.size - 1)]
+        rank = np.clip(rank, 0, self.size - 1)
+        rest = self.size - self.size // 16
+        return self._largest[rank - rest] if (rank >= rest).all() else self._sorted[rank]
 
     def _excess(self, t: ArrayLike) -> Array:
         """By how much the plain share of samples up to t exceeds the corrected one."""

@@ -13,13 +13,12 @@ import numpy as np
 from scaling_models.montecarlo import settling
 from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.bins import BinnedLatency, Counts
-from scaling_models.montecarlo.controls import Controls
+from scaling_models.montecarlo.controls import Controls, drawn_beside_expected
 from scaling_models.montecarlo.estimates import Estimate, Sampled, SimulatedLatency, ratio
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.settling import Start
 from scaling_models.montecarlo.streams import streams_of
 from scaling_models.montecarlo.systems import BLOCK, LANES, System, block_of, lanes_of
-from scaling_models.montecarlo.traffic.flows import Flow
 from scaling_models.montecarlo.workers import in_order
 
 MAIN = 1
@@ -147,19 +146,6 @@ def run(
     times = {name: _latency(found, controls) for name, found in whole.times.items()}
     settling.check(times["latency"])
     return Run(times, whole.tallies, start, cut, done * cut.requests // cut.units, controls)
-
-
-def drawn_beside_expected(system: System, tallies: dict[str, Array]) -> Controls:
-    """The batches' mean services and gaps, relative to the flow's own, less 1: where the system tallies what came.
-
-    Not of services whose tail has no fourth moment: one huge service would decide on the correction.
-    """
-    flow: Flow | None = getattr(system, "flow", None)
-    if flow is None or "offered" not in tallies or flow.service.tail_index <= 4.0:
-        return Controls.none(len(tallies["time"]))
-    each = tallies["requests"]
-    service, gap = flow.service.mean(), 1.0 / flow.arrival_rate
-    return Controls(np.column_stack([tallies["offered"] / each / service, tallies["time"] / each / gap]) - 1.0)
 
 
 def _latency(found: Array | Counts, controls: Controls) -> Sampled:

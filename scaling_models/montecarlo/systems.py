@@ -24,7 +24,7 @@ class System(Protocol):
     """A system of many independent lanes: a frozen record that can be sent to another process.
 
     A state belongs to whoever holds it: `advance` may change it in place, `pick` copies. One that is better advanced in
-    other numbers of `lanes` or steps a `block` than `LANES` and `BLOCK` says so (multiples of 64).
+    other numbers of `lanes` or steps a `block` than `LANES` and `BLOCK` says so (lanes a multiple of 32, blocks of 64).
     """
 
     @property

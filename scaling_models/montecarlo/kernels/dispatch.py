@@ -135,19 +135,19 @@ class Dispatch:
     def lanes(self) -> int:
         """How many lanes settle: the fewer the more servers each averages, down to what a step costs anyway."""
         if self.in_waves:
-            return LANES // 2
+            return LANES // 4
         return 2 * LANES if self.servers * self.workers <= FEW else LANES
 
     @property
     def block(self) -> int:
         """How many customers of a lane are dealt in a block: the more, the wider the waves."""
-        return 8 * BLOCK if self.in_waves else BLOCK
+        return 16 * BLOCK if self.in_waves else BLOCK
 
     @property
     def copies(self) -> int:
         """How many copies of the settled lanes are advanced together: what keeps the state within the caches."""
         if self.in_waves:
-            return 2
+            return 4
         return 4 if self.servers * self.workers <= 400 else 2
 
     def start(self, backlog: Array, rngs: Streams) -> tuple[Servers, FlowState]:

@@ -115,10 +115,8 @@ class PowerOf:
         """The first of those with the most open places."""
         words = pool.open_places(drawn)
         counts = count(words)
-        if self.choices == 2:
-            second = counts[:, 1] > counts[:, 0]
-            return np.where(second, drawn[:, 1], drawn[:, 0]), np.where(second[:, None], words[:, 1], words[:, 0])
-        at = counts.argmax(axis=1) + np.arange(0, drawn.size, self.choices)
+        best = counts[:, 1] > counts[:, 0] if self.choices == 2 else counts.argmax(axis=1)
+        at = best + np.arange(0, drawn.size, self.choices)
         return drawn.reshape(-1).take(at), words.reshape(drawn.size, -1).take(at, axis=0)
 
 

@@ -15,6 +15,10 @@ import scaling_models as sm
 from scaling_models.answers import answer
 from scaling_models.montecarlo.kernels.tandem import Line, Tiers, tandem_times
 from scaling_models.pools import BalancedPool, CentralQueue, Tandem, Tier, erlang_c
+from scaling_models.pools.bases.stations import Station
+from scaling_models.pools.formulas.deterministic_queue import deterministic_wait_pdf
+from scaling_models.pools.times.constant_wait import ConstantServiceWait
+from scaling_models.pools.times.phase_times import PhaseResponse
 
 E = sm.Exponential
 
@@ -265,3 +269,20 @@ def test_several_overtaken_tiers_are_labelled_so():
     two = Tandem(1.0, line_of((1, 0.5), (4, 0.5), (1, 0.5), (4, 0.5), (1, 0.5)))
     assert two.accuracy("latency", 0.99).label == "within 15%"
     assert two.accuracy("latency").label == "exact"
+
+
+def test_the_density_of_constant_waits_is_their_slope() -> None:
+    for slots, load in ((1, 0.4), (4, 0.8), (30, 0.9)):
+        wait = ConstantServiceWait(slots * load, slots, 1.0)
+        t = np.linspace(0.011, 6.013, 200)
+        direct = deterministic_wait_pdf(t, slots * load, slots, 1.0)
+        alive = wait.ccdf(t) > 1e-10
+        assert wait.pdf(t)[alive] == pytest.approx(direct[alive], rel=1e-7)  # 14 nodes on a slope of log ccdf to 1e-11
+
+
+def test_a_sum_over_a_lattice_is_as_sharp_as_the_lattice() -> None:
+    service, after = sm.Erlang(0.002, 3), sm.Exponential(0.010)
+    lattice, phases = Station(300.0, 1, service, 1).latency, PhaseResponse(300.0, 1, service)
+    levels = np.array([0.1, 0.5, 0.9, 0.99, 0.9999])
+    assert (lattice + after).icdf(levels) == pytest.approx((phases + after).icdf(levels), rel=5e-6)
+    assert lattice.icdf(levels) == pytest.approx(phases.icdf(levels), rel=5e-6)

@@ -58,7 +58,7 @@ class Distribution(Declared):
 
     @property
     def depth(self) -> int:
-        """How many tables of numerical integrals lie under each other in it (an internal of quadrature)."""
+        """How many tables of numerical integrals lie under each other in it (see `tables.tolerance_at`)."""
         return 0
 
     @property

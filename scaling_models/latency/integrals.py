@@ -10,7 +10,7 @@ import numpy as np
 
 from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.quadrature import gauss, graded, merged
-from scaling_models.latency.tables import TOLERANCE, Table
+from scaling_models.latency.tables import Table, tolerance_at
 
 NODES = 10
 AT_ONCE = 400_000  # quadrature nodes held in memory together (3 MB an array)
@@ -98,9 +98,7 @@ class Integrated(Distribution):
 
     @functools.cached_property
     def _table(self) -> Table:
-        # What is read from tables is rough at their tolerance, which a finer one would chase in vain.
-        tolerance = min(TOLERANCE * 4.0**self._depth, 1e-7)
-        return Table(self._integral, self._breaks, tolerance, self.tail_index, self.support[1])
+        return Table(self._integral, self._breaks, tolerance_at(self._depth), self.tail_index, self.support[1])
 
     @functools.cached_property
     def _pure_atoms(self) -> bool:

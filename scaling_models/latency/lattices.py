@@ -9,6 +9,7 @@ import numpy as np
 
 from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.quadrature import graded
+from scaling_models.latency.tables import STRAIGHT
 
 LEVELS = np.array([1e-7, 1e-2, 0.3, 0.7, 0.9, 0.97, 0.99, 0.999, 0.9999])
 DEEP = np.array([1e-5, 1e-7, 1e-10, 1e-13, 1e-16])
@@ -117,6 +118,11 @@ class Lattice(Distribution):
     def error(self) -> float:
         """The largest relative error of a quantile, as two lattices tell it."""
         return self._survival.error
+
+    @property
+    def depth(self) -> int:
+        """So deep that no table over it chases its kinks."""
+        return STRAIGHT
 
     @functools.cached_property
     def cuts(self) -> Array:

@@ -20,6 +20,13 @@ MOST = 3000  # panels tried in all: a function that is rough everywhere must not
 HAIR = 1e-12  # relative: to the right of a jump, whatever rounding made of its place
 LOG_NOTHING = math.log(1e-300)
 FLOOR = 1e-14  # below this ccdf the table ends
+LOOSEST = 1e-7  # however many tables lie under each other
+STRAIGHT, AS_STRAIGHT = 100, 1e-6  # the depth of straight pieces between the nodes of a lattice, and how rough they are
+
+
+def tolerance_at(depth: int) -> float:
+    """Of log ccdf, with tables so many deep beneath: their own roughness would be chased in vain."""
+    return AS_STRAIGHT if depth >= STRAIGHT else min(TOLERANCE * 4.0**depth, LOOSEST)
 
 
 @functools.cache

@@ -10,7 +10,7 @@ from scipy import special
 from scaling_models.latency import LATENCY, Deterministic, Distribution, KOfN, k_of_n
 from scaling_models.latency.distribution import Array
 from scaling_models.latency.quadrature import graded, merged
-from scaling_models.latency.tables import TOLERANCE, Table
+from scaling_models.latency.tables import Table, tolerance_at
 from scaling_models.parameters import Integer, Real, parameter
 
 SPARSE = 4  # of the idle round's cuts: the table refines where it must
@@ -95,7 +95,7 @@ class AckedRound(Distribution):
 
     @functools.cached_property
     def _table(self) -> Table:
-        return Table(self._late, self._breaks, TOLERANCE * 4.0**self.depth, self.tail_index, self.support[1])
+        return Table(self._late, self._breaks, tolerance_at(self.depth), self.tail_index, self.support[1])
 
     @property
     def _breaks(self) -> Array:

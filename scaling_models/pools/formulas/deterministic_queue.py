@@ -85,7 +85,7 @@ def deterministic_wait_ccdf(t: Array, arrival_rate: float, slots: int, service: 
     `service` D in s. Franx 2001, eq. 1. Exact to about 1e-10, relative.
     """
     queue = deterministic_waiting(slots, arrival_rate * service)
-    return _over_arrivals(t, arrival_rate, slots, service, queue.decay, queue.at_least)
+    return _over_arrivals(t, arrival_rate, slots, service, queue.decay, len(queue.ccdf), queue.at_least)
 
 
 def deterministic_wait_pdf(t: Array, arrival_rate: float, slots: int, service: float) -> Array:
@@ -96,19 +96,35 @@ def deterministic_wait_pdf(t: Array, arrival_rate: float, slots: int, service: f
         chance = queue.at_least(number - 1) - queue.at_least(number)
         return np.where(number > 0, chance, 0.0)
 
-    return arrival_rate * _over_arrivals(t, arrival_rate, slots, service, queue.decay, exactly_one_less)
+    known = len(queue.ccdf) + 1
+    return arrival_rate * _over_arrivals(t, arrival_rate, slots, service, queue.decay, known, exactly_one_less)
 
 
-def _over_arrivals(t: Array, arrival_rate: float, slots: int, service: float, decay: float, chance: Chance) -> Array:
-    """The mean of `chance`(k c - A) over A ~ Poisson(lambda (k D - t))."""
+def _over_arrivals(
+    t: Array, arrival_rate: float, slots: int, service: float, decay: float, known: int, chance: Chance
+) -> Array:
+    """The mean of `chance`(k c - A) over A ~ Poisson(lambda (k D - t)); from `known` on it falls as `decay`^-q."""
     most = arrival_rate * service * decay  # where the tail of Q weighs, the arrivals are more than expected
-    number = np.arange(0, int(most + WIDE * math.sqrt(most) + 30.0))
+    number = np.arange(int(most + WIDE * math.sqrt(most) + 30.0))[::-1]
     log_factorials = special.gammaln(number + 1.0)
+    end = known + len(number)  # from there on only the fall is left, and the Poisson number's generating function
+    first = slots - len(number) + 1
+    windows = np.lib.stride_tricks.sliding_window_view(chance(np.arange(first, end + 1)), len(number))
+    foot, fall = float(chance(np.array([end]))[0]), math.log(decay)
 
     def means(t: Array) -> Array:
         k = np.floor(t / service) + 1.0
-        expected = np.maximum(arrival_rate * (k * service - t), 1e-300)[:, None]
-        poisson = np.exp(special.xlogy(number, expected) - expected - log_factorials)
-        return np.asarray(np.einsum("ij,ij->i", poisson, chance(k.astype(int)[:, None] * slots - number)))
+        expected = np.maximum(arrival_rate * (k * service - t), 1e-300)
+        queued = k * slots
+        near = queued <= end
+        out = np.empty(len(t))
+        out[~near] = foot * np.exp(expected[~near] * (decay - 1.0) - fall * (queued[~near] - end))
+        few = expected[near, None]
+        logs = np.log(few) * number
+        logs -= few
+        logs -= log_factorials
+        rows = windows[queued[near].astype(int) - slots]
+        out[near] = np.einsum("ij,ij->i", np.exp(logs, out=logs), rows)
+        return out
 
     return in_chunks(means, t, len(number))

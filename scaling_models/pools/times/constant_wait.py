@@ -9,6 +9,7 @@ import numpy as np
 from scaling_models.latency import Distribution
 from scaling_models.latency.distribution import Array
 from scaling_models.latency.quadrature import graded
+from scaling_models.latency.tables import Table
 from scaling_models.parameters import Integer, Real, parameter
 from scaling_models.pools.formulas.deterministic_queue import (
     Waiting,
@@ -19,6 +20,8 @@ from scaling_models.pools.formulas.deterministic_queue import (
 
 ROUGH = 12  # at k D the derivative of order k c jumps: from here on nobody sees it
 SCALES = (1e-7, 0.1, 0.7, 2.0, 4.6, 9.0, 16.0, 37.0)
+NOBODY = 1e-200  # as good as: not tabulated
+SHARP = 1e-11  # of the ccdf in the table that gives the density: a sum asks for it a hundred thousand times
 
 
 class ConstantServiceWait(Distribution):
@@ -42,9 +45,14 @@ class ConstantServiceWait(Distribution):
         return deterministic_waiting(self.slots, self.arrival_rate * self.service)
 
     @functools.cached_property
+    def _chance(self) -> float:
+        """That there is a wait at all."""
+        return float(self._ccdf(np.zeros(1))[0])
+
+    @property
     def atoms(self) -> tuple[tuple[float, float], ...]:
         """Zero, for those who find a slot free."""
-        return ((0.0, 1.0 - float(self._ccdf(np.zeros(1))[0])),)
+        return ((0.0, 1.0 - self._chance),)
 
     @functools.cached_property
     def kinks(self) -> tuple[float, ...]:
@@ -69,9 +77,21 @@ class ConstantServiceWait(Distribution):
         found = deterministic_wait_ccdf(np.ravel(t), self.arrival_rate, self.slots, self.service)
         return np.minimum(found, 1.0).reshape(np.shape(t))
 
+    @functools.cached_property
+    def _table(self) -> Table:
+        """The ccdf, given that there is a wait."""
+        return Table(lambda t: self._ccdf(t) / self._chance, self.cuts, SHARP)
+
     def _pdf(self, t: Array) -> Array:
-        found = deterministic_wait_pdf(np.ravel(t), self.arrival_rate, self.slots, self.service)
-        return np.maximum(found, 0.0).reshape(np.shape(t))
+        """From the table's slope, whose integral is as sharp as the ccdf; where next to nothing is left by itself."""
+        flat = np.ravel(t)
+        tabulated = self._chance > NOBODY
+        found = self._chance * self._table.density(flat) if tabulated else np.empty(len(flat))
+        far = flat >= self._table.high[-1] if tabulated else np.ones(len(flat), dtype=bool)
+        if far.any():
+            own = deterministic_wait_pdf(flat[far], self.arrival_rate, self.slots, self.service)
+            found[far] = np.maximum(own, 0.0)
+        return found.reshape(np.shape(t))
 
     def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         return self._iccdf(1.0 - rng.random(shape))

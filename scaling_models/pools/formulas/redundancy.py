@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import optimize, special
 
-ROUNDS, NEAR = 200, 1e-6  # iterations, and their last step
+ROUNDS, NEAR = 200, 1e-7  # iterations, and their last step
 POINTS = 2000
 
 
@@ -33,16 +33,25 @@ def hedged_utilization(load: float, delay: float) -> float:
 def hedged_fixed_point(load: float, late: Callable[[float], float]) -> float:
     """The lowest utilization u = load (1 + late(u)), late(u) being the chance that a copy is sent; `inf` from 1 on.
 
-    By iteration from the load up: `late` rises with u, so that no lower solution is passed.
+    By iteration from the load up: `late` rises with u, so that no lower solution is passed. By secants, which fall
+    short of it while `late` is bent upwards, as it is below its middle; where one goes too far, between the two.
     """
-    u = load
+
+    def lacking(u: float) -> float:
+        return load * (1.0 + late(u)) - u
+
+    before, lacked = load, lacking(load)
+    u = load + lacked
     for _ in range(ROUNDS):
-        more = load * (1.0 + late(u))
-        if more >= 1.0:
+        if u >= 1.0:
             return math.inf
-        if more - u < NEAR:
-            return more
-        u = more
+        lacks = lacking(u)
+        if abs(lacks) < NEAR:
+            return u + lacks
+        if lacks < 0:
+            return float(optimize.brentq(lacking, before, u, xtol=NEAR))
+        secant = lacks * (u - before) / (lacked - lacks) if lacks < lacked else lacks
+        before, lacked, u = u, lacks, u + max(lacks, min(secant, 0.5 * (1.0 - u)))
     return math.inf  # it creeps: the fold is here, and beyond it there is no solution
 
 

@@ -23,10 +23,13 @@ def log_kummer(order: ArrayLike, z: ArrayLike) -> Any:
     (NIST Handbook of Mathematical Functions, eq. 8.9.1), so that nothing underflows. Exact to about 1e-13 of 1F1.
     """
     a, z = np.broadcast_arrays(np.asarray(order, dtype=float), np.asarray(z, dtype=float))
-    far = z < np.maximum(1.0, a - 3.0 * np.sqrt(a))
-    near_z = np.where(far, np.maximum(a, 1.0), z)
-    near = np.log(special.gammainc(a, near_z)) - log_poisson(a, near_z)
-    return np.where(far, -np.log1p(-_fraction(a, np.where(far, z, 0.0))), near)[()]
+    far, out = z < np.maximum(1.0, a - 3.0 * np.sqrt(a)), np.empty(z.shape)
+    if far.any():
+        out[far] = -np.log1p(-_fraction(a[far], z[far]))
+    if not far.all():
+        a, z = a[~far], z[~far]
+        out[~far] = np.log(special.gammainc(a, z)) - log_poisson(a, z)
+    return out[()]
 
 
 def _fraction(a: Array, z: Array) -> Array:
@@ -57,8 +60,11 @@ def poisson_average(
 
 
 def _weighed(x: Array, n: NDArray[np.intp], values: Array) -> Array:
+    logs = np.multiply.outer(np.log(np.maximum(x, 1e-300)), n)  # in place: the matrix is what costs
+    logs -= x[:, None]
+    logs -= special.gammaln(n + 1.0)
     with np.errstate(under="ignore"):
-        return np.asarray(np.exp(special.xlogy(n, x[:, None]) - x[:, None] - special.gammaln(n + 1.0)) @ values)
+        return np.asarray(np.exp(logs, out=logs) @ values)
 
 
 def _beyond(x: Array, start: int, decay: float) -> Array:

@@ -32,7 +32,8 @@ INVERSE = np.linalg.inv(RADAU)
 BAND = 3  # sub- and superdiagonals where the stages of a state lie side by side
 LEFT_OUT = 1e-12  # probability of the states that are left out
 FEWEST_STEPS, MOST_STEPS = 16, 512  # in a period
-SETTLED = 1e-10  # the distance of a period's end from its start
+SETTLED, AT_FIRST = 1e-10, 1e-8  # the distance of a period's end from its start, and with the fewest steps
+SETTLED_BESIDE = 0.01  # of the change that is allowed: what it may be where more is known already
 SHARP, TINY = 1e-4, 3e-10  # relative and absolute change as the steps are halved: what is left is a tenth of it
 
 
@@ -161,10 +162,10 @@ def course(wave: Wave) -> Course:
     if not 0.0 < wave.load < wave.servers:
         raise ValueError(f"load must lie in (0, {wave.servers}) erlangs, below the servers; got {wave.load!r}")
     first, last = states(wave)
-    steps, start, told = FEWEST_STEPS, None, np.full(4, math.inf)
+    steps, start, told, settled = FEWEST_STEPS, None, np.full(4, math.inf), AT_FIRST
     while True:
         chain = _Chain(wave, steps, first, last)
-        found = chain.course(start)
+        found = chain.course(start, settled)
         seen = found.chances.max(axis=0)
         if seen[-1] > 1e3 * LEFT_OUT:  # too few: the estimate was short
             last, start = last + (last - first) // 2, None
@@ -172,6 +173,7 @@ def course(wave: Wave) -> Course:
         change, told = np.abs(_told(found, wave.servers) - told), _told(found, wave.servers)
         if (change <= np.maximum(SHARP * told, TINY)).all() or steps == MOST_STEPS:
             return found
+        settled = max(SETTLED, SETTLED_BESIDE * max(SHARP * float(told.min()), TINY))
         kept = np.flatnonzero(seen > LEFT_OUT / 100.0)
         start = found.chances[-1, kept[0] : kept[-1] + 1]
         first, last, steps = first + int(kept[0]), first + int(kept[-1]), 2 * steps
@@ -208,7 +210,7 @@ class _Chain:
                 fixed[2 * BAND + i - j, :, j] = each
         fixed[2 * BAND] += self.step * leaving[:, None]
         fixed[BAND, 1:] = -self.step * leaving[1:, None]
-        self.factors = []
+        self.factors, self.into = [], INVERSE.sum(axis=1)
         for rate in rates * self.step:
             bands = fixed.copy()
             bands[2 * BAND] += coming[:, None] * rate
@@ -225,12 +227,12 @@ class _Chain:
         """The chances (states, stages) in each step of a period."""
         told, now = list[Array](), start
         for factors, pivots in self.factors:
-            right = (now[:, None] * INVERSE.sum(axis=1)).ravel()
+            right = np.multiply.outer(now, self.into).ravel()
             told.append(lapack.dgbtrs(factors, BAND, BAND, right, pivots)[0].reshape(self.size, STAGES))
             now = told[-1][:, -1]
         return told
 
-    def course(self, start: Array | None) -> Course:
+    def course(self, start: Array | None, settled: float = SETTLED) -> Course:
         """The periodic course, from a guess of its start."""
         guess = self._stationary() if start is None else start / start.sum()
 
@@ -246,7 +248,7 @@ class _Chain:
             -change(guess),
             M=LinearOperator(shape, nearer, dtype=float),
             rtol=0.0,
-            atol=SETTLED,
+            atol=settled,
             restart=60,
             maxiter=3,
         )

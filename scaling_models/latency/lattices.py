@@ -48,6 +48,12 @@ class Survival:
         beyond = np.interp(at, places, logs) - np.where(at > places[-1], self._slope * (at - places[-1]), 0.0)
         return np.asarray(np.where(t > last, beyond, inside))
 
+    def stretched(self, factor: float) -> Survival:
+        """That of the time times a factor."""
+        far = None if self.far is None else (self.far[0] + math.log(factor), self.far[1])
+        decay = self.decay / factor
+        return Survival(factor * self.times, self.logs, decay=decay, far=far, index=self.index, error=self.error)
+
     @property
     def known_to(self) -> float:
         """The least ccdf that is more than an extrapolation; 0 where the tail is known to be exponential."""

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from scaling_models.latency import Distribution
+from scaling_models.latency import Distribution, Scaled
 from scaling_models.latency.lattices import Survival
 from scaling_models.latency.quadrature import Array
 from scaling_models.pools.formulas.ladders import Ladder, PoissonLadder, RenewalLadder
@@ -53,6 +53,9 @@ def single_server(gap: Distribution, service: Distribution) -> Solution:
     the next one is COARSER and reaches as much farther, until the ccdf is known to fall exponentially (a light tail),
     or is so small that it falls as the equilibrium distribution of the service does (a heavy one).
     """
+    if isinstance(service, Scaled):  # faster or slower servers share the lattice of the one service
+        plain = single_server(gap * (1.0 / service.factor), service.distribution)
+        return Solution(plain.chance, plain.wait.stretched(service.factor), plain.latency.stretched(service.factor))
     if is_exponential(gap):
         queue, step = _queue(gap, service, 0.0)
         ladder: Ladder = PoissonLadder(service.mean() / gap.mean())

@@ -59,15 +59,25 @@ def poisson_average(
     return total.reshape(means.shape)
 
 
+def poisson_averages(x: Array, values: Array, decays: Array) -> Array:
+    """E[v_i(N_i)], N_i Poisson with mean x_i, v_i the rows of `values` and then their last times decay_i^j. Flat x."""
+    total = np.einsum("ij,ij->i", _poisson(x, np.arange(values.shape[1])), values)
+    return np.asarray(total + values[:, -1] * _beyond(x, values.shape[1], decays))
+
+
 def _weighed(x: Array, n: NDArray[np.intp], values: Array) -> Array:
+    return np.asarray(_poisson(x, n) @ values)
+
+
+def _poisson(x: Array, n: NDArray[np.intp]) -> Array:
     logs = np.multiply.outer(np.log(np.maximum(x, 1e-300)), n)  # in place: the matrix is what costs
     logs -= x[:, None]
     logs -= special.gammaln(n + 1.0)
     with np.errstate(under="ignore"):
-        return np.asarray(np.exp(logs, out=logs) @ values)
+        return np.exp(logs, out=logs)
 
 
-def _beyond(x: Array, start: int, decay: float) -> Array:
+def _beyond(x: Array, start: int, decay: float | Array) -> Array:
     """sum_{n >= start} pois(n; x) decay^{n - start + 1} = decay pois(start; x) 1F1(1; start + 1; decay x)."""
     mean = np.maximum(x, 1e-300)
     place = np.full(mean.shape, float(start))

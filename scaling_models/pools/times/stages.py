@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 
 import numpy as np
+from scipy.optimize import elementwise
 
 from scaling_models.latency import Distribution
 from scaling_models.latency.distribution import Array
 from scaling_models.latency.quadrature import graded
 from scaling_models.parameters import Integer, Real, Rows, parameter
-from scaling_models.pools.formulas.stages import in_last_stage, poisson_average
+from scaling_models.pools.formulas.stages import MOST, in_last_stage, poisson_average, poisson_averages
 
 SPREAD = np.array([-6.0, -3.0, -1.5, 0.0, 1.5, 3.0, 6.0, 12.0, 24.0, 40.0])  # standard deviations about the mean
 TRIMMED = 1e-30  # chances below it are left out
@@ -131,6 +133,32 @@ class StagedResponse(StagedWait):
 
     def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         return super()._draw(shape, rng) + rng.standard_exponential(shape) / self._slowest
+
+    @classmethod
+    def icdf_of(cls, latencies: Sequence[Distribution], q: Array) -> Array:
+        """All at once, where they are not too many stages: one bracketing root search over (latencies, levels)."""
+        parts = [each for each in latencies if isinstance(each, StagedResponse)]
+        stages = max((each.first + len(each.chances) for each in parts), default=0)
+        if len(parts) < len(latencies) or stages * len(parts) * len(q) > MOST or not ((q > 0) & (q < 1)).all():
+            return super().icdf_of(latencies, q)
+        values = np.array([each._after(stages) for each in parts])
+        rates, decays = (np.array([getattr(each, name) for each in parts]) for name in ("rate", "_decay"))
+        ends = np.array([float(each.cuts[-1]) for each in parts])
+
+        def above(t: Array, place: Array, level: Array) -> Array:
+            at = place.astype(int)
+            return np.log(np.maximum(poisson_averages(rates[at] * t, values[at], decays[at]), 1e-300) / level)
+
+        places = np.repeat(np.arange(float(len(parts))), len(q))
+        args = (places, np.tile(1.0 - q, len(parts)))
+        found = elementwise.find_root(above, (np.zeros(len(places)), np.repeat(ends, len(q))), args=args)
+        return found.x.reshape(-1, len(q)) if found.success.all() else super().icdf_of(latencies, q)
+
+    def _after(self, stages: int) -> Array:
+        """P(more than k stages, or still in service then) for k = 0, 1, ... below `stages`."""
+        told = self._later + self._in_service
+        onward = told[-1] * self._decay ** np.arange(1.0, stages - self.first - len(told) + 1.0)
+        return np.concatenate([np.ones(self.first), told, onward])
 
 
 def staged(rate: float, chances: Array, slots: int) -> tuple[StagedWait, StagedResponse]:

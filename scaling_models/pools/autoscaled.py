@@ -6,15 +6,15 @@ import math
 from typing import ClassVar
 
 import numpy as np
-from scipy import stats
 
 from scaling_models.answers import Accuracy, NoClosedForm, Simulation, Timeline, answer
-from scaling_models.latency import Distribution, Never, as_latency
+from scaling_models.latency import Distribution, Never
 from scaling_models.montecarlo.bins import BinnedLatency, Counts
 from scaling_models.montecarlo.estimates import NotSettled, SimulatedLatency, from_batches
 from scaling_models.montecarlo.kernels.timelines import Timelines
 from scaling_models.montecarlo.streams import checked_requests
 from scaling_models.pools.bases.scaled_pool import FAR, NEAR, NONE, SURE, ScaledPool
+from scaling_models.pools.times.normal_wait import normal_wait
 
 LANES = (32, 2_000)  # steps of load simulated side by side
 MOST_REQUESTS = 30_000_000  # simulated together: a gigabyte and a half
@@ -132,10 +132,7 @@ class Autoscaler(ScaledPool):
             return Never()
         mean = self.backlog / self.after + self._beyond
         spread = math.sqrt((1.0 + self.service.scv) * self._passed[1]) / self.after
-        spread_out: Distribution = as_latency(
-            stats.truncnorm(-(1.0 - 1e-9) * mean / spread, np.inf, loc=mean, scale=spread)
-        )
-        return spread_out
+        return normal_wait(mean, spread)
 
     @answer("s", "mean time from the step until no request waits any more")
     def recovery_time(self) -> float:

@@ -7,7 +7,6 @@ import math
 from typing import ClassVar
 
 import numpy as np
-from scipy import stats
 
 from scaling_models.answers import Accuracy, Assumption, Model, NoClosedForm, Simulation, Timeline, answer
 from scaling_models.latency import (
@@ -17,7 +16,6 @@ from scaling_models.latency import (
     Exponential,
     Hyperexponential,
     Never,
-    as_latency,
     mixture,
 )
 from scaling_models.montecarlo.estimates import Estimate, NotSettled, SimulatedLatency, from_batches
@@ -29,6 +27,7 @@ from scaling_models.pools.bases.pool import Array
 from scaling_models.pools.bases.services import check_service
 from scaling_models.pools.central_queue import CentralQueue
 from scaling_models.pools.formulas import cache_loss as formulas
+from scaling_models.pools.times.normal_wait import normal_wait
 
 SURE, ROUGH = 4.0, 2.5  # standard deviations that the backlog's mean must lie above zero
 NEAR = Accuracy("within 3%", 0.03, "backlog at least 4 of its standard deviations, and the slots full at once")
@@ -248,8 +247,7 @@ class CacheLoss(Model):
     def _waits(self, mean: float) -> Distribution:
         """Normal, with what the services of those vary who came since all slots are busy."""
         spread = math.sqrt((1.0 + self.service.scv) * self._came) / self.capacity
-        found: Distribution = as_latency(stats.truncnorm(-(1.0 - 1e-9) * mean / spread, np.inf, loc=mean, scale=spread))
-        return found
+        return normal_wait(mean, spread)
 
     @answer("s", "the longest time that any miss waits")
     def worst_wait(self) -> Distribution:

@@ -7,10 +7,9 @@ import math
 from typing import ClassVar
 
 import numpy as np
-from scipy import stats
 
 from scaling_models.answers import Accuracy, Assumption, Model, NoClosedForm, Simulation, Timeline, answer
-from scaling_models.latency import LATENCY, Distribution, Exponential, Never, as_latency
+from scaling_models.latency import LATENCY, Distribution, Exponential, Never
 from scaling_models.montecarlo.estimates import Estimate, NotSettled, SimulatedLatency, from_batches
 from scaling_models.montecarlo.kernels.surges import follow_surge
 from scaling_models.montecarlo.streams import checked_requests, stream
@@ -19,6 +18,7 @@ from scaling_models.parameters import Integer, Real, Slider, parameter
 from scaling_models.pools.bases.pool import Array
 from scaling_models.pools.bases.services import check_service
 from scaling_models.pools.formulas import load_step as formulas
+from scaling_models.pools.times.normal_wait import normal_wait
 
 SURE, ROUGH = 4.0, 2.5  # standard deviations that the backlog's mean must lie above zero
 NEAR = Accuracy("within 3%", 0.03, "backlog at least 4 of its standard deviations; chance adds a twentieth at most")
@@ -104,7 +104,8 @@ class LoadStep(Model):
         check_service(type(self).__name__, self.service)
         if self.ramp > self.provisioning:
             raise ValueError(
-                f"LoadStep.ramp must lie in [0, {self.provisioning:g}] s, the time of provisioning; got {self.ramp!r}"
+                f"{type(self).__name__}.ramp must lie in [0, {self.provisioning:g}] s, the time of provisioning; "
+                f"got {self.ramp!r}"
             )
 
     @functools.cached_property
@@ -121,11 +122,13 @@ class LoadStep(Model):
     def _needs_a_queue(self) -> None:
         if not self._overloaded and not self.startup_time < self.provisioning:
             raise NoClosedForm(
-                "LoadStep: the servers carry the new load until more come, so that no queue builds up beyond what "
-                "chance makes: simulate it, or see CentralQueue"
+                f"{type(self).__name__}: the servers carry the new load until more come, so that no queue builds up "
+                "beyond what chance makes: simulate it, or see CentralQueue"
             )
         if not self._overloaded and not self._believable:
-            raise NoClosedForm("LoadStep: the backlog is small beside its chance fluctuations: simulate it")
+            raise NoClosedForm(
+                f"{type(self).__name__}: the backlog is small beside its chance fluctuations: simulate it"
+            )
 
     @functools.cached_property
     def _spread(self) -> float:
@@ -204,10 +207,7 @@ class LoadStep(Model):
         mean = longest + float(formulas.beyond_the_relief(step))
         served = self.capacity * (self.provisioning - self.startup_time)
         spread = math.sqrt((1.0 + self.service.scv) * served) / self.after
-        spread_out: Distribution = as_latency(
-            stats.truncnorm(-(1.0 - 1e-9) * mean / spread, np.inf, loc=mean, scale=spread)
-        )
-        return spread_out
+        return normal_wait(mean, spread)
 
     @answer("s", "mean time from the coming of the new servers until no request waits")
     def drain_time(self) -> float:

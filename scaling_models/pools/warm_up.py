@@ -7,10 +7,9 @@ import math
 from typing import ClassVar
 
 import numpy as np
-from scipy import stats
 
 from scaling_models.answers import Accuracy, Assumption, Simulation, Timeline, answer
-from scaling_models.latency import Distribution, Never, as_latency
+from scaling_models.latency import Distribution, Never
 from scaling_models.montecarlo.estimates import Estimate, NotSettled, SimulatedLatency, from_batches
 from scaling_models.montecarlo.kernels.warming import follow_warming
 from scaling_models.montecarlo.streams import checked_requests, stream
@@ -19,6 +18,7 @@ from scaling_models.pools.bases.pool import Array
 from scaling_models.pools.formulas import load_step
 from scaling_models.pools.formulas.warm_up import WarmUp, turning
 from scaling_models.pools.load_step import CURVE, FAR, FEWEST, LoadStep
+from scaling_models.pools.times.normal_wait import normal_wait
 
 MOST = 2_000  # surges simulated side by side
 EXACT = ("first_capacity", "capacity_lost", "turning_time")
@@ -130,8 +130,7 @@ class ColdServers(LoadStep):
         x = self.turning_time if grown > 0 else 0.0
         served = self.capacity * (self.provisioning - self.startup_time + x) + self._each * float(self._warm.work(x))
         spread = math.sqrt((1.0 + self.service.scv) * served) / self.after
-        found: Distribution = as_latency(stats.truncnorm(-(1.0 - 1e-9) * mean / spread, np.inf, loc=mean, scale=spread))
-        return found
+        return normal_wait(mean, spread)
 
     @property
     def _beyond(self) -> float:

@@ -27,8 +27,7 @@ def log_kummer(order: ArrayLike, z: ArrayLike) -> Any:
     if far.any():
         out[far] = -np.log1p(-_fraction(a[far], z[far]))
     if not far.all():
-        a, z = a[~far], z[~far]
-        out[~far] = np.log(special.gammainc(a, z)) - log_poisson(a, z)
+        out[~far] = np.log(special.gammainc(a[~far], z[~far])) - log_poisson(a[~far], z[~far])
     return out[()]
 
 

@@ -19,7 +19,8 @@ from scaling_models.montecarlo.kernels.cycles import follow_cycles
 from scaling_models.montecarlo.streams import streams_of
 from scaling_models.montecarlo.traffic.arrivals import sinusoid
 from scaling_models.pools import CentralQueue, TimeVaryingLoad, erlang_c
-from scaling_models.pools.formulas.time_varying import Wave, course, hurry, lag, modified_load, modified_wait, peak
+from scaling_models.pools.formulas.modified_load import Wave, hurry, lag, modified_load, modified_wait
+from scaling_models.pools.formulas.time_varying import course, peak
 
 ONE = sm.Exponential(1.0)
 

@@ -34,7 +34,8 @@ from scaling_models.pools.remedies import Backoff, DeadlineDrop, QueueLimit, Ret
 from scaling_models.pools.retrying_clients import RetryingClients
 from scaling_models.pools.rolling_deploy import RollingDeploy
 from scaling_models.pools.round_robin import RoundRobin
-from scaling_models.pools.tandem import Tandem, Tier
+from scaling_models.pools.tandem import Tandem
+from scaling_models.pools.tier import Tier
 from scaling_models.pools.time_varying import TimeVaryingLoad
 from scaling_models.pools.warm_up import ColdServers
 from scaling_models.pools.weighted_split import WeightedSplit

@@ -13,7 +13,8 @@ from scaling_models.pools.bases.central_cases import Case, Exact, case_of
 from scaling_models.pools.bases.pool import SIMULATED
 from scaling_models.pools.bases.services import check_service
 from scaling_models.pools.formulas.walks import is_exponential
-from scaling_models.pools.tandem import VARY, Tandem, Tier
+from scaling_models.pools.tandem import VARY, Tandem
+from scaling_models.pools.tier import Tier
 
 MOST_LOAD = 0.5  # of a balancer whose work is not exponential: what leaves it is still nearly Poisson
 SMOOTHED = Accuracy(

@@ -10,16 +10,17 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import Accuracy, Assumption, Model, NoClosedForm, Simulation, Timeline, answer
-from scaling_models.latency import LATENCY, Deterministic, Distribution, Exponential, Hyperexponential, MeanOnly, Never
+from scaling_models.latency import Deterministic, Distribution, Exponential, Hyperexponential, MeanOnly, Never
 from scaling_models.montecarlo.estimates import Estimate, NotSettled
 from scaling_models.montecarlo.kernels.tandem import Line, follow
 from scaling_models.montecarlo.kernels.tandem import Tandem as System
 from scaling_models.montecarlo.runs import Plan, run
 from scaling_models.montecarlo.streams import checked_requests, streams_of
 from scaling_models.montecarlo.traffic.arrivals import Renewal
-from scaling_models.parameters import Declared, Integer, Real, Record, Rows, Slider, parameter
+from scaling_models.parameters import Real, Record, Rows, Slider, parameter
 from scaling_models.pools.bases.central_cases import Case, Exact, case_of
 from scaling_models.pools.formulas.walks import is_exponential
+from scaling_models.pools.tier import Tier
 
 VARY, ALIKE = "services vary more", "large requests are large everywhere"
 HEAVIER = 4.0  # scv of the services where they are shown to vary more
@@ -29,47 +30,6 @@ SIMULATED = Accuracy("simulated", None, "a tier's own arrivals are no Poisson pr
 MOST_SLOTS = 500  # simulated
 EVENTS = 8_000  # of a timeline
 BY_RATES = ("utilization", "utilizations", "bottleneck", "most_load")
-
-
-class Tier(Declared):
-    """One queue before `servers` x `workers` slots, which a request visits `visits` times on average."""
-
-    servers: int = parameter(
-        default=4,
-        domain=Integer(1, 10**6),
-        unit="servers",
-        symbol="N",
-        about="servers of the tier",
-        slider=Slider(1, 50, 1),
-    )
-    workers: int = parameter(
-        default=1,
-        domain=Integer(1, 10**4),
-        unit="workers",
-        symbol="k",
-        about="slots of each server",
-        slider=Slider(1, 32, 1),
-    )
-    service: Distribution = parameter(
-        default=Exponential(0.010), domain=LATENCY, unit="s", symbol="S", about="the time that a visit occupies a slot"
-    )
-    visits: float = parameter(
-        default=1.0,
-        domain=Real(0.0, 1000.0),
-        unit="visits",
-        symbol="v",
-        about="visits of a request on average: below 1 the chance of one, above 1 one after the other",
-        slider=Slider(0.1, 10.0, 0.1),
-    )
-
-    def _check(self) -> None:
-        if not 0 < self.service.mean() < math.inf:
-            raise ValueError(f"Tier.service must have a finite mean above 0 s; got {self.service!r}")
-
-    @property
-    def slots(self) -> int:
-        """c = servers x workers."""
-        return self.servers * self.workers
 
 
 TIER = Record("a Tier", base=lambda: Tier, kinds=lambda: (Tier,))

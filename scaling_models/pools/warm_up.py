@@ -15,9 +15,10 @@ from scaling_models.montecarlo.kernels.warming import follow_warming
 from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.parameters import Real, Slider, parameter
 from scaling_models.pools.bases.pool import Array
+from scaling_models.pools.bases.stepped_pool import FAR
 from scaling_models.pools.formulas import load_step
 from scaling_models.pools.formulas.warm_up import WarmUp, turning
-from scaling_models.pools.load_step import CURVE, FAR, FEWEST, LoadStep
+from scaling_models.pools.load_step import CURVE, FEWEST, LoadStep
 from scaling_models.pools.times.normal_wait import normal_wait
 
 MOST = 2_000  # surges simulated side by side

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import scaling_models as sm
 from scaling_models.answers import answer
-from scaling_models.montecarlo.kernels.tandem import Line, Tiers, tandem_times
+from scaling_models.montecarlo.kernels.tandem import Line, tandem_times
+from scaling_models.montecarlo.kernels.tiers import Tiers
 from scaling_models.pools import BalancedPool, CentralQueue, Tandem, Tier, erlang_c
 from scaling_models.pools.bases.stations import Station
 from scaling_models.pools.formulas.deterministic_queue import deterministic_wait_pdf

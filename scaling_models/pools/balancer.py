@@ -12,6 +12,7 @@ from scaling_models.parameters import Integer, Real, Slider, parameter
 from scaling_models.pools.bases.central_cases import Case, Exact, case_of
 from scaling_models.pools.bases.pool import SIMULATED
 from scaling_models.pools.bases.services import check_service
+from scaling_models.pools.bases.slots import slots_each
 from scaling_models.pools.formulas.walks import is_exponential
 from scaling_models.pools.tandem import VARY, Tandem
 from scaling_models.pools.tier import Tier
@@ -71,14 +72,7 @@ class BalancedPool(Model):
         symbol="S",
         about="the time that a request occupies a slot",
     )
-    workers: int = parameter(
-        default=1,
-        domain=Integer(1, 10**4),
-        unit="workers",
-        symbol="k",
-        about="slots of each server",
-        slider=Slider(1, 32, 1),
-    )
+    workers: int = slots_each()
 
     verified_with: ClassVar[int] = 2_000_000
     violations: ClassVar[tuple[str, ...]] = (VARY,)

@@ -20,6 +20,7 @@ from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.parameters import Integer, Slider, parameter
 from scaling_models.pools.bases.pool import Array
 from scaling_models.pools.bases.services import check_service
+from scaling_models.pools.bases.slots import slots_each
 from scaling_models.pools.formulas.erlang import erlang_c
 from scaling_models.pools.formulas.loops import machine_repairman
 from scaling_models.pools.formulas.walks import is_exponential
@@ -72,14 +73,7 @@ class ClosedLoop(Model):
         symbol="S",
         about="the time that a request occupies a slot",
     )
-    workers: int = parameter(
-        default=1,
-        domain=Integer(1, 10**4),
-        unit="workers",
-        symbol="k",
-        about="slots of each server",
-        slider=Slider(1, 32, 1),
-    )
+    workers: int = slots_each()
 
     verified_with: ClassVar[int] = 2_000_000
     violations: ClassVar[tuple[str, ...]] = ("services that vary more",)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from scaling_models.answers import Accuracy, Assumption, Simulation, Timeline, answer
+from scaling_models.answers import Assumption, Simulation, Timeline, answer
 from scaling_models.latency import Deterministic, Distribution, Exponential, Hyperexponential, MeanOnly, Never, mixture
 from scaling_models.montecarlo.estimates import Estimate, at_least_binomial
 from scaling_models.montecarlo.kernels.contended import Contended, follow
@@ -16,23 +16,19 @@ from scaling_models.montecarlo.runs import Run
 from scaling_models.montecarlo.streams import streams_of
 from scaling_models.montecarlo.traffic.arrivals import Batches, Renewal
 from scaling_models.montecarlo.traffic.flows import Flow
-from scaling_models.parameters import Integer, Real, Slider, parameter
-from scaling_models.pools.bases.exponential_pool import ExponentialPool
-from scaling_models.pools.bases.pool import BATCH, SIMULATED
-from scaling_models.pools.formulas.contended import contended_number, contended_shares, longest_queue
+from scaling_models.pools.bases.contending_pool import ContendingPool
+from scaling_models.pools.bases.offered import BATCH
+from scaling_models.pools.formulas.contended import contended_number, contended_shares
 from scaling_models.pools.times.contended_response import ContendedResponse
-from scaling_models.scalability import usl_peak, usl_throughput
 
 VARY, BURSTS = "services vary more", "arrivals in bursts"
 HEAVIER = 4.0  # scv of the services where they are shown to vary more
-MOST_STATES = 400  # of the chain of a request: its percentiles take a twentieth of a second
 MOST_SIMULATED = 500  # slots
-LOADS = ("utilization", "offered_load", "capacity", "peak_concurrency", "best_limit", "best_capacity", "capacity_gain")
 EVENTS = 6_000  # of a timeline
 STALL = 1.0  # seconds
 
 
-class ContendedPool(ExponentialPool):
+class ContendedPool(ContendingPool):
     """One queue before slots that share something: the more requests are in service, the slower is each.
 
     k requests in service are served together at X(k) = (k/E[S]) / (1 + a (k - 1) + b k (k - 1)), the Universal
@@ -44,45 +40,6 @@ class ContendedPool(ExponentialPool):
     Gunther, Guerrilla Capacity Planning, 2007, chapter 4; Kleinrock, Queueing Systems 1, 1975, section 3.1.
     """
 
-    arrival_rate: float = parameter(
-        default=230.0,
-        domain=Real(),
-        unit="requests/s",
-        symbol="λ",
-        about="requests arriving a second",
-        slider=Slider(10, 1000, 10),
-    )
-    workers: int = parameter(
-        default=1,
-        domain=Integer(1, 10**4),
-        unit="workers",
-        symbol="k",
-        about="slots of each server",
-        slider=Slider(1, 32, 1),
-    )
-    contention: float = parameter(
-        default=0.05,
-        domain=Real(0.0, 1.0, open_low=False, open_high=False),
-        symbol="a",
-        about="share of a service that only one request may be in at a time",
-        slider=Slider(0.0, 0.3, 0.01),
-    )
-    coherency: float = parameter(
-        default=0.02,
-        domain=Real(open_low=False),
-        symbol="b",
-        about="what each pair of requests in service costs the other, relative to a service",
-        slider=Slider(0.0, 0.05, 0.001),
-    )
-    limit: int = parameter(
-        default=0,
-        domain=Integer(0, 10**6),
-        unit="requests",
-        symbol="m",
-        about="requests that may be in service at once, the others waiting in the queue; 0 for as many as slots",
-        slider=Slider(0, 100, 1),
-    )
-
     verified_with: ClassVar[int] = 3_000_000
     violations: ClassVar[tuple[str, ...]] = (VARY, BURSTS)
     _assumptions: ClassVar[tuple[Assumption, ...]] = (
@@ -92,74 +49,6 @@ class ContendedPool(ExponentialPool):
         Assumption("waiting costs the servers nothing", "optimistic if a long queue slows them as well"),
         Assumption("nobody gives up or retries", "pessimistic if requests are abandoned, optimistic if retried"),
     )
-
-    def _check(self) -> None:
-        super()._check()
-        if math.isinf(self.service.mean()):
-            raise ValueError(f"ContendedPool.service must have a finite mean above 0 s; got {self.service!r}")
-
-    @property
-    def concurrency(self) -> int:
-        """n, the most requests in service at once."""
-        return min(self._slots, self.limit) if self.limit else self._slots
-
-    def _rate(self, concurrency: float) -> float:
-        """X(k)."""
-        return float(usl_throughput(concurrency, 1.0 / self.service.mean(), self.contention, self.coherency))
-
-    @functools.cached_property
-    def _rates(self) -> tuple[float, ...]:
-        there = np.arange(1.0, self.concurrency + 1.0)
-        rates = usl_throughput(there, 1.0 / self.service.mean(), self.contention, self.coherency)
-        return tuple(np.asarray(rates).tolist())
-
-    @property
-    def _percentiles_known(self) -> bool:
-        return self.concurrency + 2 * longest_queue(self.arrival_rate, self._rates) <= MOST_STATES
-
-    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
-        """Exact for exponential service; of the latency of many slots only the mean."""
-        declared = self._answer(metric).accuracy
-        if metric in LOADS or self._overloaded:
-            return declared
-        if metric == "latency" and level is not None and self._exponential and not self._percentiles_known:
-            return SIMULATED
-        return super()._accuracy(metric, level)
-
-    @answer("", "arrival rate over what all slots together serve; above 1 overloaded")
-    def utilization(self) -> float:
-        """lambda / X(n)."""
-        return self.arrival_rate / self.capacity
-
-    @answer("requests/s", "what is served with as many requests in service as may be")
-    def capacity(self) -> float:
-        """X(n)."""
-        return self._rate(self.concurrency)
-
-    @answer(
-        "requests", "requests in service at once that are served fastest; beyond it, each slows the others too much"
-    )
-    def peak_concurrency(self) -> float:
-        """sqrt((1 - a) / b), no whole number as a rule; infinite without coherency."""
-        return max(1.0, float(usl_peak(self.contention, self.coherency)))
-
-    @answer("requests", "the limit on concurrency, within the slots, that serves most")
-    def best_limit(self) -> int:
-        """The better of the whole numbers around the peak."""
-        if self.peak_concurrency >= self._slots:
-            return self._slots
-        below = math.floor(self.peak_concurrency)
-        return max((below, min(below + 1, self._slots)), key=self._rate)
-
-    @answer("requests/s", "what is served with that limit")
-    def best_capacity(self) -> float:
-        """X at the best limit."""
-        return self._rate(self.best_limit)
-
-    @answer("", "what that limit adds to the capacity, relative to it as it is")
-    def capacity_gain(self) -> float:
-        """X(best limit) / X(n) - 1."""
-        return self.best_capacity / self.capacity - 1.0
 
     @property
     def capped(self) -> ContendedPool:

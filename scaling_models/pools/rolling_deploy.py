@@ -6,17 +6,15 @@ import math
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scaling_models.answers import Accuracy, NoClosedForm, Simulation, Timeline, answer
 from scaling_models.latency import Distribution, Exponential, Hyperexponential, Never
-from scaling_models.montecarlo.arrays import Indices
-from scaling_models.montecarlo.bins import BinnedLatency, Counts
-from scaling_models.montecarlo.estimates import Estimate, NotSettled, at_least_binomial, from_batches, ratio
+from scaling_models.montecarlo.estimates import NotSettled
 from scaling_models.montecarlo.kernels import deploys
 from scaling_models.montecarlo.streams import checked_requests
 from scaling_models.montecarlo.traffic.arrivals import Renewal
 from scaling_models.pools.bases.deployed_pool import FAR, NEAR, NONE, DeployedPool
+from scaling_models.pools.bases.deploys_told import told
 from scaling_models.pools.bases.pool import Array
 from scaling_models.pools.formulas.autoscaling import pieces
 from scaling_models.pools.formulas.residuals import residual
@@ -26,7 +24,6 @@ from scaling_models.pools.formulas.walks import is_exponential
 LANES = (32, 2_000)  # deploys simulated side by side
 MOST_REQUESTS = 30_000_000  # simulated together: a gigabyte and a half
 MOST_EACH = 300_000  # in one deploy: ten seconds
-LOOKS = 8  # at who is served before the deploy
 CURVE = 400  # times of a timeline
 COLD, HEAVIER = 1.5, 4.0  # slowdown of cold servers, and scv of services, where they are shown
 
@@ -218,42 +215,8 @@ class RollingDeploy(DeployedPool):
         deploy = deploys.RollingDeploy(
             flow, self.servers, lead, self._away, self.workers, self._batch, self.pause, *cold
         )
-        told = self._told(deploy, deploy.requests(until, lanes, seed))
-        return Simulation(self, lanes * self.requests_in_deploy, seed, **told)
-
-    def _told(self, deploy: deploys.RollingDeploy, found: tuple[Array, Array, Array, Indices]) -> dict[str, object]:
-        """What each lane says of the answers."""
-        arrivals, waits, latencies, slots = found
-        lanes, lead = np.arange(arrivals.shape[1]), deploy.begin
-        starts, ends = arrivals + waits, arrivals + latencies
-        leave = lead + np.arange(len(self._batches)) * (self._away + self.pause)
-        back = leave + self._away
-        during = np.zeros(arrivals.shape, dtype=bool)
-        for number, gone in enumerate(self._batches):
-            if gone == self._batch:
-                during |= (arrivals >= leave[number]) & (arrivals < back[number])
-        looks = np.linspace(lead / 2.0, lead, LOOKS)
-        served = sum(((starts < at) & (ends > at)).sum(axis=0) for at in looks)
-        late = sum(((starts < at) & (ends > at + self.drain)).sum(axis=0) for at in looks)
-        down = deploy.down[slots]
-        cut = ((starts < down) & (ends > down + self.drain)).sum(axis=0)
-        worst, last = back[self._worst], back[-1]
-        calm = (arrivals >= last) & (waits <= 1e-12)
-        first = np.where(calm.any(axis=0), arrivals[calm.argmax(axis=0), lanes] - last, math.inf)
-        there = (arrivals >= leave[self._worst]) & (arrivals <= worst)
-
-        def binned(which: NDArray[np.bool_]) -> BinnedLatency:
-            return BinnedLatency(Counts.of(np.where(which, latencies, math.nan), lanes, len(lanes)))
-
-        return {
-            "latency": binned((arrivals >= lead / 2.0) & (arrivals < lead)),
-            "latency_during": binned(during),
-            "probability_cut": at_least_binomial(ratio(late, served), int(np.sum(served))),
-            "requests_cut": _counted(cut),
-            "backlog": from_batches(((arrivals <= worst) & (starts >= worst * (1.0 - 1e-12))).sum(axis=0)),
-            "longest_wait": from_batches(np.where(there, waits, 0.0).max(axis=0)),
-            "drain_time": from_batches(first),
-        }
+        answers = told(self, deploy, deploy.requests(until, lanes, seed))
+        return Simulation(self, lanes * self.requests_in_deploy, seed, **answers)
 
     def timeline(self, seed: int = 0) -> Timeline:
         """Requests that wait as planned, and where one server more leaves at once than the others can spare. Fluid."""
@@ -272,10 +235,3 @@ class RollingDeploy(DeployedPool):
             "requests",
             ((self._away, "the first batch is back"), (self.duration, "all are renewed")),
         )
-
-
-def _counted(counts: Array) -> Estimate:
-    """The mean of counts, a lane each; where none was counted, one in all might have been."""
-    found, lanes = from_batches(counts), len(counts)
-    least = math.sqrt(max(found.value, 1.0 / lanes) / lanes)
-    return Estimate(found.value, max(found.error, least), found.freedom)

@@ -6,6 +6,7 @@ import math
 
 from scaling_models.latency import LATENCY, Distribution, Exponential
 from scaling_models.parameters import Declared, Integer, Real, Slider, parameter
+from scaling_models.pools.bases.slots import slots_each
 
 
 class Tier(Declared):
@@ -19,14 +20,7 @@ class Tier(Declared):
         about="servers of the tier",
         slider=Slider(1, 50, 1),
     )
-    workers: int = parameter(
-        default=1,
-        domain=Integer(1, 10**4),
-        unit="workers",
-        symbol="k",
-        about="slots of each server",
-        slider=Slider(1, 32, 1),
-    )
+    workers: int = slots_each()
     service: Distribution = parameter(
         default=Exponential(0.010), domain=LATENCY, unit="s", symbol="S", about="the time that a visit occupies a slot"
     )

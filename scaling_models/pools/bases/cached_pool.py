@@ -15,6 +15,7 @@ from scaling_models.latency import (
 )
 from scaling_models.parameters import Integer, Real, Slider, parameter
 from scaling_models.pools.bases.services import check_service
+from scaling_models.pools.bases.slots import slots_each
 from scaling_models.pools.central_queue import CentralQueue
 from scaling_models.pools.formulas import cache_loss as formulas
 
@@ -80,14 +81,7 @@ class CachedPool(Model):
     service: Distribution = parameter(
         default=Exponential(0.010), domain=LATENCY, unit="s", symbol="S", about="the time that a miss takes a slot"
     )
-    workers: int = parameter(
-        default=1,
-        domain=Integer(1, 10**4),
-        unit="workers",
-        symbol="k",
-        about="slots of each server",
-        slider=Slider(1, 32, 1),
-    )
+    workers: int = slots_each()
     hit: Distribution = parameter(
         default=Deterministic(0.002), domain=LATENCY, unit="s", symbol="H", about="the latency of a hit"
     )

@@ -12,6 +12,7 @@ from scaling_models.answers import Accuracy, Assumption, Model
 from scaling_models.latency import LATENCY, Distribution, Exponential
 from scaling_models.parameters import Integer, Real, Slider, parameter
 from scaling_models.pools.bases.services import check_service
+from scaling_models.pools.bases.slots import slots_each
 from scaling_models.pools.central_queue import CentralQueue
 from scaling_models.pools.formulas.deploys import Rollout, relaxation_time, rollout
 from scaling_models.pools.formulas.load_step import Step, beyond_the_relief, fluid_backlog, mean_backlog
@@ -88,14 +89,7 @@ class DeployedPool(Model):
     service: Distribution = parameter(
         default=Exponential(0.1), domain=LATENCY, unit="s", symbol="S", about="the time that a request occupies a slot"
     )
-    workers: int = parameter(
-        default=1,
-        domain=Integer(1, 10**3),
-        unit="workers",
-        symbol="k",
-        about="slots of each server",
-        slider=Slider(1, 32, 1),
-    )
+    workers: int = slots_each(10**3)
 
     def _check(self) -> None:
         check_service(type(self).__name__, self.service)

@@ -1,119 +1,47 @@
-"""What all pools share: the workload's parameters, utilization, the simulated twin, and a stall to watch."""
+"""What all pools share: the answers, the simulated twin, and a stall to watch."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 from concurrent.futures import Executor
-from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling_models.answers import Accuracy, Assumption, Model, NoClosedForm, Simulation, Timeline, answer
-from scaling_models.latency import LATENCY, Distribution, Exponential, Never
+from scaling_models.answers import Accuracy, NoClosedForm, Simulation, Timeline, answer
+from scaling_models.latency import Distribution, Never
 from scaling_models.montecarlo.estimates import Estimate, NotSettled, Sampled, at_least_binomial
 from scaling_models.montecarlo.kernels.dispatch import Dispatch
 from scaling_models.montecarlo.runs import Plan, Run, run
 from scaling_models.montecarlo.streams import checked_requests
 from scaling_models.montecarlo.systems import System
-from scaling_models.montecarlo.traffic.arrivals import Batches, Correlated, Renewal
 from scaling_models.montecarlo.traffic.flows import Flow
-from scaling_models.parameters import Integer, Real, Slider, parameter
 from scaling_models.pools.bases.occupancies import Occupancy, occupancy_of
+from scaling_models.pools.bases.offered import Offered
 from scaling_models.pools.bases.recoveries import recovery
 from scaling_models.pools.bases.replays import checked_trace
-from scaling_models.pools.bases.services import check_service
-from scaling_models.pools.formulas.walks import is_exponential
 
 Array = NDArray[np.float64]
 MOST_SLOTS = 5_000  # lanes of a larger pool remember their start for too long
 SIMULATED = Accuracy("simulated", None, "no usable closed form at these parameters")
 NO_BAND = Accuracy("simulated", None, "there is no band here: see latency")
-BATCH = 4.0  # requests that come together, where bursts are shown
-RESEMBLANCE = 0.9  # of neighbouring services, where their correlation is shown
 
 
-class Pool(Model):
+class Pool(Offered):
     """Base of the pools: requests arrive at `arrival_rate` and each wants a `service` from one of `servers`.
 
     A subclass says how requests find their server (`_system`); where there is a closed form, it gives that too.
     """
-
-    arrival_rate: float = parameter(
-        default=800.0,
-        domain=Real(),
-        unit="requests/s",
-        symbol="λ",
-        about="requests arriving a second",
-        slider=Slider(10, 2000, 10),
-    )
-    servers: int = parameter(
-        default=10,
-        domain=Integer(1, 10**6),
-        unit="servers",
-        symbol="N",
-        about="servers in the pool",
-        slider=Slider(1, 100, 1),
-    )
-    service: Distribution = parameter(
-        default=Exponential(0.010),
-        domain=LATENCY,
-        unit="s",
-        symbol="S",
-        about="the time that a request occupies a slot",
-    )
-    workers: int = parameter(
-        default=1,
-        domain=Integer(1, 10**4),
-        unit="workers",
-        symbol="k",
-        about="slots of each server",
-        slider=Slider(1, 32, 1),
-    )
-
-    _assumptions: ClassVar[tuple[Assumption, ...]] = (
-        Assumption("Poisson arrivals", "optimistic if arrivals are bursty"),
-        Assumption("service times independent of each other and of the load", "optimistic if servers slow under load"),
-        Assumption("equal servers that never fail", "optimistic if one is slow or down"),
-        Assumption("nobody gives up or retries", "pessimistic if requests are abandoned, optimistic if retried"),
-    )
-    violations: ClassVar[tuple[str, ...]] = ("arrivals in bursts", "correlated services")
-
-    def _check(self) -> None:
-        if self.service.mean() == 0:
-            raise ValueError(
-                f"{type(self).__name__}.service must take longer than 0 s on average; got {self.service!r}"
-            )
-        check_service(type(self).__name__, self.service)
 
     def _system(self, flow: Flow) -> System:
         """The pool as a system to simulate, fed by a flow."""
         raise NotImplementedError
 
     @property
-    def _slots(self) -> int:
-        return self.servers * self.workers
-
-    @property
-    def _full_speed_slots(self) -> float:
-        """How many slots of speed 1 the pool is worth."""
-        return float(self._slots)
-
-    @property
     def _demand(self) -> str:
         """The tally of the work (s) that makes the offered load."""
         return "busy"
-
-    @property
-    def _overloaded(self) -> bool:
-        return self.utilization >= 1.0
-
-    @functools.cached_property
-    def _exponential(self) -> bool:
-        """Whether the service is exponential, whatever it is called."""
-        return is_exponential(self.service)
 
     @property
     def unloaded_latency(self) -> Distribution:
@@ -128,16 +56,6 @@ class Pool(Model):
 
     def _simulate_it(self) -> NoClosedForm:
         return NoClosedForm(f"{type(self).__name__} has no usable closed form at these parameters: simulate it")
-
-    @answer("", "share of the slots' time that is busy: arrival rate x mean service / slots; above 1 overloaded")
-    def utilization(self) -> float:
-        """rho = lambda E[S] / (number of slots of speed 1)."""
-        return self.offered_load / self._full_speed_slots
-
-    @answer("erlangs", "mean number of slots that the arrivals would occupy")
-    def offered_load(self) -> float:
-        """a = lambda E[S]."""
-        return self.arrival_rate * self.service.mean()
 
     @answer("", "share of the requests that find no slot free")
     def probability_of_wait(self) -> float:
@@ -175,21 +93,6 @@ class Pool(Model):
         """Little's law: lambda E[T]."""
         mean = self.latency.mean()
         return self.arrival_rate * mean if math.isfinite(mean) else math.inf
-
-    def flow(self, violating: str | None = None, gaps: Distribution | None = None) -> Flow:
-        """The requests as they come: Poisson, unless an assumption is to be violated, or `gaps` gives another shape.
-
-        "arrivals in bursts": four at a time on average, as many a second. "correlated services": each resembles the one
-        before it (normal scores correlated by 0.9), of the same distribution.
-        """
-        shape = Exponential(1.0) if gaps is None else gaps
-        gap = shape * (1.0 / self.arrival_rate / shape.mean())
-        kinds: dict[str | None, Flow] = {
-            None: Renewal(gap, self.service),
-            "arrivals in bursts": Batches(self.arrival_rate, BATCH, self.service),
-            "correlated services": Correlated(gap, self.service, RESEMBLANCE),
-        }
-        return kinds[self.known_violation(violating)]
 
     def simulate(
         self,

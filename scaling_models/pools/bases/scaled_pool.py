@@ -1,21 +1,18 @@
-"""A pool under a control rule whose load steps: its parameters, its fluid, and how far that can be believed."""
+"""A pool under a control rule whose load steps: its fluid, and how far that can be believed."""
 
 from __future__ import annotations
 
 import functools
 import math
-from typing import ClassVar
 
 import numpy as np
 from scipy import special
 
-from scaling_models.answers import Accuracy, Assumption, Model
-from scaling_models.latency import LATENCY, Distribution, Exponential
+from scaling_models.answers import Accuracy
 from scaling_models.montecarlo.kernels.autoscaling import ChangingPool, ScalingRule
 from scaling_models.montecarlo.traffic.arrivals import TimeVarying
-from scaling_models.parameters import Integer, Real, Slider, parameter
 from scaling_models.pools.bases.pool import Array
-from scaling_models.pools.bases.services import check_service
+from scaling_models.pools.bases.scaling_parameters import ScalingParameters
 from scaling_models.pools.central_queue import CentralQueue
 from scaling_models.pools.formulas import autoscaling
 from scaling_models.pools.formulas.load_step import Step, beyond_the_relief, fluid_backlog, mean_backlog
@@ -33,100 +30,8 @@ LEAD = 2  # periods before the step, at least
 LATE, LAG = 1.5, 4  # times as late, and periods in a window, where that is broken
 
 
-class ScaledPool(Model):
-    """Base of `Autoscaler`: what it is given, the fluid that follows from it, and the system to simulate."""
-
-    violations: ClassVar[tuple[str, ...]] = ("servers come late", "the metric lags")
-    _assumptions: ClassVar[tuple[Assumption, ...]] = (
-        Assumption("servers take exactly the time of provisioning, and come warm", "optimistic if late or cold"),
-        Assumption("the load steps at a tick, and the metric is the last period's", "optimistic if the metric lags"),
-        Assumption("one queue before all servers", "optimistic if requests wait at busy servers"),
-        Assumption("nobody gives up or retries", "pessimistic if requests are abandoned, optimistic if retried"),
-        Assumption("the load stays after its step", "pessimistic if the surge is short"),
-    )
-
-    before: float = parameter(
-        default=110.0,
-        domain=Real(),
-        unit="requests/s",
-        symbol="λ₀",
-        about="requests arriving a second before the step",
-        slider=Slider(10, 600, 10),
-    )
-    after: float = parameter(
-        default=360.0,
-        domain=Real(),
-        unit="requests/s",
-        symbol="λ₁",
-        about="requests arriving a second after it",
-        slider=Slider(20, 1200, 20),
-    )
-    target: float = parameter(
-        default=0.6,
-        domain=Real(0.0, 1.0),
-        unit="",
-        symbol="u*",
-        about="the utilization that the rule steers to",
-        slider=Slider(0.3, 0.95, 0.05),
-    )
-    period: float = parameter(
-        default=15.0,
-        domain=Real(),
-        unit="s",
-        symbol="P",
-        about="time from one decision to the next, over which utilization is averaged",
-        slider=Slider(5, 60, 5),
-    )
-    provisioning: float = parameter(
-        default=15.0,
-        domain=Real(open_low=False),
-        unit="s",
-        symbol="D",
-        about="time from an order until its servers take requests",
-        slider=Slider(0, 300, 5),
-    )
-    stabilization: float = parameter(
-        default=300.0,
-        domain=Real(open_low=False),
-        unit="s",
-        symbol="",
-        about="time over which the most servers wanted count, before any are taken away",
-        slider=Slider(0, 900, 30),
-    )
-    tolerance: float = parameter(
-        default=0.1,
-        domain=Real(open_low=False),
-        unit="",
-        symbol="",
-        about="relative distance from the target within which nothing is changed",
-        slider=Slider(0, 0.3, 0.05),
-    )
-    least: int = parameter(
-        default=2,
-        domain=Integer(1, 10**4),
-        unit="servers",
-        symbol="n₋",
-        about="fewest servers",
-        slider=Slider(1, 40, 1),
-    )
-    most: int = parameter(
-        default=60,
-        domain=Integer(1, 10**4),
-        unit="servers",
-        symbol="n₊",
-        about="most servers",
-        slider=Slider(1, 200, 1),
-    )
-    service: Distribution = parameter(
-        default=Exponential(0.05), domain=LATENCY, unit="s", symbol="S", about="the time that a request takes a server"
-    )
-
-    def _check(self) -> None:
-        check_service(type(self).__name__, self.service)
-        if self.least > self.most:
-            raise ValueError(f"Autoscaler.least must lie in [1, {self.most}] servers, the most; got {self.least!r}")
-        if math.isinf(self.service.mean()):  # so many servers cannot be counted
-            raise ValueError(f"Autoscaler.service must have a finite mean above 0 s; got {self.service!r}")
+class ScaledPool(ScalingParameters):
+    """Base of `Autoscaler`: the fluid that follows from what it is given, and the system to simulate."""
 
     @functools.cached_property
     def _rule(self) -> autoscaling.Rule:

@@ -15,6 +15,8 @@ from scaling_models.pools import (
     FailingServers,
     FiniteQueue,
     HedgedRequests,
+    JoinIdleQueue,
+    LeastConnections,
     LoadStep,
     PowerOfChoices,
     Priorities,
@@ -106,6 +108,27 @@ def test_what_is_refused_is_labelled_simulated_and_nothing_else_is(kind):
 def test_a_level_that_is_none_is_told(kind, level):
     with pytest.raises(ValueError, match=rf"{kind.__name__}.accuracy: level must lie in \(0, 1\), a fraction; got"):
         kind.example().accuracy(kind.headline, level)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        LeastConnections(136.0, 20, E(1.0), 8),
+        LeastConnections(9.0, 10, sm.Erlang(1.0, 2)),
+        PowerOfChoices(14.4, 8, E(1.0), 2, choices=5),
+        PowerOfChoices(18.0, 20, E(1.0), choices=3),
+        JoinIdleQueue(3.6, 6, E(1.0)),
+        RandomSplit(3.0, 4, E(1.0)),
+    ],
+    ids=repr,
+)
+def test_what_is_left_of_a_wait_next_to_nothing_is_refused_as_it_is_labelled(model):
+    for share in (2.0, 1.2, 1.1, 1.04, 1.005, 1.0, 0.999, 0.97, 0.9, 0.7, 0.5):
+        level = 1.0 - share * model.probability_of_wait
+        if 0.0 < level < 1.0:
+            silent = refused(lambda level=level: model.wait.icdf(level))
+            assert silent == (model.accuracy("wait", level).label == "simulated"), level
+            assert not silent or 0.3 < share < 1.2
 
 
 def test_an_answer_that_is_none_is_told():

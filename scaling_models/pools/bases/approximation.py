@@ -104,14 +104,15 @@ class Approximation:
         """The level beyond which the distribution refuses: nothing was measured there."""
         return 1.0 if self.errors.beyond <= UNUSABLE else LEVELS[-1]
 
+    def _stages_of_wait(self, unclear: tuple[float, ...] = ()) -> Distribution:
+        weights = self.found.weights
+        ahead = np.bincount(np.maximum(np.arange(len(weights)) - self.workers + 1, 0), weights, 2).astype(float)
+        rate = self.workers / (self.service.mean() * self.stretch)
+        return ErlangMixture.of(rate, ahead, self.found.decay, self._highest_level, unclear)
+
     @functools.cached_property
     def _wait(self) -> Distribution:
-        weights = self.found.weights
-        ahead = np.maximum(np.arange(len(weights)) - self.workers + 1, 0)
-        rate = self.workers / (self.service.mean() * self.stretch)
-        return ErlangMixture.of(
-            rate, np.bincount(ahead, weights, 2).astype(float), self.found.decay, self._highest_level
-        )
+        return self._stages_of_wait()
 
     @functools.cached_property
     def _latency(self) -> Distribution:
@@ -132,7 +133,7 @@ class Approximation:
         """A stage for each request found beyond the first k - 1; its mean alone where the latency's is."""
         if self._error_of_wait(None) > UNUSABLE:
             raise NoClosedForm("the wait is not known well enough here: simulate it")
-        return self._wait if self._spread_known else MeanOnly(self._wait.mean())
+        return self._stages_of_wait(self._unclear) if self._spread_known else MeanOnly(self._wait.mean())
 
     @functools.cached_property
     def latency(self) -> Distribution:
@@ -156,17 +157,39 @@ class Approximation:
     def _error_of_wait(self, level: float | None) -> float:
         """Near the atom at zero a quantile errs by more: by as much of the log as P(wait) does, if the tail is about
         exponential."""
+        error = self._error_of_mean_wait
+        if level is None or error == 0 or error > UNUSABLE:
+            return error
+        below, above = self._unclear
+        if level <= below:
+            return self.errors.probability_of_wait  # no wait at all, in so many cases
+        if level < above:
+            return math.inf
+        return max(error, self.errors.at(level)) * max(1.0, 1.0 / self._log_beyond(level))
+
+    @functools.cached_property
+    def _error_of_mean_wait(self) -> float:
         error = self.errors.wait
         if error is None:
             wait = self._wait.mean()
             error = self.errors.mean * (wait + self.service.mean()) / wait if wait else math.inf
             error = max(error, self.errors.probability_of_wait)
-        if level is None or error == 0:
-            return error
-        distance = math.log(max(self._waiting, 1e-300) / max(1.0 - level, 1e-300))
-        if distance < -error:
-            return self.errors.probability_of_wait  # no wait at all, in so many cases
-        return max(error, self.errors.at(level)) * max(1.0, 1.0 / distance) if distance > error else math.inf
+        return error
+
+    def _log_beyond(self, level: float) -> float:
+        """log P(wait) over what is beyond a level: the quantile in mean waits, if the tail is exponential."""
+        return math.log(max(self._waiting, 1e-300) / max(1.0 - level, 1e-300))
+
+    @functools.cached_property
+    def _unclear(self) -> tuple[float, ...]:
+        """The levels between which a quantile of the wait is hardly known: the wait's own chance may be off, or all
+        that is left of it is an error's width."""
+        error = self._error_of_mean_wait
+        if error == 0 or error > UNUSABLE:
+            return ()
+        worst = max(each for each in (error, *self.errors.quantiles, self.errors.beyond) if each <= UNUSABLE)
+        ends = 1.0 - self._waiting * math.exp(error), 1.0 - self._waiting * math.exp(-max(error, worst / UNUSABLE))
+        return tuple(min(max(end, 0.0), 1.0) for end in ends)
 
 
 def _tail_beside_gamma(service: Distribution) -> float:

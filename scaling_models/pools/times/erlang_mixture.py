@@ -11,6 +11,7 @@ import numpy as np
 from scipy import special
 from scipy.optimize import elementwise
 
+from scaling_models.answers import NoClosedForm
 from scaling_models.latency import Distribution
 from scaling_models.latency.distribution import Array
 from scaling_models.latency.quadrature import graded
@@ -46,19 +47,40 @@ class ErlangMixture(Distribution):
         domain=Real(0, 1, open_high=False),
         about="the level of quantiles up to which it was measured, where it is an approximation",
     )
+    unclear: tuple[float, ...] = parameter(
+        default=(),
+        domain=Rows(Real(0, 1, open_low=False, open_high=False), least=0, most=2),
+        about="two levels, of an approximation: of quantiles between, by its atom, hardly more is known than the order",
+    )
 
     def _check(self) -> None:
         total = sum(self.weights) + self._after(0)
+        if len(self.unclear) == 1 or list(self.unclear) != sorted(self.unclear):
+            raise ValueError(f"ErlangMixture.unclear must be none or two levels in order; got {self.unclear!r}")
         if abs(total - 1.0) > ROUNDING:
             raise ValueError(f"ErlangMixture.weights and what decays beyond them must add up to 1; got {total!r}")
 
     @classmethod
-    def of(cls, rate: float, weights: Array, decay: float = 0.0, highest_level: float = 1.0) -> ErlangMixture:
+    def of(
+        cls,
+        rate: float,
+        weights: Array,
+        decay: float = 0.0,
+        highest_level: float = 1.0,
+        unclear: tuple[float, ...] = (),
+    ) -> ErlangMixture:
         """With weights that are made to add up to one; rounding below zero is cut, and a tail too rare to matter."""
         kept = np.maximum(weights, 0.0)
         if not decay:
             kept = kept[: max(2, int(np.flatnonzero(kept > 1e-20 * kept.sum())[-1]) + 1)]
-        return cls(rate, tuple((kept / (kept.sum() + kept[-1] * decay / (1.0 - decay))).tolist()), decay, highest_level)
+        kept = kept / (kept.sum() + kept[-1] * decay / (1.0 - decay))
+        return cls(rate, tuple(kept.tolist()), decay, highest_level, unclear)
+
+    def _refuse_beyond(self, levels: Array) -> None:
+        super()._refuse_beyond(levels)
+        if self.unclear and ((levels > self.unclear[0]) & (levels < self.unclear[1])).any():
+            told = " and p".join(f"{100.0 * level:.4g}" for level in self.unclear)
+            raise NoClosedForm(f"percentiles between p{told} are not known, for few more wait at all: simulate it")
 
     def _after(self, order: int) -> float:
         """sum_{i>=1} i^order decay^i, times the last weight: what lies beyond it, and its first two moments."""

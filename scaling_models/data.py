@@ -117,6 +117,15 @@ def system_limits() -> pd.DataFrame:
     return _frame(read_table(files.folder("data") / "system_limits.csv", text=text, missing=("",)))
 
 
+def measured_placements() -> pd.DataFrame:
+    """Largest shares of real placements (uhashring, jump hash, Redis' slots): mean and standard deviation of 30 each.
+
+    A row a case: placement, points (a node, NaN where there are none), nodes, keys and exponent (of Zipf's popularity).
+    """
+    path = files.folder("data") / "placements.csv"
+    return _frame(read_table(path, text=["placement"], missing=("",))).astype({"nodes": int, "keys": int})
+
+
 def catalogue() -> pd.DataFrame:
     """All files of data/: name, what, source, unit, how_measured, licence ("figures only": only figures were taken)."""
     text = ["name", "what", "source", "unit", "how_measured", "licence"]

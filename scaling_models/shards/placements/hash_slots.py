@@ -40,7 +40,10 @@ def even_nodes(slots: int, shards: int) -> tuple[Nodes, ...]:
 
 class HashSlots(Placement):
     """A key's slot is its hash modulo S, and slots are dealt to shards: evenly, so that none has more than ceil(S/N),
-    or at random (a table filled by a hash of its own, which leaves Poisson-like counts). Exact.
+    or at random (a table filled by a hash of its own, which leaves Poisson-like counts). Exact for a hash that scatters
+    keys as chance does. Redis' CRC-16 is linear, so that keys told apart by a running number alone lie more evenly than
+    that (the hottest of 64 nodes with 10,000 equal keys: 13% less), and the hottest ones, where they are numbered in a
+    row, always or never meet (8% less to 17% more). Measured: `data.measured_placements`.
     """
 
     slots: int = parameter(

@@ -112,7 +112,10 @@ class Model(Declared):
             raise ValueError(f"{type(self).__name__}.accuracy: level must lie in (0, 1), a fraction; got {level!r}")
         self._answer(metric)
         refusal = self._refusal(metric, level)
-        said = self._accuracy(metric, level)
+        try:
+            said = self._accuracy(metric, level)
+        except NoClosedForm as unknown:  # what decides the accuracy is itself refused
+            said = Accuracy("simulated", None, str(unknown).removesuffix(": simulate it"))
         if (
             refusal is None
             or said.label == "simulated"

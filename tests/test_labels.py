@@ -271,3 +271,10 @@ class Asking(CentralQueue):
 def test_an_answer_may_ask_for_its_own_accuracy():
     assert Asking().latency.mean() == pytest.approx(CentralQueue().latency.mean())
     assert Asking(service=sm.Pareto(0.01, 1.9)).accuracy("latency").label == "simulated"
+
+
+@pytest.mark.parametrize("placement", [sm.shards.Maglev(251), sm.shards.BoundedLoad()], ids=repr)
+def test_an_accuracy_does_not_raise_where_what_decides_it_is_refused(placement):
+    model = sm.shards.Rebalance(placement)
+    labels = {name: model.accuracy(name).label for name in model.answers()}
+    assert {name for name, label in labels.items() if label != "simulated"} == {"latency_before"}

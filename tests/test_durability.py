@@ -469,3 +469,29 @@ def test_allocated_tokens_are_even_and_share_no_less():
     assert model.largest_load == 1.0
     assert model.share.mean() == 1 / 20
     assert model.neighbours == pytest.approx(float(virtual_nodes.even_neighbours(60, 8, 3)))
+
+
+@pytest.mark.parametrize("nodes", [3, 4, 10, 11, 31])
+@pytest.mark.parametrize("days", [10.0, 60.0, 1000.0])
+def test_pairs_are_exact_where_no_node_is_left_over(nodes, days):
+    """By the chain of how many pairs have a node down, and whether the one that is in no pair has lost its own."""
+    model = Durability(nodes=nodes, replicas=2, scatter_width=1, mtbf=days * 86400.0, data_per_node=2e13)
+    fails, mends, pairs, alone = 1.0 / model.mtbf, 1.0 / model.rebuild, nodes // 2, nodes % 2
+    states = [(down, lone) for down in range(pairs + 1) for lone in range(alone + 1)]
+    rates = np.zeros((len(states), len(states)))
+    for i, (down, lone) in enumerate(states):
+        moves = {
+            (down + 1, lone): 2 * (pairs - down) * fails,
+            (down - 1, lone): down * mends,
+            (down, lone + 1): (alone - lone) * fails,
+            (down, lone - 1): lone * mends,
+        }
+        for state, rate in moves.items():
+            if rate > 0.0:
+                rates[i, states.index(state)] = rate
+        rates[i, i] = -rates[i].sum() - down * fails
+    mean = float(np.linalg.solve(-rates, np.ones(len(states)))[0])
+    said = model.accuracy("mttdl")
+    assert (said.label == "exact") == (alone == 0)
+    assert model.mttdl == pytest.approx(mean, rel=(said.error or 0.0) + 1e-9)
+    assert model.mttdl <= mean * (1.0 + 1e-9)  # pessimistic, if anything

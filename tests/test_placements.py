@@ -250,3 +250,37 @@ def test_bad_placements_are_refused():
         HashRing(0)
     with pytest.raises(NoClosedForm, match="simulate it"):
         Maglev().moved(3, 4)
+
+
+@pytest.mark.parametrize("placement", [*ALL, HashSlots(16), HashSlots(40)], ids=repr)
+def test_the_law_of_a_share_of_copies_is_that_of_the_algorithm(placement):
+    """The mean of each kind of node, and squared deviations c + (N/R - 1 - c)/K of the copies' counts from even."""
+    keys, shards, copies, draws = 2000, 12, 3, 40 if placement != Maglev() else 6  # whose tables take their time
+    rng = np.random.default_rng(17)
+    counts = np.array(
+        [np.bincount(placement.copies(keys, shards, copies, rng).ravel(), minlength=shards) for _ in range(draws)]
+    )
+    squares = ((counts * shards / (keys * copies) - 1.0) ** 2).mean(axis=1)
+    kinds = placement.nodes(shards, copies)
+    assert sum(count * share.mean for count, share in kinds) == pytest.approx(1.0, rel=1e-6)
+    assert max(share.mean for _, share in kinds) <= 1.0 / copies
+    c = share_scv(placement, shards, copies)
+    expected = c + (shards / copies - 1 - c) / keys
+    near = 0.25 if isinstance(placement, BoundedLoad | MultiProbe) else 0.1 if c > 0.0 else 0.0
+    assert squares.mean() == pytest.approx(expected, abs=5 * squares.std() / math.sqrt(draws) + near * expected)
+
+
+def test_copies_on_uneven_slots_are_those_of_every_order():
+    """Of a key's copies in every order in which nodes can be drawn, each in proportion to the slots of those left."""
+    for slots, nodes, copies in ((4, 3, 2), (7, 5, 3), (3, 5, 2), (12, 5, 5)):
+        held = tables.even_deal(slots, nodes)
+        found = 0.0
+        for order in itertools.permutations(range(nodes), copies):
+            left, chance = float(slots), 1.0
+            for node in order:
+                chance, left = chance * held[node] / left, left - held[node]
+                if chance == 0.0:
+                    break
+            found += chance * sum(held[node] > slots // nodes for node in order)
+        assert tables.copies_on_fuller(slots, nodes, copies) == pytest.approx(found, rel=1e-12)
+    assert tables.copies_on_fuller(10, 4, 1) == pytest.approx(0.6)

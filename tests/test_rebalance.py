@@ -354,3 +354,13 @@ def test_the_course_ends_at_the_cut_over():
     p99 = course["p99 of requests"]
     assert p99[0] == model.foreground_latency.icdf(0.99)
     assert p99[2] == pytest.approx(math.log(100) / 50.0, rel=1e-4)  # M/M/1
+
+
+def test_of_nodes_that_are_unequal_by_design_what_each_moves_is_not_told():
+    """Seven slots on two nodes, then four: the fuller newcomer gets 2/7, not half of the 3/7 that move."""
+    model = Rebalance(HashSlots(7), 2, 4, keys=10_000)
+    assert model.moved_share.mean() == pytest.approx(3 / 7)
+    assert model.accuracy("copy_time").label == model.accuracy("disk_share").label == "simulated"
+    with pytest.raises(sm.NoClosedForm, match="hold more than others by design"):
+        _ = model.duration
+    assert Rebalance(HashSlots(1000), 2, 4).accuracy("copy_time").label == "within 15%"

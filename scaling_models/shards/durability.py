@@ -42,7 +42,8 @@ class Durability(ReplicatedData):
     A rebuild takes D/(S b): the more nodes share the data, the shorter, and the more sets there are to lose. The number
     of nodes that are down is a birth-death chain, killed by the failure that completes a set, with the probability of
     sets that lie at random given how many are down: exact for random placement (copies lie anew after each failure), a
-    single set, and disjoint pairs; elsewhere which nodes are down matters a little. One set alone: `formulas.mttdl`.
+    single set, and pairs that are disjoint and leave no node over; elsewhere which nodes are down matters a little. One
+    set alone: `formulas.mttdl`.
     """
 
     mtbf: float = parameter(
@@ -96,10 +97,11 @@ class Durability(ReplicatedData):
     @property
     def _exact(self) -> bool:
         single = self.replicas == self.nodes
-        return self.placement == RANDOM or single or (self.permutations == 1 and self.replicas == 2)
+        pairs = self.permutations == 1 and self.replicas == 2 and self.nodes % 2 == 0
+        return self.placement == RANDOM or single or pairs
 
     def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
-        """As measured; exact for random placement, a single set and disjoint pairs."""
+        """As measured; exact for random placement, a single set, and disjoint pairs that leave no node over."""
         if self._exact or metric in ("rebuild_time", "second_failure", "copysets"):
             return EXACT
         if self.nodes < (4 if self.permutations > 1 else 2) * self.replicas:

@@ -15,6 +15,7 @@ from scaling_models.shards.placements import Placement
 LEAST = 1e-3  # relative: what moves no more than this above the least moves the least
 FEWEST_KEYS = 20.0  # that move: of fewer the law is a handful of steps
 ROUGHEST = 0.25  # squared coefficient of variation of what many nodes send: above it no beta is their law
+UNEVEN = 0.1  # more than the mean node's share of the keys, by design: above it nodes are not alike
 FAR = 3.0  # standard deviations by which one port must be later than another to be looked at alone
 
 
@@ -43,6 +44,7 @@ class Amounts(NamedTuple):
     senders: Part
     receivers: Part
     least: bool  # whether no more moves than must
+    alike: bool = True  # whether no node holds more than others by design
 
 
 class Port(NamedTuple):
@@ -85,7 +87,9 @@ def amounts(placement: Placement, before: int, after: int, keys: int) -> Amounts
     if moved.mean * keys < FEWEST_KEYS:
         raise NoClosedForm(f"Rebalance: only {moved.mean * keys:.3g} keys move on average: simulate it")
     least = moved.mean <= (1.0 + LEAST) * few / most
-    share = max((kind.share for kind in placement.nodes(most)), key=lambda law: law.scv)
+    kinds = [kind.share for kind in placement.nodes(most)]
+    share = max(kinds, key=lambda law: law.scv)
+    alike = max(law.mean for law in kinds) <= (1.0 + UNEVEN) / most
     tokens = getattr(share, "shape", 0.0)  # of a gamma: a ring's; what else varies is made of pieces that go one by one
     pieces = share.scv / most
 
@@ -97,11 +101,13 @@ def amounts(placement: Placement, before: int, after: int, keys: int) -> Amounts
     own = part(few, moved.mean / few if least else 1.0 / most, share.scv * (most - 1.0) / (most + share.scv))
     each = moved.mean / fewer
     others = part(fewer, each, sent_scv(tokens, fewer, most) if tokens else (1.0 - each) / each * pieces)
-    return Amounts(whole, *((others, own) if after > before else (own, others)), least)
+    return Amounts(whole, *((others, own) if after > before else (own, others)), least, alike)
 
 
 def late_ports(moves: Amounts, b_in: float, b_out: float, fabric: float) -> tuple[Port, ...]:
-    """Who may be last, the latest on average first; bytes/s a node, and of the fabric."""
+    """Who may be last, the latest on average first; bytes/s a node, and of the fabric. Raises `NoClosedForm`."""
+    if not moves.alike:
+        raise NoClosedForm("Rebalance: some nodes hold more than others by design; who moves most: simulate it")
 
     def port(name: str, part: Part, rate: float) -> Port:
         # What a node moves is the whole times its own share of that, independent (as of gammas): scvs multiply.

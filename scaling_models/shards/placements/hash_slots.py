@@ -10,7 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.parameters import Choice, Integer, Slider, parameter
-from scaling_models.shards.formulas.tables import even_deal, fullest_mean, largest_even_share, slots_moved
+from scaling_models.shards.formulas.tables import (
+    copies_on_fuller,
+    even_deal,
+    fullest_mean,
+    largest_even_share,
+    slots_moved,
+)
 from scaling_models.shards.placements.hashing import Hashes, salted
 from scaling_models.shards.placements.jump_hash import jumped
 from scaling_models.shards.placements.placement import Placement
@@ -31,11 +37,12 @@ def dealt(slots: int, shards: int) -> NDArray[np.int64]:
     return table
 
 
-def even_nodes(slots: int, shards: int) -> tuple[Nodes, ...]:
+def even_nodes(slots: int, shards: int, replicas: int = 1) -> tuple[Nodes, ...]:
     """The shards that have one slot more than the others, and the others; those without a slot have no keys."""
-    few, more = divmod(slots, shards)
-    groups = [(more, few + 1), (shards - more, few)]
-    return tuple(Nodes(count, FixedShare(held / slots)) for count, held in groups if count)
+    fuller = slots % shards
+    copies = copies_on_fuller(slots, shards, replicas)
+    groups = [(fuller, copies), (shards - fuller, replicas - copies)]
+    return tuple(Nodes(count, FixedShare(held / (replicas * count))) for count, held in groups if count)
 
 
 class HashSlots(Placement):
@@ -70,7 +77,7 @@ class HashSlots(Placement):
     def nodes(self, shards: int, replicas: int = 1) -> tuple[Nodes, ...]:
         """ceil(S/N) or floor(S/N) slots; or a Poisson number of them."""
         if self.deal == "evenly":
-            return even_nodes(self.slots, shards)
+            return even_nodes(self.slots, shards, replicas)
         return (Nodes(shards, PoissonShare(1.0 / shards, self.slots)),)
 
     def mean_largest_share(self, shards: int) -> float:

@@ -77,7 +77,7 @@ class Maglev(Placement):
 
     def nodes(self, shards: int, replicas: int = 1) -> tuple[Nodes, ...]:
         """ceil(M/N) or floor(M/N) places."""
-        return even_nodes(self.table_size, shards)
+        return even_nodes(self.table_size, shards, replicas)
 
     def mean_largest_share(self, shards: int) -> float:
         """ceil(M/N)/M."""

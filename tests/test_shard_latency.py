@@ -8,6 +8,7 @@ from scipy import integrate
 
 import scaling_models as sm
 from scaling_models.montecarlo.estimates import NotSettled
+from scaling_models.pools import CentralQueue
 from scaling_models.shards import Cached, HashRing, ShardLatency, ShardLoad, UniformKeys, Zipf
 
 EVEN = ShardLatency(500.0, 10, UniformKeys(10**9))
@@ -69,8 +70,31 @@ def test_a_full_shard_is_never_answered():
     assert ShardLatency(2000.0, popularity=Cached(Zipf(), 100)).latency.icdf(0.99) < 0.1
 
 
+def test_several_workers_are_a_queue_that_they_share():
+    """One shard is M/M/k, which the pools solve by another route; every other is the same at its own load."""
+    one, pool = ShardLatency(240.0, 1, capacity=300.0, workers=3), CentralQueue(240.0, 1, sm.Exponential(0.010), 3)
+    for law in (one.latency, one.hottest_latency, one.fan_out_latency):
+        assert law.mean() == pytest.approx(pool.latency.mean(), rel=1e-9)
+        np.testing.assert_allclose(law.icdf([0.1, 0.5, 0.99, 0.9999]), pool.latency.icdf([0.1, 0.5, 0.99, 0.9999]))
+    model = ShardLatency(shards=20, workers=5)
+    shares, numbers = model._groups
+    pools = [CentralQueue(model.arrival_rate * share, 1, sm.Exponential(5 / 100.0), 5).latency for share in shares]
+    for t in (0.01, 0.1, 0.4):
+        each = np.array([float(law.cdf(t)) for law in pools])
+        assert model.latency.cdf(t) == pytest.approx((shares * numbers * each).sum())
+        assert model.fan_out_latency.cdf(t) == pytest.approx(np.prod(each**numbers))
+    assert ShardLatency(2000.0, workers=4).fan_out_latency.icdf(0.5) == math.inf
+    with pytest.raises(ValueError, match="4,000 shards of 1,000 workers do not fit in memory"):
+        ShardLatency(shards=4000, workers=1000).simulate()
+
+
 @pytest.mark.parametrize(
-    "model", [ShardLatency(200.0, 6, Zipf(10**5, 0.8)), ShardLatency(300.0, 12, placement=HashRing(8))]
+    "model",
+    [
+        ShardLatency(200.0, 6, Zipf(10**5, 0.8)),
+        ShardLatency(300.0, 12, placement=HashRing(8)),
+        ShardLatency(300.0, 6, Zipf(10**5, 0.8), workers=3),
+    ],
 )
 def test_queues_played_out_agree(model):
     """False-alarm rate 1e-6; 3% off would be seen in the mean of all requests."""

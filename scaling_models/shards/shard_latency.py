@@ -7,32 +7,31 @@ import math
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scaling_models.answers import Accuracy, Assumption, Model, Simulation, Timeline, answer
-from scaling_models.latency import Distribution, Exponential, Never, mixture, slowest
+from scaling_models.latency import Distribution, mixture, slowest
+from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.estimates import NotSettled, SimulatedLatency, from_batches
 from scaling_models.montecarlo.kernels.shards import sojourns
 from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.parameters import Integer, Real, Slider, parameter
-from scaling_models.shards.hotspot import REPLICAS, HottestShare, ShareOfOne, check_replicas
+from scaling_models.shards.hotspot import REPLICAS, check_replicas
 from scaling_models.shards.placements import PLACEMENT, EvenHash, Placement
 from scaling_models.shards.popularities import POPULARITY, Popularity, Zipf
+from scaling_models.shards.shard_time import shard_time
+from scaling_models.shards.typical import typical_shares
 
-Array = NDArray[np.float64]
 GIVEN_LOADS = Accuracy("exact", 0.0, "for shards of these loads; the loads are those of a typical placement")
-SINGLE = 16  # shards that are kept apart, the hottest
-BIN = 1.25  # ranks of shards that are taken as alike
 LANES = 40
-RELAXATIONS = 6.0  # relaxation times 1/(1 - sqrt(rho))^2 of M/M/1, in requests, before the first that counts
+RELAXATIONS = 6.0  # relaxation times of M/M/k, 1/(1 - sqrt(rho))^2 + k - 1 in requests, before the first that counts
 MOST_STEPS = 20_000
 MOST = 40_000_000  # times of three kinds: 1 GB
 
 
 class ShardLatency(Model):
-    """Requests for keys of unequal popularity on shards with one server each, services exponential (M/M/1): the time on
-    the hottest shard, that of any request, sum_i s_i (1 - e^{-(mu - X s_i) t}), and that of a request to all shards,
-    prod_i F_i(t).
+    """Requests for keys of unequal popularity on shards of one worker or several, services exponential (M/M/k): the
+    time on the hottest shard, that of any request, sum_i s_i F_i(t), and that of a request to all shards, prod_i
+    F_i(t), with F_i(t) = 1 - e^{-(mu - X s_i) t} of one worker (see `ShardTime` of several).
 
     The shards' shares s_i are those of a typical placement: the hottest has its quantile at `luck`, the others those of
     one shard's law at evenly spaced levels.
@@ -57,7 +56,7 @@ class ShardLatency(Model):
         domain=Real(),
         unit="requests/s",
         symbol="μ",
-        about="what one shard can serve",
+        about="what all workers of one shard can serve",
         slider=Slider(10, 1000, 10),
     )
     luck: float = parameter(
@@ -67,13 +66,21 @@ class ShardLatency(Model):
         about="of the placement: which share of placements has a hottest shard no hotter",
         slider=Slider(0.05, 0.95, 0.05),
     )
+    workers: int = parameter(
+        default=1,
+        domain=Integer(1, 1000),
+        unit="workers",
+        symbol="k",
+        about="requests that a shard serves at once",
+        slider=Slider(1, 32, 1),
+    )
 
     headline: ClassVar[str] = "latency"
     violations: ClassVar[tuple[str, ...]] = ("arrivals in bursts",)
     verified_with: ClassVar[int] = 80_000
     _assumptions: ClassVar[tuple[Assumption, ...]] = (
         Assumption("Poisson arrivals at each shard", "optimistic if requests come in bursts"),
-        Assumption("exponential services of one server a shard", "pessimistic if services vary less"),
+        Assumption("exponential services", "pessimistic if services vary less"),
         Assumption("shards independent of each other", "pessimistic for a request to all if slow together"),
         Assumption("a typical placement", "optimistic for one that is less lucky: see `luck`"),
     )
@@ -81,31 +88,21 @@ class ShardLatency(Model):
     def _check(self) -> None:
         check_replicas(self)
 
-    @functools.cached_property
-    def _groups(self) -> tuple[Array, NDArray[np.int64]]:
-        """Shares of shards from the hottest down, and how many have each."""
-        law = (self.shards, self.popularity, self.placement, self.replicas)
-        hottest = float(HottestShare(*law).icdf(self.luck))
-        left = self.shards - 1
-        ends = [*range(min(left, SINGLE) + 1)]
-        while ends[-1] < left:
-            ends.append(min(left, math.ceil(ends[-1] * BIN)))
-        numbers = np.diff(ends)
-        ranks = (np.array(ends[:-1]) + np.array(ends[1:])) / 2.0
-        others = np.minimum(np.asarray(ShareOfOne(*law).icdf(1.0 - (ranks + 1.0) / (self.shards + 1.0))), hottest)
-        rest = self.popularity.total - hottest
-        shares = others * (rest / float(others @ numbers)) if len(numbers) and rest > 0 else others * 0.0
-        return np.append(hottest, np.minimum(shares, hottest)), np.append(1, numbers)
-
     @property
+    def _groups(self) -> tuple[Array, Indices]:
+        """Shares of shards from the hottest down, and how many have each."""
+        shares, numbers = typical_shares(self.shards, self.popularity, self.placement, self.luck, self.replicas)
+        return np.array(shares), np.array(numbers)
+
+    @functools.cached_property
     def _times(self) -> list[Distribution]:
         """The time on a shard of each group."""
-        spare = self.capacity - self.arrival_rate * self._groups[0]
-        return [Exponential(1.0 / each) if each > 0 else Never() for each in spare.tolist()]
+        rates = self.arrival_rate * self._groups[0]
+        return [shard_time(rate, self.capacity, self.workers) for rate in rates.tolist()]
 
     @answer("s", "time on the hottest shard, waiting included", GIVEN_LOADS)
     def hottest_latency(self) -> Distribution:
-        """Exponential of mean 1/(mu - X s_1)."""
+        """Of one worker exponential of mean 1/(mu - X s_1)."""
         return self._times[0]
 
     @answer("s", "time of a request, on whichever shard its key lies", GIVEN_LOADS)
@@ -134,21 +131,27 @@ class ShardLatency(Model):
         `violating` "arrivals in bursts": hyperexponential gaps of squared coefficient of variation four.
         """
         bursts = self.known_violation(violating) is not None
+        if LANES * self.shards * self.workers > MOST:
+            raise ValueError(
+                f"ShardLatency.simulate: {self.shards:,} shards of {self.workers:,} workers do not fit in memory"
+            )
         steps = checked_requests(self, requests, 2 * LANES, MOST) // LANES
         load = self.hottest_utilization
-        warm_up = math.ceil(RELAXATIONS / (1.0 - math.sqrt(load)) ** 2) if load < 1.0 else MOST_STEPS + 1
+        relaxation = 1.0 / (1.0 - math.sqrt(load)) ** 2 + self.workers - 1 if load < 1.0 else math.inf
+        warm_up = math.ceil(min(RELAXATIONS * relaxation, MOST_STEPS + 1))
         if warm_up > MOST_STEPS:
             raise NotSettled(f"the load of the hottest shard is {load:.3g}: its queue does not settle")
         shares = np.repeat(*self._groups)
         rng = stream(seed, 0)
         found = sojourns(
             np.maximum(shares * self.arrival_rate, 1e-9 * self.capacity),
-            lambda shape: rng.exponential(1.0 / self.capacity, shape),
+            lambda shape: rng.exponential(self.workers / self.capacity, shape),
             functools.partial(_bursts if bursts else _poisson, rng),
             lambda lanes: rng.choice(self.shards, lanes, p=shares / shares.sum()),
             LANES,
             warm_up,
             steps,
+            self.workers,
         )
         return Simulation(
             self,

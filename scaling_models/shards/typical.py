@@ -20,17 +20,20 @@ Groups = tuple[tuple[float, ...], tuple[int, ...]]
 
 
 @functools.lru_cache(maxsize=512)
-def typical_shares(shards: int, popularity: Popularity, placement: Placement, luck: float = 0.5) -> Groups:
+def typical_shares(
+    shards: int, popularity: Popularity, placement: Placement, luck: float = 0.5, replicas: int = 1
+) -> Groups:
     """Shares of shards from the hottest down, and how many shards have each; they sum to the popularity's total.
 
-    The hottest has its quantile at `luck` (a fraction of the placements), the others those of one shard's law at evenly
-    spaced levels, scaled to what the hottest leaves. Where nothing is left to chance, the loads themselves.
+    Of `replicas` copies of each key, each has an equal part of its requests. The hottest has its quantile at `luck` (a
+    fraction of the placements), the others those of one shard's law at evenly spaced levels, scaled to what the hottest
+    leaves. Where nothing is left to chance, the loads themselves.
     """
-    known = placement.loads(popularity, shards)
+    known = placement.loads(popularity, shards) if replicas == 1 else ()
     if known:
         shares, counts = np.unique(known, return_counts=True)
         return tuple(shares[::-1].tolist()), tuple(counts[::-1].tolist())
-    law = (shards, popularity, placement)
+    law = (shards, popularity, placement, replicas)
     hottest = float(HottestShare(*law).icdf(luck))
     ends = _ends(shards - 1)
     numbers = np.diff(ends)

@@ -20,6 +20,7 @@ from scaling_models.shards.popularities import (
 )
 from scaling_models.shards.range_splits import RangeSplits
 from scaling_models.shards.rebalance import Rebalance
+from scaling_models.shards.replica_reads import ReplicaReads
 from scaling_models.shards.scaling_curve import ScalingCurve
 from scaling_models.shards.scatter_gather import ScatterGather
 from scaling_models.shards.shard_count import ShardPlan
@@ -32,6 +33,7 @@ from scaling_models.shards.virtual_nodes import VirtualNodes
 MODELS = (
     ShardLoad,
     ShardLatency,
+    ReplicaReads,
     ScalingCurve,
     ShardTransactions,
     Rebalance,
@@ -57,6 +59,7 @@ __all__ = [
     "Popularity",
     "Rebalance",
     "RangeSplits",
+    "ReplicaReads",
     "ScalingCurve",
     "ShardLatency",
     "ShardLoad",

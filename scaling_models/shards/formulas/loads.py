@@ -133,11 +133,16 @@ class Loads:
     def summed(self, kind: int, keys: int) -> Complex:
         """E[s^keys e^{-iu(X - mean)}; X up to each edge of the lattice], at every wave u."""
         if (kind, keys) not in self._summed:
-            middle = self.edges[:-1] + 0.5 * self.step - self.total / self.shards
-            each = self.mass(kind, keys)[:, None] * np.exp(-1j * np.outer(middle, self.waves))
-            start = np.zeros((1, len(self.waves)))
-            self._summed[kind, keys] = np.concatenate([start, np.cumsum(each, axis=0)])
+            table = np.zeros((self.points + 1, len(self.waves)), dtype=complex)
+            np.cumsum(self.mass(kind, keys)[:, None] * self._turns, axis=0, out=table[1:])
+            self._summed[kind, keys] = table
         return self._summed[kind, keys]
+
+    @functools.cached_property
+    def _turns(self) -> Complex:
+        """e^{-iu(x - mean)} in the middle of every step of the lattice, at every wave u."""
+        middle = self.edges[:-1] + 0.5 * self.step - self.total / self.shards
+        return np.asarray(np.exp(-1j * np.outer(middle, self.waves)))
 
     def up_to(self, x: Array, kind: int, keys: int) -> Complex:
         """The same up to each x (rows)."""
@@ -224,14 +229,19 @@ def _cdf(loads: Loads, cells: Sequence[Cell], dealt: Iterable[tuple[Deal, float]
     """P(all shards asked for have at most x | all sum to the whole)."""
     ends = np.append(x, math.inf)
     logs: dict[Group, Complex] = {}
-    found: Any = 0.0
+    alike: dict[Deal, Any] = {}  # what shards that are not asked for add, of all deals that are alike for the others
     for deal, share in dealt:
-        log = np.full(1, math.log(share), dtype=complex)
+        asked = tuple(part for part in deal if cells[part[0][0]].asked)
+        log: Any = math.log(share)
         for group, number in deal:
             if group not in logs:
                 logs[group] = _log(loads, cells[group[0]], top[list(group[1])], ends)
-            log = log + number * logs[group]
-        found = found + np.exp(log)
+            if (group, number) not in asked:
+                log = log + number * logs[group]
+        alike[asked] = alike.get(asked, 0.0) + np.exp(log)
+    found: Any = 0.0
+    for asked, others in alike.items():
+        found = found + others * np.exp(sum((number * logs[group] for group, number in asked), np.zeros(1)))
     weights = np.where(loads.waves == 0.0, 1.0, 2.0)
     density: Array = found.real @ weights
     return np.asarray(np.clip(density[:-1] / density[-1], 0.0, 1.0))

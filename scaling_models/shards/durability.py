@@ -11,23 +11,20 @@ from scaling_models.answers import EXACT, Accuracy, Assumption, NoClosedForm, Si
 from scaling_models.latency import Distribution
 from scaling_models.latency.passage import PassageTime
 from scaling_models.montecarlo.estimates import Estimate, SimulatedLatency, from_batches, proportion, ratio
-from scaling_models.montecarlo.kernels.durability import Losses, Storage, first_losses
-from scaling_models.montecarlo.progress import progress
+from scaling_models.montecarlo.kernels.durability import Storage
 from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.parameters import Choice, Real, Slider, parameter
 from scaling_models.shards.formulas import durability as formulas
 from scaling_models.shards.formulas.copysets import one_set_lost
+from scaling_models.shards.played_losses import BATCHES, MOST_EVENTS, fits, lanes_of, played
 from scaling_models.shards.replicated_data import COPYSETS, RANDOM, ReplicatedData
 
 DAY, YEAR = 86400.0, 365.25 * 86400.0
 MOST_DOWN = 5000  # at once
 MOST_STATES = 200  # of the chain, of which the law is asked: 0.1 s
-BATCHES = 40
-MOST_EVENTS = 50_000_000  # failures and rebuilt nodes of a simulation: minutes
 MOST_RARE = 500.0  # log: no smaller number is to be divided by
 CANCELLED = 1e6  # weights: ten digits are left
 HARDLY = 1e-9  # so few come so far without a loss that the next failure may as well be one
-KEPT = 4_000_000  # numbers of the lanes that are played together
 TOGETHER = 0.05
 SHORT = 0.35  # of the time up: longer rebuilds were measured for few nodes only
 TOGETHER_SAYS, FIXED_SAYS = "failures come together", "rebuilds of fixed length"
@@ -211,15 +208,9 @@ class Durability(ReplicatedData):
         """
         checked_requests(self, requests, most=MOST_EVENTS)
         storage = self.storage(violating)
-        _fits(storage)
-        each = 2.0 * self.nodes * self.mttdl / self.mtbf + 1.0
-        if each * BATCHES > MOST_EVENTS:
-            raise ValueError(
-                f"Durability.simulate: {each:,.3g} failures and rebuilt nodes come before data is lost; more than "
-                f"{MOST_EVENTS // BATCHES:,} take too long to be simulated"
-            )
-        count = BATCHES * max(2, round(requests / each / BATCHES))
-        found = _played(storage, count, seed)
+        fits(storage)
+        count = lanes_of(2.0 * self.nodes * self.mttdl / self.mtbf + 1.0, requests)
+        found = played(storage, count, seed)
         times, lost, down = (part.reshape(BATCHES, -1) for part in (found.times, found.lost, found.down))
         risk = ratio(down.sum(axis=1), times.sum(axis=1), self.data_per_node)
         size = from_batches(lost.mean(axis=1))
@@ -255,24 +246,3 @@ class Durability(ReplicatedData):
             "",
             tuple((float(t), "data lost" if i == self.replicas - 1 else "a node fails") for i, t in enumerate(at)),
         )
-
-
-def _numbers(storage: Storage) -> int:
-    """How many numbers a lane takes."""
-    return storage.nodes * (2 + storage.permutations * (storage.replicas - 1))
-
-
-def _fits(storage: Storage) -> None:
-    if _numbers(storage) > KEPT:
-        raise ValueError(
-            f"Durability.simulate: {storage.nodes:,} nodes in {storage.permutations:,} copysets each do not fit in "
-            "memory: take fewer"
-        )
-
-
-def _played(storage: Storage, lanes: int, seed: int) -> Losses:
-    """So many lanes, as many at once as fit in memory."""
-    block = max(1, KEPT // _numbers(storage))
-    starts = range(0, lanes, block)
-    parts = [first_losses(storage, min(block, lanes - at), stream(seed, 0, at)) for at in progress(starts, "storages")]
-    return Losses(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("times", "lost", "down")))

@@ -26,6 +26,7 @@ from scaling_models.shards import (
     Rendezvous,
 )
 from scaling_models.shards.formulas import rings, tables
+from scaling_models.shards.placements.allocated import allocated_places, allocated_shares, donors
 from scaling_models.shards.placements.hash_ring import random_tokens
 from scaling_models.shards.placements.hash_slots import dealt
 from scaling_models.shards.placements.jump_hash import jumped
@@ -284,3 +285,61 @@ def test_copies_on_uneven_slots_are_those_of_every_order():
             found += chance * sum(held[node] > slots // nodes for node in order)
         assert tables.copies_on_fuller(slots, nodes, copies) == pytest.approx(found, rel=1e-12)
     assert tables.copies_on_fuller(10, 4, 1) == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize(("virtual_nodes", "cv"), [(1, 0.45), (4, 0.10), (8, 0.05), (16, 0.025), (128, 0.004)])
+def test_an_allocator_keeps_its_tokens_and_splits_the_largest_ranges(virtual_nodes, cv):
+    """No token moves, a new node has just 1/N, its ranges are cut from others' largest, and shares stay even."""
+    before = dict(zip(*allocated_places(30, virtual_nodes), strict=True))
+    for nodes in (31, 45):
+        places, owner = allocated_places(nodes, virtual_nodes)
+        after = dict(zip(places, owner, strict=True))
+        assert len(after) == nodes * virtual_nodes
+        assert all(after[place] == node for place, node in before.items())
+        widths = np.diff(places, prepend=0.0)
+        assert widths.min() > 0.0
+        held = np.bincount(owner, widths, nodes)
+        np.testing.assert_allclose(held, allocated_shares(nodes, virtual_nodes), atol=1e-12)
+        assert held[-1] == pytest.approx(1.0 / nodes)
+        assert held.std() * nodes < cv
+    assert set(donors(allocated_shares(30, virtual_nodes), virtual_nodes)) <= set(range(30))
+
+
+@pytest.mark.parametrize(("before", "after"), [(7, 8), (8, 7), (10, 14), (300, 301)])
+def test_what_allocated_tokens_move_is_the_least(before, after):
+    """Keys go to the new nodes only, or from those that leave; what moves is what these hold, 1/N each."""
+    ring = HashRing(16, "allocated")
+    hashes = np.random.default_rng(2).integers(0, 2**64, 200_000, dtype=np.uint64)
+    old, new = ring.owners(hashes, before, 9), ring.owners(hashes, after, 9)
+    gone = old != new
+    last = min(before, after)
+    assert (np.maximum(old, new)[gone] >= last).all()
+    moved, deviation = ring.moved(before, after)
+    assert deviation == 0.0
+    least = abs(after - before) / max(before, after)
+    assert least * 0.96 < moved < least * 1.04
+    assert gone.mean() == pytest.approx(moved, abs=5 * math.sqrt(moved / 200_000))
+    sent, received = ring.carried(before, after)
+    assert sent.nodes * sent.share <= moved * (1.0 + 1e-9)
+    counted = [np.bincount(where[gone]).max() / 200_000 for where in (old, new)]
+    noise = 6 * math.sqrt(max(counted) / 200_000)
+    assert counted == pytest.approx([sent.share, received.share], rel=0.06, abs=noise)
+    assert HashRing(16).carried(before, after) is None
+    assert ring.moved_share(before, after, draws=4, keys=20_000).value == pytest.approx(moved, rel=0.2)
+
+
+def test_copies_on_allocated_tokens_are_counted_on_the_ring():
+    ring, rng = HashRing(8, "allocated"), np.random.default_rng(4)
+    held = np.bincount(ring.copies(400_000, 20, 3, rng).ravel(), minlength=20) / 1_200_000
+    np.testing.assert_allclose(held, ring._held(20, 3), atol=6 * math.sqrt(0.05 / 1_200_000))
+    groups = ring.nodes(20, 3)
+    assert sum(number * share.mean for number, share in groups) == pytest.approx(1.0)
+    assert ring.law_error(20, 3) == pytest.approx(held.max() / groups[0].share.mean - 1.0, abs=0.02)
+
+
+def test_copies_end_where_few_slots_were_dealt_to_fewer_shards():
+    """Two slots lie on two shards at most: three copies have no room. With enough of them copies are all different."""
+    with pytest.raises(ValueError, match=r"dealt all keys to [12] of the 3 shards: there is no room for 3 copies"):
+        HashSlots(2, "at random").copies(50, 3, 3, np.random.default_rng(1))
+    copies = HashSlots(40, "at random").copies(50, 3, 3, np.random.default_rng(1))
+    assert (np.sort(copies, axis=1) == [0, 1, 2]).all()

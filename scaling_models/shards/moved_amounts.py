@@ -97,6 +97,9 @@ def amounts(placement: Placement, before: int, after: int, keys: int) -> Amounts
         return Part(nodes, share, scv + (1.0 - share) / (share * keys))
 
     whole = part(1, moved.mean, (moved.deviation / moved.mean) ** 2)
+    known = placement.carried(before, after)
+    if known:
+        return Amounts(whole, *(part(nodes, share, 0.0) for nodes, share in known), least)
     # A node that comes gets all that it will have, and one that goes gives all that it had.
     own = part(few, moved.mean / few if least else 1.0 / most, share.scv * (most - 1.0) / (most + share.scv))
     each = moved.mean / fewer

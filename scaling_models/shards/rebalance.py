@@ -23,6 +23,8 @@ from scaling_models.shards.rebalance_twin import PACED, WITH_DATA, simulated
 Array = NDArray[np.float64]
 CURVE = 300  # times of a course
 NEAR_SWAY = 0.003
+ROUGH = 0.05
+FEW_PROBED = Accuracy("within 15%", 0.15, "the spread is that of many nodes")
 NEAR = Accuracy("within 3%", 0.005, "one node, or the fabric, carries all that moves, and the last round is short")
 LATTICE = Accuracy("within 3%", 0.004, "chunks up to 100 mean services, disk up to 95% busy; the mean wait is exact")
 
@@ -48,13 +50,20 @@ class Rebalance(MovingData):
         if self._still or declared not in (SHARE, FAR):
             return declared
         if declared == SHARE:
-            return SHARE if level is not None else EXACT
+            return EXACT if level is None else FEW_PROBED if self._roughly_spread else SHARE
         if self._blocked:
             return EXACT
         coarse = metric in ("rounds", "cutover_pause") and self.writes != APPENDED  # pages are not endlessly many
         if coarse or not self._one or self._sway > NEAR_SWAY:
             return FAR
         return EXACT if metric in ("copy_rate", "margin") else NEAR if level is None else SHARE
+
+    @property
+    def _roughly_spread(self) -> bool:
+        """Whether the placement's law, and so the spread of what moves, is only about right."""
+        nodes = max(self.nodes_before, self.nodes_after)
+        rough = self.placement.law_error(nodes) > ROUGH and self._refusal("moved_share", None) is None
+        return rough and self._amounts.moved.scv > 0.0
 
     @property
     def says(self) -> str:

@@ -23,7 +23,7 @@ PIECES = 20_000  # reads that are dealt to balance a placement
 RELAXATIONS = 6.0  # relaxation times 1/(1 - sqrt(rho))^2 of M/M/1, before the first read that counts
 FULLEST = 0.99
 MOST_EVENTS, MOST_COPIES = 2_000_000, 40_000_000  # a lane; of all lanes, 320 MB
-RISE, TICKS, BIG = 60.0, 240, 400  # of a timeline: seconds, steps, and keys that are told apart
+RISE, TICKS, BIG = 60.0, 240, 100  # of a timeline: seconds, steps, and keys that are told apart
 
 
 def simulated(model: ReplicaReads, requests: int, seed: int, late: bool) -> dict[str, Any]:
@@ -108,12 +108,13 @@ def rising(model: ReplicaReads, seed: int) -> tuple[Array, dict[str, Array], flo
     held = _held(copies, shares, nodes)
     reads = (1.0 - model.write_share) * shares
     even = model.write_share * held + _held(copies[BIG:], reads[BIG:] / model.replicas, nodes)
-    queues, found = np.zeros((2, nodes)), np.empty((2, TICKS))
+    queues, found, copy_counts = np.zeros((2, nodes)), np.empty((2, TICKS)), np.arange(1, model.replicas + 1)
     for tick, requests in enumerate(offered.tolist()):
         queues[0] += requests * model.each_copy * held
         queues[1] += requests * even
         for at, share in zip(copies[:BIG], reads[:BIG], strict=False):
-            queues[1, at[queues[1, at].argmin()]] += requests * share
+            level = (requests * share + np.cumsum(np.sort(queues[1, at]))) / copy_counts
+            queues[1, at] = np.maximum(queues[1, at], level.min())  # poured over the lowest
         queues = np.maximum(queues - model.capacity * times[1], 0.0)
         found[:, tick] = queues.max(axis=1)
     full = model.capacity / (model.each_copy * float(held.max()))

@@ -125,7 +125,7 @@ class ShardLoad(Model):
 
     def _law_accuracy(self, level: float | None) -> Accuracy | None:
         """Of a placement whose law of shares is approximate, or varies so much that the sum of all says too little."""
-        error = self.placement.law_error(self.shards)
+        error = self.placement.law_error(self.shards, self.replicas)
         if error:
             return Accuracy("within 15%", error, LAW) if level is None else Accuracy("simulated", None, LAW)
         scv = share_scv(self.placement, self.shards, self.replicas)

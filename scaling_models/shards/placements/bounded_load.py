@@ -69,7 +69,7 @@ class BoundedLoad(Placement):
         held = np.minimum(stretch * shares, cap)
         return (Nodes(shards, ShareAmong(tuple(held.tolist()), (1.0 / LEVELS,) * LEVELS)),)
 
-    def law_error(self, shards: int) -> float:
+    def law_error(self, shards: int, replicas: int = 1) -> float:
         """Most where keys are alike and few: their chance is then taken to exceed the cap, which it never does."""
         return 0.15
 

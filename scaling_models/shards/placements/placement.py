@@ -11,8 +11,11 @@ from scaling_models.montecarlo.estimates import Estimate, from_batches
 from scaling_models.montecarlo.kernels.placements import moved_shares
 from scaling_models.parameters import Declared
 from scaling_models.shards.placements.hashing import Hashes, salted
-from scaling_models.shards.placements.shares import FixedShare, Moved, Nodes
+from scaling_models.shards.placements.shares import Carried, FixedShare, Moved, Nodes
 from scaling_models.shards.popularities import Popularity
+
+TRIES = 100  # rehashes of a copy, after which it is asked whether there is room for it
+ASKED = 100_000  # keys
 
 
 class Placement(Declared):
@@ -37,13 +40,25 @@ class Placement(Declared):
         found = np.empty((keys, replicas), dtype=np.int64)
         found[:, 0] = self.owners(hashes, shards, salt)
         for copy in range(1, replicas):
-            left = np.arange(keys)
+            left, tries = np.arange(keys), 0
             while left.size:
+                tries += 1
+                if tries == TRIES:
+                    self._reaches(shards, replicas, salt)
                 hashes = hashes.copy()
                 hashes[left] = salted(hashes[left], copy)
                 found[left, copy] = self.owners(hashes[left], shards, salt)
                 left = left[(found[left, :copy] == found[left, copy, None]).any(axis=1)]
         return found
+
+    def _reaches(self, shards: int, replicas: int, salt: int) -> None:
+        """Raise `ValueError` where this draw of tokens or tables gives keys to too few shards for all copies."""
+        reached = len(np.unique(self.owners(salted(np.arange(ASKED)), shards, salt)))
+        if reached < replicas:
+            raise ValueError(
+                f"{self!r} dealt all keys to {reached} of the {shards} shards: there is no room for {replicas} copies; "
+                "take more slots"
+            )
 
     def filled(self, shards: int) -> int:
         """How many of the shards can have keys at most."""
@@ -62,7 +77,7 @@ class Placement(Declared):
         """The loads of all shards where nothing is left to chance; otherwise none."""
         return ()
 
-    def law_error(self, shards: int) -> float:
+    def law_error(self, shards: int, replicas: int = 1) -> float:
         """How far `nodes` may be off, as the error that it makes in a mean hottest share; 0 where the law is exact."""
         return 0.0
 
@@ -73,6 +88,11 @@ class Placement(Declared):
     def moved(self, before: int, after: int) -> Moved:
         """The share of keys that move when `before` nodes become `after`: |M - N|/max(M, N), the least."""
         return Moved(abs(after - before) / max(before, after), 0.0)
+
+    def carried(self, before: int, after: int) -> tuple[Carried, Carried] | None:
+        """The nodes that send most and those that receive most, where nothing is left to chance but which keys there
+        are; None elsewhere."""
+        return None
 
     def moved_share(self, before: int, after: int, keys: int = 100_000, draws: int = 40, seed: int = 0) -> Estimate:
         """The mean share of the keys that move, simulated: the same keys placed before and after, draw by draw."""

@@ -115,3 +115,10 @@ class Moved(NamedTuple):
 
     mean: float
     deviation: float
+
+
+class Carried(NamedTuple):
+    """So many nodes that each carry about this share of all keys, more than any other."""
+
+    nodes: int
+    share: float

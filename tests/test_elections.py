@@ -14,7 +14,8 @@ from scipy import integrate, stats
 import scaling_models as sm
 from scaling_models import figures
 from scaling_models.montecarlo.estimates import student
-from scaling_models.montecarlo.kernels.elections import Draws, Rules, elections
+from scaling_models.montecarlo.kernels.clusters import Draws, Rules
+from scaling_models.montecarlo.kernels.elections import elections
 from scaling_models.montecarlo.streams import stream
 from scaling_models.quorums import Election
 from scaling_models.quorums.formulas.elections import (
@@ -195,7 +196,8 @@ def test_members_who_never_agree_are_told_of():
 
 def plain(**more):
     """Continuous timers of which nothing is lost or refused."""
-    given = {"timers": "continuous", "check_quorum": "no", "loss": 0.0, "fsync": 0.0, "until": "elected"} | more
+    given = {"timers": "continuous", "check_quorum": "no", "loss": 0.0, "fsync": 0.0, "until": "elected"}
+    given |= {"pauses": 0.0, "rediscovery": 0.0} | more
     return Election(**given)
 
 
@@ -304,7 +306,7 @@ def test_false_elections_by_a_chain():
     assert mixed == pytest.approx(lasts / f, rel=1e-12)
     assert misses_allowed(0.3, 0.3, 0.1)[0].tolist() == [3, 4, 5]
     np.testing.assert_allclose(misses_allowed(0.25, 0.1, 0.1)[1], [0.5, 0.5])
-    assert Election(loss=0.0).false_elections == 0.0
+    assert Election(loss=0.0, pauses=0.0).false_elections == 0.0
 
 
 def test_false_elections_agree_with_runs_of_lost_heartbeats():
@@ -408,7 +410,7 @@ def test_no_failover_is_quicker_than_the_quickest():
 
 
 def test_elections_without_need_may_be_too_rare_to_count():
-    group = Election(members=3, timeout=10.5, one_way=sm.Deterministic(0.001), loss=0.001)
+    group = Election(members=3, timeout=10.5, one_way=sm.Deterministic(0.001), loss=0.001, pauses=0.0)
     assert group.false_elections == 0.0
     assert math.isfinite(group.unavailability)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from scaling_models.answers import Model
-from scaling_models.latency import LATENCY, Distribution
+from scaling_models.latency import LATENCY, Distribution, LogNormal
 from scaling_models.montecarlo.kernels.crashes import Crashes
 from scaling_models.parameters import Choice, Integer, Real, Slider, parameter
 from scaling_models.quorums.formulas.elections import Array, misses_allowed
 
 YES_NO = Choice(("yes", "no"))
 DAY = 86400.0
+MOST_BEATS = 1_000_000  # within the range of the timeouts, each a number that may be missed
 
 
 class Group(Model):
@@ -93,12 +94,38 @@ class Group(Model):
         about="time between crashes of a leader (illustrative)",
         slider=Slider(2592.0, 2.592e8, 0.1, log=True),
     )
+    pauses: float = parameter(
+        default=0.1,
+        domain=Real(open_low=False),
+        unit="pauses/day",
+        about="how often each member stands still, for garbage, a migration or a disk (illustrative)",
+        slider=Slider(0.0, 10.0, 0.1),
+    )
+    pause: Distribution = parameter(
+        default=LogNormal(0.5, 4.0),
+        domain=LATENCY,
+        unit="s",
+        symbol="L",
+        about="how long a member stands still (illustrative); a timer that counts ticks counts none meanwhile",
+    )
+    rediscovery: float = parameter(
+        default=1.0,
+        domain=Real(open_low=False),
+        unit="s",
+        about="until clients have found a new leader that is at work, for the unavailability (illustrative)",
+        slider=Slider(0.0, 5.0, 0.1),
+    )
 
     def _check(self) -> None:
         if not self.heartbeat <= self.timeout:
             raise ValueError(
                 f"{type(self).__name__}.heartbeat must lie in (0, {self.timeout:g}] s, up to the shortest timeout; "
                 f"got {self.heartbeat!r}"
+            )
+        if self.spread * self.timeout > MOST_BEATS * self.heartbeat:
+            raise ValueError(
+                f"{type(self).__name__}.spread must lie in (0, {MOST_BEATS * self.heartbeat / self.timeout:g}], for at "
+                f"most {MOST_BEATS:,} heartbeats in the range of the timeouts; got {self.spread!r}"
             )
         if self.failed >= self.members:
             raise ValueError(

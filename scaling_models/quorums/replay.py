@@ -8,8 +8,9 @@ import numpy as np
 
 from scaling_models.answers import SwimLanes
 from scaling_models.montecarlo.arrays import Array
+from scaling_models.montecarlo.kernels.clusters import Draws
 from scaling_models.montecarlo.kernels.crashes import Crashes
-from scaling_models.montecarlo.kernels.elections import Draws, Event, elections
+from scaling_models.montecarlo.kernels.elections import Event, elections
 from scaling_models.montecarlo.streams import stream
 from scaling_models.quorums.group import Group
 

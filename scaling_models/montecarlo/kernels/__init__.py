@@ -16,6 +16,7 @@
 | slots that come and go in time (`timelines`) | `autoscaling`, `deploys` | there |
 | a stall of all slots | `stalls` | those of `central` and `dispatch` |
 | commits of a quorum; keys dealt to shards | | `commits`; `placements`; their queues: `shards` |
+| leaders that crash, pause or are deposed | `crashes`, `disruptions` | `elections` in `clusters` |
 | how many shards do | | `counts` |
 | nodes that fail and are rebuilt; at once; rings of virtual nodes | | `durability`; `copysets`; `rings` |
 | how many shards do; ranges that split | | `counts`; `range_splits` |

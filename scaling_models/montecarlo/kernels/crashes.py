@@ -9,18 +9,20 @@ import numpy as np
 
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.arrays import Array, Indices
-from scaling_models.montecarlo.kernels.elections import Draws, Rules, elections
+from scaling_models.montecarlo.kernels.clusters import Draws, Rules
+from scaling_models.montecarlo.kernels.elections import elections
 
 OFTEN = 0.2  # of the trials end in an election at least
 ROWS = 4  # of random numbers at a time: few terms take more
 
 
 class Crashed(NamedTuple):
-    """Per crash, in seconds: the time without a leader; the first timeout and the majority, after the last heartbeat
-    would have arrived; and the term that elected.
+    """Per crash, in seconds: the time without a leader; when after the crash the first timer fires; the first timeout
+    and the majority, after the last heartbeat would have arrived; and the term that elected.
     """
 
     downtime: Array
+    fires: Array
     first: Array
     majority: Array
     terms: Indices
@@ -68,7 +70,7 @@ class Crashes:
             timeouts = self.least + np.floor(rng.random(each) * self.spread)
         else:
             timeouts = self.least + rng.random(each) * self.spread
-        out, back, writes = (_drawn(law, pairs, rng) for law in (self.one_way, self.one_way, self.fsync))
+        out, back, writes = (drawn(law, pairs, rng) for law in (self.one_way, self.one_way, self.fsync))
         if not self.writes_first:
             writes = writes * (1.0 - np.eye(self.alive))
         return Draws(timeouts, out, back, writes)
@@ -80,7 +82,7 @@ class Crashes:
         least = (self.least - 1.0) * self.tick if self.tick else self.least
         missed = rng.geometric(1.0 - self.loss, each) - 1 if self.loss else np.zeros(each)
         missed = np.minimum(missed, max(np.floor(least / self.heartbeat) - 1, 0))
-        return sent, sent[:, None] - self.heartbeat * missed + _drawn(self.one_way, each, rng)
+        return sent, sent[:, None] - self.heartbeat * missed + drawn(self.one_way, each, rng)
 
     def phases(self, lanes: int, rng: np.random.Generator) -> Array:
         """The phases of the ticks (s), by members or one for all."""
@@ -92,21 +94,23 @@ class Crashes:
         sent, heard = self.hearing(lanes, rng)
         found = elections(self.rules, heard, self.phases(lanes, rng), lambda left: self.draws(left, rng))
         arrival = sent + self.one_way.mean()
-        over = np.maximum(found.elected + self._told(lanes, rng), sent + self.lease)
-        return Crashed(over, found.first - arrival, found.elected - arrival, found.terms)
+        over = np.maximum(found.elected + self.told(lanes, rng), sent + self.lease)
+        return Crashed(over, found.first, found.first - arrival, found.elected - arrival, found.terms)
 
-    def _told(self, lanes: int, rng: np.random.Generator) -> Array:
+    def told(self, lanes: int, rng: np.random.Generator) -> Array:
+        """From the votes until it is over (s)."""
         if self.until == "elected":
             return np.zeros(lanes)
         if self.until == "announced":
-            return _drawn(self.one_way, (lanes,), rng)
+            return drawn(self.one_way, (lanes,), rng)
         followers = (lanes, self.alive - 1)
-        replies = _drawn(self.one_way, followers, rng) + _drawn(self.fsync, followers, rng)
-        replies = np.sort(replies + _drawn(self.one_way, followers, rng), axis=1)
-        return np.maximum(replies[:, self.members // 2 - 1], _drawn(self.fsync, (lanes,), rng))
+        replies = drawn(self.one_way, followers, rng) + drawn(self.fsync, followers, rng)
+        replies = np.sort(replies + drawn(self.one_way, followers, rng), axis=1)
+        return np.maximum(replies[:, self.members // 2 - 1], drawn(self.fsync, (lanes,), rng))
 
 
-def _drawn(law: Distribution, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+def drawn(law: Distribution, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """So many times of this law, without chance where it has none."""
     if law.support[0] == law.support[1]:
         return np.broadcast_to(np.float64(law.support[0]), shape)
     return np.asarray(law.sample(shape, rng=rng))

@@ -2,76 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from scaling_models.montecarlo.arrays import Array, Flags, Indices
+from scaling_models.montecarlo.arrays import Array, Indices
+from scaling_models.montecarlo.kernels.clusters import Cluster, Draws, Rules, due, opened
 
 FOLLOWS, ASKS, STANDS = range(3)  # a member: a follower, asking for pre-votes, or a candidate
 REFUSED, PROMISED, VOTED = range(3)  # what a reply says
-SAME_TICK = 1e-9  # ticks: a timer that is started at a tick counts from the next
 MOST_TERMS = 1_000  # campaigns a lane, after which there is no hope of a leader
-
-
-@dataclasses.dataclass(frozen=True)
-class Rules:
-    """What the members agree on.
-
-    majority: votes that elect, the candidate's own included. tick: seconds, where timers count ticks; 0 where they run
-    continuously. quiet: how long after the last heartbeat a member ignores requests for votes (check-quorum), in the
-    unit of the timers; 0 for never. pre_vote: whether a candidate asks for promises first. logs: how new each member's
-    log is; nobody votes for a log that is older than his own.
-    """
-
-    majority: int
-    logs: tuple[int, ...]
-    tick: float = 0.0
-    quiet: float = 0.0
-    pre_vote: bool = False
-
-
-class Draws(NamedTuple):
-    """Random numbers, `rows` of them a member: timeouts (rows, lanes, members) in seconds or whole ticks, and for the
-    rounds of requests the flights `out` and `back` (rows, lanes, from, to) and the disk `writes` (rows, lanes, from,
-    to; the candidate's own on the diagonal), seconds.
-    """
-
-    timeouts: Array
-    out: Array
-    back: Array
-    writes: Array
-
-
-class Cluster(NamedTuple):
-    """The state of every lane; times in seconds.
-
-    `when` (lanes, members + 2 members^2) is the next event of each kind: timers, requests from each to each, and the
-    replies to them. `asked` and `real` tell a member's last requests, `said` (term, answer) the replies under way.
-    """
-
-    when: Array
-    phase: Array
-    calm: Array
-    back: Array
-    term: Indices
-    vote: Indices
-    role: Indices
-    votes: Indices
-    asked: Indices
-    real: Flags
-    said: Indices
-    campaigns: Indices
-    first: Array
-    elected: Array
-    winner: Indices
-
-    def of(self, lanes: Indices | Flags) -> Cluster:
-        """The state of some lanes, copied."""
-        parts: list[Any] = [part[lanes] for part in self]
-        return Cluster(*parts)
 
 
 class Event(NamedTuple):
@@ -113,7 +54,13 @@ def elections(
     no leader emerges in 1,000 campaigns.
     """
     first = draw(len(heard))
-    state = opened(rules, heard, phase, first.timeouts[0])
+    return concluded(rules, opened(rules, heard, phase, first.timeouts[0]), first, draw, log)
+
+
+def concluded(
+    rules: Rules, state: Cluster, first: Draws, draw: Callable[[int], Draws], log: list[Event] | None = None
+) -> Elections:
+    """Play on until every lane has a leader, with the numbers `first` of which the first timeouts are used."""
     play(rules, state, first, used=1, log=log)
     waiting = np.flatnonzero(np.isnan(state.elected))
     while len(waiting):
@@ -126,40 +73,6 @@ def elections(
         waiting = waiting[np.isnan(part.elected)]
     terms = np.take_along_axis(state.term, state.winner[:, None], axis=1)[:, 0]
     return Elections(state.first, state.elected, terms, state.campaigns, state.winner)
-
-
-def opened(rules: Rules, heard: Array, phase: Array, timeouts: Array) -> Cluster:
-    """Followers of term 0 whose timers run since they heard of their leader."""
-    lanes, members = heard.shape
-    when = np.full((lanes, members + 2 * members**2), np.inf)
-    when[:, :members] = _due(rules, heard, phase, timeouts)
-    calm = _due(rules, heard, phase, np.full_like(heard, rules.quiet)) if rules.quiet else np.full_like(heard, -np.inf)
-    none, pairs = np.zeros((lanes, members), dtype=np.intp), (lanes, members, members)
-    return Cluster(
-        when=when,
-        phase=phase,
-        calm=calm,
-        back=np.zeros(pairs),
-        term=none,
-        vote=none - 1,
-        role=none.copy(),
-        votes=none.copy(),
-        asked=none.copy(),
-        real=none > 0,
-        said=np.zeros((*pairs, 2), dtype=np.intp),
-        campaigns=np.zeros(lanes, dtype=np.intp),
-        first=when[:, :members].min(axis=1),
-        elected=np.full(lanes, np.nan),
-        winner=np.zeros(lanes, dtype=np.intp),
-    )
-
-
-def _due(rules: Rules, now: Array, phase: Array, timeouts: Array) -> Array:
-    """When a timer fires that is started now."""
-    if not rules.tick:
-        return now + timeouts
-    passed = np.floor((now - phase) / rules.tick + SAME_TICK)
-    return np.asarray(phase + rules.tick * (passed + timeouts))
 
 
 def play(rules: Rules, state: Cluster, draws: Draws, used: int = 0, log: list[Event] | None = None) -> None:
@@ -180,8 +93,8 @@ def play(rules: Rules, state: Cluster, draws: Draws, used: int = 0, log: list[Ev
         game.reply(live[tells], one[tells], other[tells], now[tells])
         if log is not None:
             who, kind = int(one[0] if not fires[0] else event[0]), int(asks[0] + 2 * tells[0])
-            row, due = int(game.rounds[0, who]), state.when[0, :members].copy()
-            log.append(Event(float(now[0]), kind, who, int(other[0]), row, due))
+            row, timers = int(game.rounds[0, who]), state.when[0, :members].copy()
+            log.append(Event(float(now[0]), kind, who, int(other[0]), row, timers))
         supplied = (game.restarts[live].max(axis=1) < rows) & (game.rounds[live].max(axis=1) < rows)
         live = live[supplied & np.isnan(state.elected[live])]
 
@@ -198,7 +111,7 @@ class _Game:
 
     def _restart(self, lane: Indices, who: Indices, now: Array) -> None:
         timeouts = self.draws.timeouts[self.restarts[lane, who], lane, who]
-        self.state.when[lane, who] = _due(self.rules, now, self.state.phase[lane, who], timeouts)
+        self.state.when[lane, who] = due(self.rules, now, self.state.phase[lane, who], timeouts)
         self.restarts[lane, who] += 1
 
     def _ask(self, lane: Indices, who: Indices, now: Array, real: bool) -> None:

@@ -133,7 +133,7 @@ class Disturbances(Succession):
             replaced, idle = self._paused
             late = downtime - self._waiting(self.alive, self.pause.cuts).mean()
             share += self.pauses / DAY * (idle + replaced * late)
-        return min(1.0, share + self._standing_a_second * (self.disruption + self._found_again))
+        return float(min(1.0, share + self._standing_a_second * (self.disruption + self._found_again)))
 
     @answer("s", "shortest timeout with the least unavailability, heartbeats in proportion", ROUGH)
     def best_timeout(self) -> float:

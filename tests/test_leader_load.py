@@ -18,11 +18,13 @@ from scaling_models.answers import answer
 from scaling_models.latency import Never
 from scaling_models.latency.quadrature import moments
 from scaling_models.montecarlo.kernels.leader_load import Desk, Rounds, Server, leader_steps
+from scaling_models.montecarlo.kernels.leader_loops import loop_throughput
+from scaling_models.montecarlo.streams import stream
 from scaling_models.quorums import LeaderLoad
 from scaling_models.quorums.acked_round import AckedRound, acked_round
 from scaling_models.quorums.formulas import leader_load as formulas
 from scaling_models.quorums.formulas.elections import heartbeat_messages
-from scaling_models.quorums.leader_load import two_waits
+from scaling_models.quorums.leader_waits import two_waits
 
 E, D = sm.Exponential, sm.Deterministic
 CALM = LeaderLoad(arrival_rate=3000.0)
@@ -283,3 +285,60 @@ def test_a_rush_is_not_forgotten_at_once():
 def test_refusals(options, message):
     with pytest.raises(ValueError, match=message):
         LeaderLoad(**options)
+
+
+def test_a_finite_source_by_its_recursion():
+    """Mean value analysis, client by client: R = s (1 + Q), X = C / (Z + R), Q = X R."""
+    for away, work in ((3.0, 1.0), (40.0, 0.7), (0.5, 2.0)):
+        queue = 0.0
+        for clients in range(1, 61):
+            response = work * (1.0 + queue)
+            rate = clients / (away + response)
+            queue = rate * response
+            found = formulas.finite_source_throughput(clients, away, work)
+            assert found == pytest.approx(rate, rel=1e-10)
+    assert formulas.finite_source_throughput(10**6, 1.0, 1e-4) == pytest.approx(1e4)
+    assert formulas.finite_source_throughput(10, 1e3, 1e-4) == pytest.approx(0.01, rel=1e-5)
+
+
+def closed_loop(rules, ready, trips):
+    """Answers of clients who send again at once, by a calendar; draws belong to steps, as in the kernel."""
+    calendar, free, answered, acks, serial = [(t, 1, 0, None) for t in ready], 0.0, [], {}, itertools.count(1)
+    heapq.heapify(calendar)
+    for trip in trips:
+        now, kind, _, command = heapq.heappop(calendar)
+        free = max(free, now) + (rules.request if kind else rules.acknowledgement)
+        if kind:
+            command = next(serial)
+            acks[command] = 0
+            for number, wait in enumerate(trip):
+                heapq.heappush(calendar, (free + wait, 0, number, command))
+        else:
+            acks[command] += 1
+        if not kind and acks[command] == rules.needed:
+            free += rules.reply
+            answered.append(free)
+            heapq.heappush(calendar, (free, 1, 0, None))
+    return len(answered), now
+
+
+def test_clients_in_a_loop_are_those_of_the_events():
+    lanes, steps, rules = 3, 512, Server(E(1.0), E(3.0), 3, 2, 0.4, 0.1, 0.05)
+    ready = np.random.default_rng(1).random((lanes, 5))
+    found = loop_throughput(rules, ready, steps, 0, 7)
+    rng = stream(7, 2)
+    trips = np.concatenate([np.sort(rules.round_trip._draw((256, lanes, 3), rng), axis=2) for _ in range(2)])
+    for lane in range(lanes):
+        answered, time = closed_loop(rules, ready[lane], trips[:, lane])
+        assert found[lane] == pytest.approx(answered / time, rel=1e-9)
+
+
+@pytest.mark.parametrize("clients", [1, 8, 13, 40])
+def test_clients_in_a_loop_do_what_is_stated(clients):
+    model = LeaderLoad(clients=clients, arrival_rate=100.0)
+    found = model._looped(100_000, 1)
+    assert found.value < model.closed_bound + 6.0 * found.error
+    low, high = found.interval(1.0 - 1e-7)
+    assert low * (1.0 - 0.08) < model.closed_throughput < high * (1.0 + 0.08)
+    finite = formulas.finite_source_throughput(clients, model._idle.mean() - model.work, model.work)
+    assert finite < found.value + 6.0 * found.error

@@ -10,26 +10,22 @@ from typing import ClassVar, Self
 from scipy import special
 
 from scaling_models.answers import EXACT, Accuracy, Assumption, NoClosedForm, Simulation, Timeline, answer
-from scaling_models.latency import (
-    Deterministic,
-    Distribution,
-    Erlang,
-    Exponential,
-    Never,
-    Sum,
-    mixture,
-)
-from scaling_models.montecarlo.estimates import SimulatedLatency
+from scaling_models.latency import Deterministic, Distribution, Exponential, Never
+from scaling_models.montecarlo.estimates import Estimate, SimulatedLatency, from_batches
 from scaling_models.montecarlo.kernels.leader_load import Server, spiked
+from scaling_models.montecarlo.kernels.leader_loops import loop_throughput
 from scaling_models.montecarlo.kernels.reads import flushes
 from scaling_models.montecarlo.runs import Plan, run
 from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.quorums.acked_round import acked_round
 from scaling_models.quorums.formulas import batches, leader_load
 from scaling_models.quorums.leader import Leader
+from scaling_models.quorums.leader_waits import CALM, LoadedLatency, two_waits
 
 BURSTS = "commands in bursts"
-BUSIEST, CALM = 0.9, 0.5  # load
+BUSIEST = 0.9  # load
+MOST_CLIENTS = 300  # whom a simulation follows; more keep any leader busy
+LOOPS = 32  # lanes of clients
 NEAR = 8.0  # whole works: a shorter round trip comes back into the same burst
 LEAST_EARLY = 0.2  # of the work: where the request is less, acknowledgements in step are what queues
 OVERFULL = 1e-9  # chance that more commands wait than one flush takes
@@ -39,16 +35,7 @@ REGION = "load up to 0.9, round trips of 8 works and more, a fifth of the work a
 CLOSE = Accuracy("within 3%", 0.03, "load up to 0.5, the mean")
 ROUGH = Accuracy("within 15%", 0.15, f"{REGION}; percentiles up to p99")
 NEARER = Accuracy("within 15%", 0.07, f"{REGION}; the mean")
-HIGHEST = 0.99
-
-
-class LoadedLatency(Sum):
-    """A sum of which quantiles were measured, and are told, up to p99."""
-
-    @property
-    def highest_level(self) -> float:
-        """0.99."""
-        return HIGHEST
+CLOSED = Accuracy("within 15%", 0.08, "5,000 or fewer clients; a few per cent where the leader is idle or busy")
 
 
 class LeaderLoad(Leader):
@@ -146,6 +133,12 @@ class LeaderLoad(Leader):
         """min(C / idle latency, 1 / s)."""
         return min(float(leader_load.closed_bound(self.clients, self._idle.mean(), self.work)), self.disk_bound)
 
+    @answer("commands/s", "what the clients of a closed loop do, who send again as soon as they are answered", CLOSED)
+    def closed_throughput(self) -> float:
+        """Half way between `closed_bound` and `finite_source_throughput`, which is pessimistic: no work is random."""
+        finite = leader_load.finite_source_throughput(self.clients, self._idle.mean() - self.work, self.work)
+        return min((finite + self.closed_bound) / 2.0, self.disk_bound)
+
     @property
     def _server(self) -> Server:
         work = self._work
@@ -189,16 +182,30 @@ class LeaderLoad(Leader):
         together = TOGETHER if broken else 0.0
         found = run(dataclasses.replace(self._server, together=together), requests, seed, executor=executor, cut=cut)
         flushed, size = flushes(self.arrival_rate, self.fsync, self.flush_size, requests, seed, together)
+        looped = {"closed_throughput": self._looped(requests, seed)} if self._loops else {}
         return Simulation(
             self,
             found.requests,
             seed,
             cut=found.cut,
+            **looped,
             latency=found.times["latency"],
             utilization=found.ratio("busy", "time"),
             flush_time=SimulatedLatency(flushed),
             flushed_together=size,
         )
+
+    @property
+    def _loops(self) -> bool:
+        """Whether the clients of a closed loop can be followed; a disk that binds is not played."""
+        return self.clients <= MOST_CLIENTS and self.disk_bound > 1.0 / self.work
+
+    def _looped(self, requests: int, seed: int) -> Estimate:
+        """Each lane's clients, who begin at any moment of an idle leader's latency."""
+        cycle = self.clients * (self.asked + 1)
+        steps = max(requests // (8 * LOOPS), 6 * cycle)
+        ready = stream(seed, 9).random((LOOPS, self.clients)) * self._idle.mean()
+        return from_batches(loop_throughput(self._server, ready, steps, max(1000, 4 * cycle), seed))
 
     @classmethod
     def example(cls) -> Self:
@@ -217,22 +224,3 @@ class LeaderLoad(Leader):
             "s",
             ((float(begins), "more than it can take"), (float(ends), "as before")),
         )
-
-
-def two_waits(load: float, mean: float) -> Distribution:
-    """Two waits of this mean (s), each 0 with probability 1 - load, else exponential: independent up to a load of 0.5,
-    the same from 0.8 on, and a mixture of both between.
-    """
-    if mean == 0.0:
-        return Deterministic(0.0)
-    same = min(max((load - CALM) / 0.3, 0.0), 1.0)
-    apart, late = 1.0 - same, mean / load
-    weights = (
-        apart * (1.0 - load) ** 2 + same * (1.0 - load),
-        apart * 2.0 * load * (1.0 - load),
-        apart * load**2,
-        same * load,
-    )
-    parts = (Deterministic(0.0), Exponential(late), Erlang(2.0 * late, 2), Exponential(2.0 * late))
-    kept = [(weight, part) for weight, part in zip(weights, parts, strict=True) if weight > 0.0]
-    return mixture(*(tuple(column) for column in zip(*kept, strict=True)))

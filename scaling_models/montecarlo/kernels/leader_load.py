@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -49,6 +50,9 @@ class Taken(NamedTuple):
     fresh: Flags
     over: Array
     time: Array
+
+
+After = Callable[[Flags, Flags, Array], Array]
 
 
 class Desk(NamedTuple):
@@ -115,12 +119,15 @@ class Server:
         return Desk(state.free[lanes], state.fresh[lanes], state.rounds.pick(lanes))
 
 
-def leader_steps(rules: Server, gaps: Array, trips: Array, state: Desk) -> tuple[Taken, Desk]:
+def leader_steps(
+    rules: Server, gaps: Array, trips: Array, state: Desk, after: After | None = None
+) -> tuple[Taken, Desk]:
     """The next steps of many independent lanes: the work that comes first is taken up next.
 
     FIFO makes the end of a piece of work known when it comes, and so when what it causes will come. `gaps` (steps,
     lanes) tells a step that is a command when the next one comes, and `trips` (steps, lanes, followers), ascending, how
-    long its round trips take. Exact.
+    long its round trips take. Or `after` tells it, of which lanes took up a command, which answered one, and when the
+    leader is through with that. Exact.
     """
     latency, fresh, over = np.full(gaps.shape, np.nan), np.zeros(gaps.shape, dtype=np.bool_), np.empty(gaps.shape)
     free, command = state.free.copy(), state.fresh.copy()
@@ -138,7 +145,7 @@ def leader_steps(rules: Server, gaps: Array, trips: Array, state: Desk) -> tuple
         begun = np.where(comes, command, rounds.sent[lane, row])
         np.copyto(latency[n], free - begun, where=answers)
         fresh[n], over[n] = comes, free
-        command = np.where(comes, command + gap, command)
+        command = after(comes, answers, free) if after else np.where(comes, command + gap, command)
         if rules.followers:
             who = np.flatnonzero(~comes)
             _step_on(rounds, who, row[who], seen[who])

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize
+from scipy import optimize, special
 
 from scaling_models.latency import Distribution
 
@@ -128,6 +128,17 @@ def closed_bound(clients: ArrayLike, latency: ArrayLike, work: ArrayLike, think:
     asked = np.asarray(clients, dtype=float) / (np.asarray(think, dtype=float) + np.asarray(latency, dtype=float))
     with np.errstate(divide="ignore"):
         return np.minimum(asked, 1.0 / np.asarray(work, dtype=float))
+
+
+def finite_source_throughput(clients: int, away: float, work: float) -> float:
+    """Commands/s of so many clients, each `away` (s) between answer and command, of one server: (1 - 1/I) / s.
+
+    I = sum_k C!/(C - k)! (s/Z)^k, the weights of k at the server. Exact mean value analysis for exponential work s (s)
+    and any law of Z (s); the machine repairman of Palm 1947.
+    """
+    waiting = np.cumsum(np.log(np.arange(float(clients), 0.0, -1.0)) + math.log(work / max(away, 1e-300)))
+    busy = float(special.logsumexp(waiting))  # of I - 1
+    return float(special.expit(busy)) / work
 
 
 def closed_throughput(clients: float, latency: Callable[[float], float], most: float, think: float = 0.0) -> float:

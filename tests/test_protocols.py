@@ -189,22 +189,10 @@ def test_collisions_are_as_often_as_their_windows():
     assert_mean(found.reshape(64, -1).mean(axis=1), meeting_probability([20.0], [collision_window(own, other, 4)]))
 
 
-def test_conflicting_commands_message_by_message():
-    rng = np.random.default_rng(8)
-    delays = rng.uniform(0.0, 1.0, (5, 5)) * (1 - np.eye(5))
-    starts, who = played.poisson_starts(np.full(4, 0.5), 1.0, 1.0, 300, rng)
-    asked = np.zeros((300, 5), bool)
-    asked[:, [1, 2, 4]] = True
-    found = played.replies_differ(starts, delays[who + 1], np.broadcast_to(delays[0], (300, 5)), asked)
-    for lane in range(300):
-        begun = [(s, w + 1) for s, w in zip(starts[lane], who[lane], strict=True) if np.isfinite(s)]
-        assert found[lane] == any(len(replies(s, w, delays, (1, 2, 4))) > 1 for s, w in begun)
-
-
 @pytest.mark.slow
 def test_egalitarian_regions():
     model = RegionalEPaxos()
-    agrees(model, 400_000)
+    agrees(model, 100_000)
     assert RegionalEPaxos(others=("us-east-2", "us-west-2")).conflict_probability == 0.0  # three: never slow
     assert model.replace(conflict_rate=0.0).commit_latency.mean() == pytest.approx(0.064)
     with pytest.raises(sm.NoClosedForm, match="jitter"):

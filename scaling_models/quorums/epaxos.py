@@ -23,8 +23,8 @@ class EPaxos(Led):
     """The command leader waits for a fast quorum, F + floor((F+1)/2) of n = 2F + 1; if replies differ, a majority too.
 
     L_fast + 1[conflict] L_slow, each a round of independent draws; the leader is whichever replica is near the client.
-    Exact where conflicts do not depend on the latencies; `RegionalEPaxos` tells how often there is one. This is the
-    commit, not the execution, which waits for the commands that this one depends on. Moraru, Andersen, Kaminsky, There
+    Exact where conflicts do not depend on the latencies; `RegionalEPaxos` tells how often there is one, and when a
+    command is executed, which waits for those that it depends on: this is the commit. Moraru, Andersen, Kaminsky, There
     Is More Consensus in Egalitarian Parliaments (SOSP 2013).
     """
 
@@ -40,7 +40,7 @@ class EPaxos(Led):
     _assumptions: ClassVar[tuple[Assumption, ...]] = (
         *Led._assumptions,
         Assumption("conflicts do not depend on how long the round takes", "optimistic: a slow round meets more"),
-        Assumption("committed is done", "optimistic for reads: execution waits for the dependencies' commits"),
+        Assumption("committed is done", "optimistic for who needs the result: see RegionalEPaxos"),
     )
 
     @classmethod

@@ -1,4 +1,4 @@
-"""EPaxos over cloud regions: how often commands conflict, and what a client anywhere waits for."""
+"""EPaxos over cloud regions: how often commands conflict, when they are executed, what a client anywhere waits for."""
 
 from __future__ import annotations
 
@@ -9,33 +9,41 @@ import numpy as np
 
 from scaling_models import data
 from scaling_models.answers import EXACT, Accuracy, Assumption, Model, NoClosedForm, Simulation, Timeline, answer
-from scaling_models.latency import LATENCY, Distribution
+from scaling_models.latency import LATENCY, Distribution, MeanOnly, slowest
 from scaling_models.montecarlo.arrays import Array
 from scaling_models.montecarlo.estimates import SimulatedLatency, proportion
-from scaling_models.montecarlo.kernels.conflicts import poisson_starts, replies_differ
+from scaling_models.montecarlo.kernels.dependencies import Sent, executed, play, poisson_streams
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.parameters import Real, Rows, Slider, parameter
 from scaling_models.quorums.epaxos import EPaxos
 from scaling_models.quorums.formulas.conflicts import discord_window, meeting_probability
+from scaling_models.quorums.formulas.dependencies import Execution
 from scaling_models.quorums.formulas.sizes import epaxos_size
-from scaling_models.quorums.led import BATCHES, KEPT
+from scaling_models.quorums.led import KEPT
 from scaling_models.quorums.regional_raft import REGIONS
-from scaling_models.quorums.regions import round_trip
+from scaling_models.quorums.regions import mean_round_trip, round_trip
 
 JITTER = "delays vary"
 VARYING = 0.3  # the jitter of that violation
 LIMIT = 0.5  # of the jitter: beyond it conflicts at the mean delays say too little
 JITTERED = Accuracy("within 15%", 0.10, "at most half of each delay varies: conflicts are counted at the mean delays")
-LONG = 40.0  # mean delays: of what began before the oldest of them all have heard
+NEAR = Accuracy("within 3%", 0.03, "at most 0.3 commands start within the reach of one")
+FAR = Accuracy("within 15%", 0.12, "at most 1.5 commands start within the reach of one")
+CLOSE, CROWDED = 0.3, 1.5
+SETTLING = 10.0  # longest delays: what began before them is committed
+CHAIN = 20.0  # longest delays: a chain of dependencies that is longer is not told from an endless one
+LANES, CHUNKS = 32, 8  # independent streams of commands, played so many chunks after each other
 
 
 class RegionalEPaxos(Model):
     """`EPaxos` with its replicas in cloud regions, each of which sends conflicting commands as a Poisson process.
 
-    P(slow path) = 1 - exp(-sum_D rate |window_D|), see `formulas.conflicts.discord_window`: exact for one pending
-    command and constant delays, half of the mean round trips of data/aws_rtt_ms_10_regions.csv. A share `jitter` of
-    each varies exponentially; with none chosen only means are known, and percentiles are refused.
+    P(slow path) = 1 - exp(-sum_D rate |window_D|), see `formulas.conflicts.discord_window`: exact for constant delays,
+    half of the mean round trips of data/aws_rtt_ms_10_regions.csv. A share `jitter` of each varies exponentially; with
+    none chosen only means are known, and percentiles are refused. A command is executed once all that it depends on is
+    known to be committed: `formulas.dependencies.Execution` waits for its direct dependencies, and is refused where
+    chains of them are long (Tollman, Park, Ousterhout, EPaxos Revisited, NSDI 2021).
     """
 
     leader: str = parameter(default="us-east-1", domain=REGIONS, about="where the command leader is: by the client")
@@ -49,7 +57,7 @@ class RegionalEPaxos(Model):
         domain=Real(open_low=False),
         unit="1/s",
         symbol="λ",
-        about="conflicting commands that each other replica starts",
+        about="conflicting commands that each replica starts",
         slider=Slider(0.0, 50.0, 0.5),
     )
     fsync: Distribution = parameter(
@@ -62,14 +70,15 @@ class RegionalEPaxos(Model):
         about="share of each delay that varies; none chosen yet: means only",
         slider=Slider(0.0, 0.5, 0.01),
     )
+    client: str = parameter(default="us-east-1", domain=REGIONS, about="where the client is, if not by that leader")
 
     headline: ClassVar[str] = "commit_latency"
-    verified_with: ClassVar[int] = 300_000
+    verified_with: ClassVar[int] = 150_000
     violations: ClassVar[tuple[str, ...]] = (JITTER,)
     _assumptions: ClassVar[tuple[Assumption, ...]] = (
-        Assumption("the pending command is the only one of its leader", "optimistic: its own others conflict too"),
+        Assumption("all conflicting commands conflict with each other", "pessimistic where they touch several keys"),
         Assumption("every command is sent to all replicas", "optimistic where only a fast quorum is asked"),
-        Assumption("committed is done", "optimistic for reads: execution waits for the dependencies' commits"),
+        Assumption("executing takes no time", "optimistic for long computations"),
         Assumption("round trips as they were measured once, on average", "optimistic at a busy hour"),
     )
 
@@ -125,6 +134,18 @@ class RegionalEPaxos(Model):
         rtts = tuple(round_trip(2.0 * float(d), self.jitter or None) for d in self._delays[0, 1:])
         return EPaxos(rtts, self.fsync, conflict=self._conflict)
 
+    @functools.cached_property
+    def _execution(self) -> Execution:
+        trips, n = np.sort(2.0 * self._delays, axis=1), len(self.others) + 1
+        fast, slow = (
+            np.array([self._written_after(float(trip)) for trip in trips[:, k]]) for k in (self._asked, n // 2)
+        )
+        return Execution(self._delays, fast, slow, self._asked, self.conflict_rate)
+
+    def _written_after(self, trip: float) -> float:
+        """The mean of the later of a round trip and the leader's write."""
+        return trip if self.fsync.support[1] <= trip else slowest(self.fsync, trip).mean()
+
     @answer("s", "time from the command leader's receipt of a command to its commit")
     def commit_latency(self) -> Distribution:
         """As `EPaxos` tells it, with conflicts as at the mean delays."""
@@ -132,49 +153,100 @@ class RegionalEPaxos(Model):
             raise NoClosedForm("RegionalEPaxos: conflicts where over half of a delay varies are not known: simulate it")
         return self.epaxos.commit_latency
 
+    @answer("s", "time from the command leader's receipt of a command until it and all it depends on can be executed")
+    def execution_latency(self) -> Distribution:
+        """Its direct dependencies known to be committed: see `formulas.dependencies.Execution`."""
+        if not self.others or self.conflict_rate == 0.0:
+            return self.commit_latency
+        if self.jitter > 0.0 or self.fsync.support[0] < self.fsync.support[1]:
+            raise NoClosedForm("RegionalEPaxos: when commands execute where times vary is not known: simulate it")
+        if self._execution.crowding > CROWDED:
+            raise NoClosedForm("RegionalEPaxos: how long commands wait for chains of others is not known: simulate it")
+        return MeanOnly(self._execution.mean)
+
+    @property
+    def _journey(self) -> Distribution | None:
+        """The client's round trip to the command leader."""
+        if self.client == self.leader:
+            return None
+        return round_trip(mean_round_trip(data.round_trips("aws"), self.client, self.leader), self.jitter or None)
+
+    @answer("s", "time from the client's request until it hears of the commit")
+    def write_latency(self) -> Distribution:
+        """The client's round trip plus an independent commit."""
+        return self.commit_latency if self._journey is None else self._journey + self.commit_latency
+
+    @answer("s", "time from the client's request until it has the command's result")
+    def result_latency(self) -> Distribution:
+        """The client's round trip plus an independent execution."""
+        return self.execution_latency if self._journey is None else self._journey + self.execution_latency
+
+    def led_nearest(self) -> Self:
+        """The same replicas, led by the one that is nearest to the client."""
+        names = (self.leader, *self.others)
+        trips = data.round_trips("aws")
+        away = {name: 0.0 if name == self.client else mean_round_trip(trips, self.client, name) for name in names}
+        nearest = min(names, key=lambda name: away[name])
+        return self.replace(leader=nearest, others=tuple(name for name in names if name != nearest))
+
     def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
-        return JITTERED if self.jitter > 0 and metric == "commit_latency" else EXACT
+        if metric in ("execution_latency", "result_latency") and self.others and self.conflict_rate > 0.0:
+            return NEAR if self._execution.crowding <= CLOSE else FAR
+        return JITTERED if self.jitter > 0 and metric != "conflict_probability" else EXACT
 
     def simulate(self, requests: int = 200_000, seed: int = 0, *, violating: str | None = None) -> Simulation:
-        """Conflicting commands and all messages drawn; who has heard of what when asked decides on the second round.
+        """Conflicting commands of all replicas and all their messages drawn; `montecarlo.kernels.dependencies`.
 
+        No execution latency where a chain of dependencies does not end within twenty times the longest delay.
         `violating` "delays vary" lets 30% of each delay vary exponentially.
         """
         jitter = VARYING if self.known_violation(violating) else self.jitter
-        checked_requests(self, requests, most=KEPT // (10 * (1 + len(self.others))))
-        size = -(-requests // BATCHES)
-        played = [self._play(size, jitter, stream(seed, 1, i)) for i in progress(range(BATCHES), "commands")]
-        times, slow = (np.stack(each) for each in zip(*played, strict=True))
+        checked_requests(self, requests, most=KEPT // (10 * (1 + len(self.others)) ** 2))
+        size = -(-requests // LANES)
+        chunks = [self._play(size, jitter, stream(seed, 1, i)) for i in progress(range(CHUNKS), "commands")]
+        slow, commit, execution = (np.concatenate(each) for each in zip(*chunks, strict=True))
+        legs = self._journey
+        away = 0.0 if legs is None else np.asarray(legs.sample(commit.shape, rng=stream(seed, 4)))
+        found = {"execution_latency": execution, "result_latency": away + execution}
         return Simulation(
             self,
             requests,
             seed,
             conflict_probability=proportion(slow.mean(axis=1), slow.size),
-            commit_latency=SimulatedLatency(times),
+            commit_latency=SimulatedLatency(commit),
+            write_latency=SimulatedLatency(away + commit),
+            **{name: SimulatedLatency(times) for name, times in found.items() if np.isfinite(execution).all()},
         )
 
-    def _play(self, size: int, jitter: float, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Commit times, and whether each took the slow path."""
-        mean, n = self._delays, len(self.others) + 1
+    def _play(self, size: int, jitter: float, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+        """Whether commands took the slow path, their commits and executions (batches, commands); inf if never."""
+        lanes, n = LANES // CHUNKS, len(self.others) + 1
+        rates = np.full(n, self.conflict_rate)
+        rates[0] = self.conflict_rate or 1.0  # alone, it is never in its own way
+        far = float(self._delays.max())
+        streams = poisson_streams(rates, size, lanes, SETTLING * far, CHAIN * far, rng)
+        sent = [self._sent(replica, starts, jitter, rng) for replica, starts in enumerate(streams.starts)]
+        played = play(sent)
+        done = np.where(streams.run_on(played[0].closure), np.inf, executed(played, sent) - sent[0].starts)
+        each = (played[0].slow.astype(float), played[0].committed - sent[0].starts, done)
+        slow, commit, execution = (found[streams.counted].reshape(lanes, size) for found in each)
+        return slow, commit, execution
 
-        def varied(delays: Array) -> Array:
-            return np.asarray(delays * (1.0 - jitter + jitter * rng.standard_exponential(delays.shape)))
+    def _sent(self, leader: int, starts: Array, jitter: float, rng: np.random.Generator) -> Sent:
+        n, mean = len(self.others) + 1, self._delays[leader]
 
-        fsync = self.fsync.sample(size, rng=rng)
-        if n == 1:
-            return fsync, np.zeros(size)
-        own = varied(np.broadcast_to(mean[0], (size, n)))
-        order = np.argsort(own[:, 1:], axis=1)
-        asked = np.zeros((size, n), dtype=bool)
-        np.put_along_axis(asked, order[:, : self._asked] + 1, True, axis=1)
-        first = np.maximum(fsync, 2.0 * np.take_along_axis(own[:, 1:], order, axis=1)[:, self._asked - 1])
-        rates = np.full(n - 1, self.conflict_rate)
-        reach = float(mean.max()) * (1.0 + LONG * jitter)
-        starts, who = poisson_starts(rates, reach, reach, size, rng)
-        slow = replies_differ(starts, varied(mean[who + 1]), own, asked)
-        again = np.sort(2.0 * varied(np.broadcast_to(mean[0, 1:], (size, n - 1))), axis=1)[:, n // 2 - 1]
-        second = np.maximum(self.fsync.sample(size, rng=rng), again)
-        return first + np.where(slow, second, 0.0), slow.astype(float)
+        def varied() -> Array:
+            return np.asarray(mean * (1.0 - jitter + jitter * rng.standard_exponential((len(starts), n))))
+
+        def written_after(trips: Array, k: int) -> Array:
+            return np.maximum(self.fsync.sample(len(starts), rng=rng), np.sort(trips, axis=1)[:, k])
+
+        out = varied()
+        asked = np.zeros(out.shape, dtype=bool)
+        np.put_along_axis(asked, np.argsort(out, axis=1, kind="stable")[:, : self._asked + 1], True, axis=1)
+        asked[:, leader] = False
+        first, second = written_after(2.0 * out, self._asked), written_after(2.0 * varied(), n // 2)
+        return Sent(starts, starts[:, None] + out, asked, first, second, varied())
 
     def timeline(self, seed: int = 0) -> Timeline:
         """As `EPaxos` tells it: replicas fail, nearest first."""

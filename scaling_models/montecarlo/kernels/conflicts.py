@@ -1,25 +1,10 @@
-"""Concurrent commands, message by message: who has heard of which when asked."""
+"""Concurrent commands of two clients: whose arrives first at each acceptor."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from scaling_models.montecarlo.arrays import Array, Flags, Indices
-
-
-def replies_differ(starts: Array, arrive: Array, own: Array, asked: Flags) -> Flags:
-    """Whether the followers' replies to a command that its leader, replica 0, sends at 0 differ: (commands).
-
-    `starts` (commands, others), seconds, NaN where there is none, are the moments at which others send conflicting
-    commands, which take `arrive` (commands, others, replicas) to get there; the command itself takes `own` (commands,
-    replicas). A follower replies with the leader's list and whatever else has reached it before the command does;
-    `asked` (commands, replicas) tells whose replies are the first.
-    """
-    before = starts[..., None] + arrive < own[:, None, :]
-    listed = before[..., 0]  # known to the leader, so that it stands in every reply
-    some = (before & asked[:, None, :]).any(axis=-1)
-    all_of_them = (before | ~asked[:, None, :]).all(axis=-1)
-    return np.asarray((some & ~all_of_them & ~listed).any(axis=1))
 
 
 def poisson_starts(

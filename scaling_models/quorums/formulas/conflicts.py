@@ -10,19 +10,29 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 
 
+def discord_bounds(to_leader: ArrayLike, to_quorum: ArrayLike, leader_to: ArrayLike) -> tuple[Any, Any]:
+    """When a command of another replica D must start (s, A's own at 0) to make the replies of A's fast quorum differ.
+
+    Between max(-d_DA, min_j (d_Aj - d_Dj)) and max_j (d_Aj - d_Dj) over the followers j of A's fast quorum: D's command
+    is then known to some of them and not to others when A's arrives, and was not known to A when it began; where the
+    second is not the later one, never. Seconds: `to_leader` d_DA (...), `to_quorum` d_Dj and `leader_to` d_Aj
+    (..., followers, one at least). Exact for fixed delays. Replies as in Moraru, Andersen, Kaminsky, EPaxos (SOSP
+    2013), section 4.
+    """
+    ahead = np.asarray(leader_to, dtype=float) - np.asarray(to_quorum, dtype=float)
+    begins = np.maximum(-np.asarray(to_leader, dtype=float), ahead.min(axis=-1))
+    return begins, ahead.max(axis=-1)
+
+
 def discord_window(to_leader: ArrayLike, to_quorum: ArrayLike, leader_to: ArrayLike) -> Any:
     """How long (s) a command of another replica D may start, and make the replies of A's fast quorum differ.
 
-    |( max(-d_DA, min_j (d_Aj - d_Dj)), max_j (d_Aj - d_Dj) )| over the followers j of A's fast quorum: D's command is
-    then known to some of them and not to others when A's arrives, and was not known to A when it began. Seconds:
-    `to_leader` d_DA (...), `to_quorum` d_Dj and `leader_to` d_Aj (..., followers). 0 with one follower: a single reply
-    differs from none. Exact for fixed delays. Replies as in Moraru, Andersen, Kaminsky, EPaxos (SOSP 2013), section 4.
+    The length of `discord_bounds`. 0 with one follower: a single reply differs from none; 0 with none.
     """
-    ahead = np.asarray(leader_to, dtype=float) - np.asarray(to_quorum, dtype=float)
-    if not ahead.ndim or ahead.shape[-1] == 0:
+    if not np.ndim(leader_to) or np.shape(leader_to)[-1] == 0:
         return np.zeros(np.shape(to_leader))[()]
-    begins = np.maximum(-np.asarray(to_leader, dtype=float), ahead.min(axis=-1))
-    return np.maximum(ahead.max(axis=-1) - begins, 0.0)[()]
+    begins, ends = discord_bounds(to_leader, to_quorum, leader_to)
+    return np.maximum(ends - begins, 0.0)[()]
 
 
 def collision_window(own: ArrayLike, other: ArrayLike, fast_quorum: int) -> Any:

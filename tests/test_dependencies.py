@@ -1,0 +1,185 @@
+"""EPaxos's dependencies: the kernel against a plain run over a heap of messages, limits by hand, and the formula.
+
+False-alarm rate of this file 1e-6: each verification has 1e-8, each other comparison 1e-7.
+"""
+
+import heapq
+import itertools
+
+import numpy as np
+import pytest
+from lanes import assert_mean
+
+import scaling_models as sm
+from scaling_models.montecarlo.kernels.dependencies import Sent, executed, play, poisson_streams
+from scaling_models.quorums import RegionalEPaxos
+from scaling_models.quorums.formulas.dependencies import Execution
+
+
+def sent_by(replicas, commands, needed, seed):
+    """Random commands: close to each other, so that they disturb each other in all ways."""
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for leader in range(replicas):
+        starts = np.sort(rng.uniform(0.0, 0.4 * commands, commands))
+        out, told = rng.uniform(0.3, 1.0, (2, commands, replicas))
+        out[:, leader] = 0.0
+        order = np.argsort(out, axis=1)
+        asked = np.zeros((commands, replicas), bool)
+        np.put_along_axis(asked, order[:, 1 : needed + 1], True, axis=1)
+        first = 2.0 * np.sort(out, axis=1)[:, needed]
+        drawn.append(Sent(starts, starts[:, None] + out, asked, first, rng.uniform(1.0, 2.0, commands), told))
+    return drawn
+
+
+def plain(sent):
+    """Message after message from a heap: what each replica has heard of, what it replies, and whom one waits for."""
+    replicas, order = len(sent), itertools.count()
+    heap, lists, answers = [], {}, {}
+    for leader, each in enumerate(sent):
+        for k, start in enumerate(each.starts):
+            heapq.heappush(heap, (start, next(order), leader, leader, k))
+            for replica in range(replicas):
+                if replica != leader:
+                    heapq.heappush(heap, (each.arrive[k, replica], next(order), replica, leader, k))
+    heard = [[0] * replicas for _ in range(replicas)]
+    while heap:
+        _, _, here, leader, k = heapq.heappop(heap)
+        known = [0 if b == leader else heard[here][b] for b in range(replicas)]
+        if here == leader:
+            lists[leader, k] = known
+        answers[leader, k, here] = [max(a, b) for a, b in zip(known, lists[leader, k], strict=True)]
+        heard[here][leader] = max(heard[here][leader], k + 1)
+    late, commits, needs = {}, {}, {}
+    for leader, each in enumerate(sent):
+        for k in range(len(each.starts)):
+            given = [answers[leader, k, r] for r in range(replicas) if each.asked[k, r]]
+            late[leader, k] = any(reply != given[0] for reply in given)
+            commits[leader, k] = each.starts[k] + each.first[k] + (each.second[k] if late[leader, k] else 0.0)
+            named = [max(column) for column in zip(*given, lists[leader, k], strict=True)]
+            named[leader] = k
+            needs[leader, k] = {(b, i) for b in range(replicas) for i in range(named[b])}
+    done = []
+    for k in range(len(sent[0].starts)):
+        closure, left = set(), [(0, k)]
+        while left:
+            one = left.pop()
+            if one not in closure:
+                closure.add(one)
+                left += needs[one]
+        done.append(max(commits[b, i] + (sent[b].told[i, 0] if b else 0.0) for b, i in closure))
+    return late, commits, done
+
+
+@pytest.mark.parametrize(("replicas", "needed"), [(3, 1), (5, 2), (7, 4)])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_dependencies_message_by_message(replicas, needed, seed):
+    sent = sent_by(replicas, 12, needed, seed)
+    played = play(sent)
+    late, commits, done = plain(sent)
+    for leader, each in enumerate(played):
+        assert list(each.slow) == [late[leader, k] for k in range(12)]
+        np.testing.assert_allclose(each.committed, [commits[leader, k] for k in range(12)], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(executed(played, sent), done, rtol=0, atol=1e-12)
+    assert needed == 1 or any(late.values())
+    assert any(t > c + 1e-9 for t, c in zip(done, played[0].committed, strict=True))
+
+
+def test_streams_are_poisson_and_end_before_their_tail():
+    streams = poisson_streams(np.array([3.0, 6.0]), 4000, 32, 1.0, 2.0, np.random.default_rng(4))
+    own, other = streams.starts
+    assert streams.counted.sum() == 32 * 4000
+    assert_mean(np.diff(own.reshape(32, -1), axis=1)[:, streams.before :].mean(axis=1), 1.0 / 3.0, seen=0.05)
+    assert (own[streams.counted].reshape(32, 4000)[:, -1] < streams.ends - 2.0).all()
+    lengths = np.diff(np.append(0.0, streams.ends + 2.0))[:, None] - 2.0
+    inside = [((other > end - length) & (other < end)).sum() for end, length in zip(streams.ends, lengths, strict=True)]
+    assert sum(inside) == len(other)
+    assert_mean(np.array(inside) / lengths[:, 0], 6.0, seen=0.05)
+    closure = np.zeros((len(own), 2), int)
+    closure[0] = [streams.before + streams.size + streams.after, 0]  # the first lane's last
+    assert list(np.flatnonzero(streams.run_on(closure))) == [0]
+
+
+def execution(rate, far=1.0):
+    """Three replicas, `far` apart: a round of one follower, nobody ever slow."""
+    delays = far * (1.0 - np.eye(3))
+    return Execution(delays, np.full(3, 2.0 * far), np.full(3, 2.0 * far), 1, rate)
+
+
+def test_execution_by_hand():
+    """A command of another, known from -1 (or up to 1 later, where its replica is asked) until 3 after its start."""
+    found = execution(0.01)
+    reach = [found.reach[0, b] for b in (1, 2)]
+    assert reach == [1.0, 0.0]  # the follower that is asked is 1: its own commands up to its reply, 2's that are there
+    # Known to be committed 3 after the start: those of 1 in (t - 3, 1), of 2 in (t - 3, 0), its own in (t - 2, 0).
+    times = np.array([1.9, 2.0, 2.5, 3.5, 4.5])
+    lengths = np.array([[2.0, 1.0, 0.0], [1.5, 0.5, 0.0], [0.5, 0.0, 0.0], [0.0, 0.0, 0.0]]).sum(axis=1)
+    np.testing.assert_allclose(found.ccdf(times), [1.0, *(1.0 - np.exp(-0.01 * lengths))], rtol=1e-12)
+    t = np.linspace(2.0, 5.0, 300_001)
+    assert found.mean == pytest.approx(2.0 + np.trapezoid(found.ccdf(t), t), rel=1e-9)
+    assert execution(0.0).mean == 2.0
+
+
+def test_the_mean_is_the_integral_where_rounds_are_slow():
+    rng = np.random.default_rng(5)
+    for n, asked in ((5, 2), (7, 4), (9, 5)):
+        delays = rng.uniform(0.2, 1.0, (n, n)) * (1.0 - np.eye(n))
+        found = Execution(delays, rng.uniform(1.0, 2.0, n), rng.uniform(1.0, 2.0, n), asked, 0.2)
+        t = np.linspace(0.0, 8.0, 400_001)
+        assert found.mean == pytest.approx(np.trapezoid(found.ccdf(t), t), rel=1e-5)
+
+
+SPREAD = RegionalEPaxos("us-west-2", ("us-east-1", "eu-west-1", "ap-southeast-2", "sa-east-1"), conflict_rate=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", [RegionalEPaxos(conflict_rate=0.1, client="sa-east-1"), SPREAD], ids=repr)
+def test_commands_are_executed_as_the_formula_says(model):
+    table = sm.verify(model, requests=200_000, seed=1, false_alarm=1e-8)
+    assert (table.verdict == "agrees").all(), table.to_string()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("factor", [0.97, 1.03])
+def test_three_per_cent_wrong_fails(factor):
+    """At so low a rate that what is left out is less than a thousandth."""
+    model = RegionalEPaxos(conflict_rate=0.1)
+    found = model.simulate(200_000, 2).execution_latency
+    low, high = found.mean_interval(1.0 - 1e-7)
+    right = model.execution_latency.mean()
+    assert low / 1.001 < right < high * 1.001
+    assert not low / 1.001 < factor * right < high * 1.001
+    assert right > model.commit_latency.mean() * 1.01
+
+
+def test_what_commands_wait_for_and_what_is_refused():
+    model = RegionalEPaxos()
+    assert model.accuracy("execution_latency").label == "within 3%"
+    assert model.execution_latency.mean() > 1.15 * model.commit_latency.mean()
+    away = model.replace(client="sa-east-1")
+    assert away.write_latency.mean() == pytest.approx(model.commit_latency.mean() + away._journey.mean())
+    assert away.result_latency.mean() == pytest.approx(model.execution_latency.mean() + away._journey.mean())
+    assert away.led_nearest().leader == "us-east-1"
+    west = model.replace(client="us-west-2").led_nearest()
+    assert (west.leader, west.write_latency) == ("us-west-2", west.commit_latency)
+    assert sorted((west.leader, *west.others)) == sorted((model.leader, *model.others))
+    alone = model.replace(conflict_rate=0.0, jitter=0.1)
+    assert alone.execution_latency == alone.commit_latency
+    for refused in (model.replace(jitter=0.1), model.replace(conflict_rate=50.0)):
+        assert refused.accuracy("execution_latency").label == "simulated"
+        with pytest.raises(sm.NoClosedForm, match="simulate it"):
+            _ = refused.execution_latency
+
+
+@pytest.mark.slow
+def test_chains_grow_until_they_do_not_end():
+    """Tollman, Park and Ousterhout's observation: commits are bounded, executions are not."""
+    rates = (1.0, 10.0, 40.0)
+    found = [RegionalEPaxos(conflict_rate=rate).simulate(20_000, 1) for rate in rates]
+    waits = [each.execution_latency.mean() / each.commit_latency.mean() for each in found]
+    assert waits[0] < 1.3
+    assert 2.0 < waits[1] < waits[2]
+    seven = RegionalEPaxos("us-west-2", ("us-east-1", "eu-west-1", "ap-southeast-2", "sa-east-1"), conflict_rate=200.0)
+    endless = seven.simulate(3_000, 1)
+    assert "execution_latency" not in endless.answers
+    assert endless.commit_latency.mean() < 0.5

@@ -14,6 +14,7 @@ import scaling_models as sm
 from scaling_models.montecarlo.kernels.dependencies import Sent, executed, play, poisson_streams
 from scaling_models.quorums import RegionalEPaxos
 from scaling_models.quorums.formulas.dependencies import Execution
+from scaling_models.quorums.formulas.varying_conflicts import varying_conflict
 
 
 def sent_by(replicas, commands, needed, seed):
@@ -155,6 +156,7 @@ def test_three_per_cent_wrong_fails(factor):
 def test_what_commands_wait_for_and_what_is_refused():
     model = RegionalEPaxos()
     assert model.accuracy("execution_latency").label == "within 3%"
+    assert model.replace(conflict_rate=3.0).accuracy("execution_latency").label == "within 15%"
     assert model.execution_latency.mean() > 1.15 * model.commit_latency.mean()
     away = model.replace(client="sa-east-1")
     assert away.write_latency.mean() == pytest.approx(model.commit_latency.mean() + away._journey.mean())
@@ -183,3 +185,34 @@ def test_chains_grow_until_they_do_not_end():
     endless = seven.simulate(3_000, 1)
     assert "execution_latency" not in endless.answers
     assert endless.commit_latency.mean() < 0.5
+
+
+def test_varying_delays_by_brute_force():
+    """The window of one replica by drawing delays of both sides; and hardly varying delays are constant ones."""
+    rng = np.random.default_rng(6)
+    delays = rng.uniform(0.2, 1.0, (5, 5)) * (1.0 - np.eye(5))
+    size = 1_600_000
+    own = delays[0, 1:] * (0.6 + 0.4 * rng.standard_exponential((size, 4)))
+    first = np.argsort(own, axis=1)[:, :2]
+    arrive, windows = np.take_along_axis(own, first, axis=1), []
+    for other in range(1, 5):
+        theirs = delays[other] * (0.6 + 0.4 * rng.standard_exponential((size, 5)))
+        begin = rng.uniform(-6.0, 3.0, size)
+        known = begin[:, None] + np.take_along_axis(theirs, 1 + first, axis=1) < arrive
+        windows.append(9.0 * ((known[:, 0] != known[:, 1]) & (begin + theirs[:, 0] > 0.0)))
+    total = np.sum(windows, axis=0).reshape(64, -1).mean(axis=1)
+    assert_mean(total, varying_conflict(delays, 2, 1e-6, 0.4) / 1e-6)
+    model = RegionalEPaxos(conflict_rate=5.0)
+    assert model.replace(jitter=1e-4).conflict_probability == pytest.approx(model.conflict_probability, rel=0.02)
+    assert model.replace(others=("us-east-2", "us-west-2"), jitter=0.3).conflict_probability == 0.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jitter", [0.1, 0.5, 1.0])
+def test_conflicts_and_commits_of_delays_that_vary(jitter):
+    others = ("us-east-1", "us-east-2", "us-west-2", "ap-south-1")
+    table = sm.verify(
+        RegionalEPaxos("eu-west-1", others, 3.0, jitter=jitter), requests=60_000, seed=3, false_alarm=1e-8
+    )
+    assert (table.verdict == "agrees").all(), table.to_string()
+    assert (table.smallest_error < 0.2).all(), table.to_string()

@@ -198,11 +198,10 @@ def test_egalitarian_regions():
     with pytest.raises(sm.NoClosedForm, match="jitter"):
         model.commit_latency.percentiles(99)
     jittered = model.replace(jitter=0.2, conflict_rate=5.0)
-    assert jittered.accuracy("conflict_probability").label == "simulated"
-    assert jittered.accuracy("commit_latency").label == "within 15%"
-    assert jittered.replace(jitter=0.6).accuracy("commit_latency").label == "simulated"
-    table = sm.verify(jittered, requests=100_000, seed=1, false_alarm=1e-8)
-    assert (table.verdict == "agrees").all(), table.to_string()
+    assert jittered.accuracy("conflict_probability").label == "within 3%"
+    assert jittered.accuracy("commit_latency").label == "within 3%"
+    assert jittered.replace(jitter=0.6).accuracy("commit_latency", 0.99).label == "within 15%"
+    agrees(jittered, 100_000)
 
 
 # Duels.

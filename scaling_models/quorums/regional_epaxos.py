@@ -12,7 +12,7 @@ from scaling_models.answers import EXACT, Accuracy, Assumption, Model, NoClosedF
 from scaling_models.latency import LATENCY, Distribution, MeanOnly, slowest
 from scaling_models.montecarlo.arrays import Array
 from scaling_models.montecarlo.estimates import SimulatedLatency, proportion
-from scaling_models.montecarlo.kernels.dependencies import Sent, executed, play, poisson_streams
+from scaling_models.montecarlo.kernels.dependencies import drawn_commands, executed, play, poisson_streams
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.parameters import Real, Rows, Slider, parameter
@@ -20,17 +20,19 @@ from scaling_models.quorums.epaxos import EPaxos
 from scaling_models.quorums.formulas.conflicts import discord_window, meeting_probability
 from scaling_models.quorums.formulas.dependencies import Execution
 from scaling_models.quorums.formulas.sizes import epaxos_size
+from scaling_models.quorums.formulas.varying_conflicts import varying_conflict
 from scaling_models.quorums.led import KEPT
 from scaling_models.quorums.regional_raft import REGIONS
 from scaling_models.quorums.regions import mean_round_trip, round_trip
 
 JITTER = "delays vary"
 VARYING = 0.3  # the jitter of that violation
-LIMIT = 0.5  # of the jitter: beyond it conflicts at the mean delays say too little
-JITTERED = Accuracy("within 15%", 0.10, "at most half of each delay varies: conflicts are counted at the mean delays")
-NEAR = Accuracy("within 3%", 0.03, "at most 0.3 commands start within the reach of one")
-FAR = Accuracy("within 15%", 0.12, "at most 1.5 commands start within the reach of one")
-CLOSE, CROWDED = 0.3, 1.5
+VARIED = Accuracy("within 3%", 0.02, "delays of the command itself by 512 points, of others exactly")
+MEAN = Accuracy("within 3%", 0.02, "means: a slow first round and a conflict are taken to be independent")
+JITTERED = Accuracy("within 15%", 0.07, "percentiles: a slow first round and a conflict are taken to be independent")
+NEAR = Accuracy("within 3%", 0.025, "at most 0.3 commands start within the reach of one")
+FAR = Accuracy("within 15%", 0.08, "at most one command starts within the reach of one")
+CLOSE, CROWDED = 0.3, 1.0
 SETTLING = 10.0  # longest delays: what began before them is committed
 CHAIN = 20.0  # longest delays: a chain of dependencies that is longer is not told from an endless one
 LANES, CHUNKS = 32, 8  # independent streams of commands, played so many chunks after each other
@@ -114,17 +116,17 @@ class RegionalEPaxos(Model):
 
     @answer("", "probability that the replies of the fast quorum differ, so that a second round is needed")
     def conflict_probability(self) -> float:
-        """1 - exp(-sum of rate times window)."""
-        if self.jitter > 0 and self._asked > 1:
-            raise NoClosedForm("RegionalEPaxos: how often replies differ where delays vary is not known: simulate it")
+        """1 - exp(-sum of rate times window), its mean over the command's own delays where they vary."""
         return self._conflict
 
     @functools.cached_property
     def _conflict(self) -> float:
         if not self.others:
             return 0.0
-        near = [1 + self.others.index(name) for name in self.fast_quorum]
         d = self._delays
+        if self.jitter > 0.0:
+            return varying_conflict(d, self._asked, self.conflict_rate, self.jitter)
+        near = [1 + self.others.index(name) for name in self.fast_quorum]
         windows = discord_window(d[1:, 0], d[1:][:, near], d[0, near])
         return float(meeting_probability(self.conflict_rate, windows))
 
@@ -148,9 +150,7 @@ class RegionalEPaxos(Model):
 
     @answer("s", "time from the command leader's receipt of a command to its commit")
     def commit_latency(self) -> Distribution:
-        """As `EPaxos` tells it, with conflicts as at the mean delays."""
-        if self.jitter > LIMIT:
-            raise NoClosedForm("RegionalEPaxos: conflicts where over half of a delay varies are not known: simulate it")
+        """As `EPaxos` tells it: as if who meets a conflict were as fast as others."""
         return self.epaxos.commit_latency
 
     @answer("s", "time from the command leader's receipt of a command until it and all it depends on can be executed")
@@ -190,9 +190,14 @@ class RegionalEPaxos(Model):
         return self.replace(leader=nearest, others=tuple(name for name in names if name != nearest))
 
     def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+        conflicts = self._asked > 1 and self.conflict_rate > 0.0
         if metric in ("execution_latency", "result_latency") and self.others and self.conflict_rate > 0.0:
             return NEAR if self._execution.crowding <= CLOSE else FAR
-        return JITTERED if self.jitter > 0 and metric != "conflict_probability" else EXACT
+        if self.jitter == 0.0 or not conflicts:
+            return EXACT
+        if metric == "conflict_probability":
+            return VARIED
+        return MEAN if level is None else JITTERED
 
     def simulate(self, requests: int = 200_000, seed: int = 0, *, violating: str | None = None) -> Simulation:
         """Conflicting commands of all replicas and all their messages drawn; `montecarlo.kernels.dependencies`.
@@ -225,28 +230,15 @@ class RegionalEPaxos(Model):
         rates[0] = self.conflict_rate or 1.0  # alone, it is never in its own way
         far = float(self._delays.max())
         streams = poisson_streams(rates, size, lanes, SETTLING * far, CHAIN * far, rng)
-        sent = [self._sent(replica, starts, jitter, rng) for replica, starts in enumerate(streams.starts)]
+        sent = [
+            drawn_commands(leader, starts, self._delays[leader], self._asked, jitter, self.fsync, rng)
+            for leader, starts in enumerate(streams.starts)
+        ]
         played = play(sent)
         done = np.where(streams.run_on(played[0].closure), np.inf, executed(played, sent) - sent[0].starts)
         each = (played[0].slow.astype(float), played[0].committed - sent[0].starts, done)
         slow, commit, execution = (found[streams.counted].reshape(lanes, size) for found in each)
         return slow, commit, execution
-
-    def _sent(self, leader: int, starts: Array, jitter: float, rng: np.random.Generator) -> Sent:
-        n, mean = len(self.others) + 1, self._delays[leader]
-
-        def varied() -> Array:
-            return np.asarray(mean * (1.0 - jitter + jitter * rng.standard_exponential((len(starts), n))))
-
-        def written_after(trips: Array, k: int) -> Array:
-            return np.maximum(self.fsync.sample(len(starts), rng=rng), np.sort(trips, axis=1)[:, k])
-
-        out = varied()
-        asked = np.zeros(out.shape, dtype=bool)
-        np.put_along_axis(asked, np.argsort(out, axis=1, kind="stable")[:, : self._asked + 1], True, axis=1)
-        asked[:, leader] = False
-        first, second = written_after(2.0 * out, self._asked), written_after(2.0 * varied(), n // 2)
-        return Sent(starts, starts[:, None] + out, asked, first, second, varied())
 
     def timeline(self, seed: int = 0) -> Timeline:
         """As `EPaxos` tells it: replicas fail, nearest first."""

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scaling_models.latency import Distribution
 from scaling_models.montecarlo.arrays import Array, Flags, Indices
 
 
@@ -152,3 +153,32 @@ def poisson_streams(
 def _most(mean: float) -> int:
     """More than a Poisson number of that mean comes to, but for one time in a million."""
     return int(np.ceil(mean + 6.0 * np.sqrt(mean))) + 12
+
+
+def drawn_commands(
+    leader: int,
+    starts: Array,
+    delays: Array,
+    asked: int,
+    jitter: float,
+    fsync: Distribution,
+    rng: np.random.Generator,
+) -> Sent:
+    """Commands of one leader, of whose mean one-way `delays` (replicas) the share `jitter` varies exponentially.
+
+    Each way of a round trip takes as long as the other; the leader's own write is part of either round.
+    """
+    size, majority = len(starts), len(delays) // 2
+
+    def varied() -> Array:
+        return np.asarray(delays * (1.0 - jitter + jitter * rng.standard_exponential((size, len(delays)))))
+
+    def written_after(ways: Array, k: int) -> Array:
+        return np.maximum(fsync.sample(size, rng=rng), 2.0 * np.sort(ways, axis=1)[:, k])
+
+    out = varied()
+    quick = np.zeros(out.shape, dtype=bool)
+    np.put_along_axis(quick, np.argsort(out, axis=1, kind="stable")[:, : asked + 1], True, axis=1)
+    quick[:, leader] = False
+    first, second = written_after(out, asked), written_after(varied(), majority)
+    return Sent(starts, starts[:, None] + out, quick, first, second, varied())

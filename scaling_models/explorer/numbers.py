@@ -89,7 +89,7 @@ class NumberEditor:
             whole = {"min": round(on.low), "max": round(on.high), "step": max(1, round(on.step))}
             return widgets.IntSlider(**(common | {"value": int(value)}), **whole)
         self.decimals = max(0, -math.floor(math.log10(on.step) + 1e-9))
-        form = f",.{self.decimals}f"
+        form = f".{self.decimals}f"  # no commas: a browser reads what is typed as 1,200 as 1
         return widgets.FloatSlider(min=on.low, max=on.high, step=on.step, readout_format=form, **common)
 
     @property

@@ -276,9 +276,11 @@ def _moved(each: Input, got: Model, measure: str, before: float, after: float) -
 def _effect(measure: str, before: float, after: float, unit: str) -> str:
     if math.isnan(before) or math.isnan(after) or before == 0:
         return f"{measure} not known"
+    a_time = measure in ("mean", "p99")  # an infinite number of servers is not a queue that grows
     if math.isinf(after):
-        return f"{'still' if math.isinf(before) else 'then'} no steady state"
+        lacking = "no steady state" if a_time else f"no number of {unit} will do"
+        return f"{'still' if math.isinf(before) else 'then'} {lacking}"
     if math.isinf(before):
-        return f"then a steady state, {measure} {units.human(after, unit)}"
+        return f"then {f'a steady state, {measure} ' if a_time else ''}{units.human(after, unit)}"
     effect = after / before - 1.0
     return f"{measure} unchanged" if abs(effect) < 5e-3 else f"{measure} {effect:+.0%}".replace("-", "−")

@@ -107,6 +107,9 @@ def test_sensitivities_tell_what_a_little_more_does() -> None:
 def test_sensitivities_tell_of_walls_and_of_what_is_illegal() -> None:
     assert by_path(CentralQueue(arrival_rate=950))["arrival_rate"].says.endswith("then no steady state")
     assert by_path(CentralQueue(arrival_rate=1200))["arrival_rate"].says.endswith("still no steady state")
+    assert by_path(sm.PoolPlan())["service.mean"].says.endswith("then no number of servers will do")
+    assert by_path(sm.PoolPlan(target=0.046))["target"].says.endswith("then 18 servers")
+    assert by_path(sm.ShardPlan(read_limit=100.0))["reads"].says.endswith("still no number of shards will do")
     refused = by_path(sm.Raft())["availability"]
     assert math.isnan(refused.effect)
     assert "not possible, Raft.availability must lie in" in refused.says

@@ -89,6 +89,18 @@ def test_every_slider_moves_the_model_and_untouched_ones_keep_their_values(kind:
         assert inputs.replaced(panel.model, path, inputs.find(kind(), path).value) == kind()
 
 
+def test_a_slider_that_changes_how_long_it_takes_changes_the_axis_of_time_with_its_unit() -> None:
+    panel = explore(sm.Rebalance, figures.rebalance)
+    panel.controls["data"].value = panel.controls["data"].min
+    expected = figures.rebalance(panel.model).layout.xaxis
+    assert panel.figure.layout.xaxis.title.text == expected.title.text == "time (min)"
+    assert panel.figure.layout.xaxis.range == expected.range
+    panel.break_it.value = True
+    panel.controls["data"].value = panel.controls["data"].max
+    assert panel.timeline is not None
+    assert panel.timeline.layout.xaxis.range == figures.timeline(panel.model, seed=0).layout.xaxis.range
+
+
 def test_a_slider_redraws_the_figure_in_place() -> None:
     panel = explore(CentralQueue)
     figure, layout = panel.figure, panel.figure.layout.template

@@ -21,7 +21,7 @@ def shown(figure: go.Figure) -> go.FigureWidget:
 
 
 def redraw(widget: go.FigureWidget, figure: go.Figure) -> None:
-    """Bring a widget to the state of a figure: data and titles only, for a whole layout takes 100 ms and more."""
+    """Bring a widget to the state of a figure: data, titles and ranges only, as a whole layout takes 100 ms."""
     with widget.batch_update():
         if len(widget.data) != len(figure.data):  # a list of replicas has grown, say
             widget.data = ()
@@ -30,6 +30,9 @@ def redraw(widget: go.FigureWidget, figure: go.Figure) -> None:
             _copy(old, new, DATA)
         for place in ("title", "xaxis.title", "yaxis.title"):
             _copy(widget.layout[place], figure.layout[place], ("text",))
+        for axis in ("xaxis", "yaxis"):
+            if figure.layout[axis].range is not None:  # else plotly finds it, or a reader has chosen one
+                _copy(widget.layout[axis], figure.layout[axis], ("range",))
 
 
 def _copy(old: Any, new: Any, names: tuple[str, ...]) -> None:

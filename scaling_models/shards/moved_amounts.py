@@ -99,7 +99,8 @@ def amounts(placement: Placement, before: int, after: int, keys: int) -> Amounts
     whole = part(1, moved.mean, (moved.deviation / moved.mean) ** 2)
     known = placement.carried(before, after)
     if known:
-        return Amounts(whole, *(part(nodes, share, 0.0) for nodes, share in known), least)
+        senders, receivers = (part(nodes, share, 0.0) for nodes, share in known)
+        return Amounts(whole, senders, receivers, least)
     # A node that comes gets all that it will have, and one that goes gives all that it had.
     own = part(few, moved.mean / few if least else 1.0 / most, share.scv * (most - 1.0) / (most + share.scv))
     each = moved.mean / fewer

@@ -41,11 +41,11 @@ def allocated_shares(nodes: int, virtual_nodes: int) -> Array:
     then, and takes 1/(N v) there: 1/N in all, and no more moves. Of more than 1,024 nodes those of 1,024, scaled.
     """
     known = min(nodes, MOST)
-    shares = _joined(virtual_nodes, _upper(known))[0][known - 1]
+    shares: Array = _joined(virtual_nodes, _upper(known))[0][known - 1]
     if nodes == known:
         return shares
     many = np.resize(shares, nodes)
-    return many / many.sum()
+    return np.asarray(many / many.sum())
 
 
 @functools.lru_cache(maxsize=16)
@@ -70,7 +70,8 @@ def _tokens(virtual_nodes: int, most: int) -> tuple[Array, Indices]:
 
 def allocated_places(nodes: int, virtual_nodes: int) -> tuple[Array, Indices]:
     """Where on (0, 1] the tokens of so many nodes lie, in the ring's order, and whose they are."""
-    ends, owners = (each[: nodes * virtual_nodes] for each in _tokens(virtual_nodes, _upper(nodes)))
+    ends, owners = _tokens(virtual_nodes, _upper(nodes))
+    ends, owners = ends[: nodes * virtual_nodes], owners[: nodes * virtual_nodes]
     order = np.argsort(ends, kind="stable")
     return ends[order], owners[order]
 

@@ -20,7 +20,7 @@ VIRTUAL_NODES = Integer(1, 10**5)
 TURN = np.uint64(32)
 LAST = 2.0**64 - 2048.0  # the largest number of 64 bits that is one with 53 digits
 NEAR = 0.01  # of a share: what is nearer to the mean counts as equal
-ROUNDING = 1e-12
+GROUPS = 6  # of unequal nodes, each taken as equal
 NEARLY = 0.05  # less than the most: it may be the most by the chance of its keys
 
 
@@ -110,7 +110,8 @@ class HashRing(Placement):
         places, owner = allocated_places(shards, self.virtual_nodes)
         holders = successors(owner, replicas)
         widths = np.diff(places, prepend=0.0) / replicas
-        return sum((np.bincount(each, widths, shards) for each in holders.T), np.zeros(shards))
+        held: Array = np.bincount(holders.ravel(), np.repeat(widths, replicas), shards).astype(float)
+        return held
 
     def law_error(self, shards: int, replicas: int = 1) -> float:
         """Of allocated tokens, by how much the largest share is above those that are taken as equal."""
@@ -155,10 +156,11 @@ def _most(shares: Array) -> Carried:
 
 
 def _alike(shares: Array) -> tuple[Nodes, ...]:
-    """The nodes above the mean and those below, each taken as equal; or all of them."""
+    """The nodes in a few groups of those that are nearly equal, the largest first; or all as one."""
     nodes = len(shares)
-    high = shares > 1.0 / nodes + ROUNDING
     if shares.max() * nodes < 1.0 + NEAR:
         return (Nodes(nodes, FixedShare(1.0 / nodes)),)
-    parts = [part for part in (shares[high], shares[~high]) if len(part)]
+    edges = np.linspace(shares.max(), shares.min(), GROUPS + 1)[1:-1]
+    group = np.searchsorted(-edges, -shares)
+    parts = [part for at in range(GROUPS) if len(part := shares[group == at])]
     return tuple(Nodes(len(part), FixedShare(float(part.mean()))) for part in parts)

@@ -101,6 +101,12 @@ def test_a_slider_that_changes_how_long_it_takes_changes_the_axis_of_time_with_i
     assert panel.timeline.layout.xaxis.range == figures.timeline(panel.model, seed=0).layout.xaxis.range
 
 
+def test_a_figure_of_many_rows_keeps_its_height() -> None:
+    queues = figures.queues([CentralQueue(), sm.RoundRobin(), sm.PowerOfChoices()])
+    assert sm.show(queues).layout.height == queues.layout.height > 430
+    assert sm.show(figures.survival(CentralQueue())).layout.height == 430
+
+
 def test_a_slider_redraws_the_figure_in_place() -> None:
     panel = explore(CentralQueue)
     figure, layout = panel.figure, panel.figure.layout.template

@@ -15,8 +15,8 @@ DATA = ("x", "y", "text", "textposition")
 
 
 def shown(figure: go.Figure) -> go.FigureWidget:
-    """The figure as a widget."""
-    figure.update_layout(**SIZE)
+    """The figure as a widget, as high as it asks to be: a picture of many rows needs more than a curve."""
+    figure.update_layout(**SIZE | ({"height": figure.layout.height} if figure.layout.height else {}))
     return go.FigureWidget(figure)
 
 

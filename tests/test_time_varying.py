@@ -150,7 +150,7 @@ def test_the_modified_offered_load_is_as_near_as_it_says(monkeypatch, slots, top
     answers |= {"wait": exact.wait.mean(), "latency": exact.latency.icdf(0.99), "peak_in_flight": exact.peak_in_flight}
     answers |= {"latency_at_peak": exact.latency_at_peak.icdf(0.99)}
     assert exact.accuracy("wait").label == "exact"
-    monkeypatch.setattr("scaling_models.pools.time_varying.MOST_STATES", 0)
+    monkeypatch.setattr("scaling_models.pools.bases.waving_pool.MOST_STATES", 0)
     rough = exact.replace()
     with pytest.raises(sm.NoClosedForm, match="lag"):
         rough.lag  # noqa: B018

@@ -142,3 +142,26 @@ def test_a_range_of_too_many_heartbeats_is_refused():
     ):
         Election(spread=1e15)
     assert Election(spread=9e4).false_elections >= 0.0
+
+
+def test_what_no_formula_tells_is_not_labelled_as_told():
+    """Measured over 64 random groups: quantiles at a jump, splits by slow requests, and candidates far ahead."""
+    group = Election(check_quorum="no", timers="continuous", members=4, one_way=0.15, fsync=0.15, pre_vote="yes")
+    at = 1.0 - group._standing.split
+    assert group.accuracy("downtime", at).label == "simulated"
+    assert group.accuracy("downtime", at / 2.0).error is not None
+    slow = Election(one_way=sm.Exponential(0.002))
+    assert slow.accuracy("downtime").label == "within 3%"
+    assert slow.accuracy("downtime", 0.999).label == "simulated"
+    with pytest.raises(sm.NoClosedForm, match="split terms where requests vary"):
+        slow.probability_of_split  # noqa: B018
+    few = Election(members=5, timers="continuous", heartbeat=0.2, spread=0.4)
+    with pytest.raises(sm.NoClosedForm, match="head start"):
+        few.disruption  # noqa: B018
+    assert few.accuracy("disruption").label == "simulated"
+    assert few.unavailability > 0.0
+    crowded = Election(
+        members=9, failed=2, timers="continuous", spread=0.5, one_way=sm.Shifted(sm.Exponential(0.01), 0.1)
+    )
+    with pytest.raises(sm.NoClosedForm, match="or of the timeouts' range"):
+        crowded.downtime  # noqa: B018

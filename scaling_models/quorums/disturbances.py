@@ -15,6 +15,7 @@ from scaling_models.quorums.group import DAY
 from scaling_models.quorums.succession import CLOSE, MOST_LOST, ROUGH, WIDEST, Succession
 
 SMALL = 0.1  # share of the unavailability: an error of 15% of no more is within 3% with that of the rest
+AHEAD = 0.25  # of the range of the timeouts: how far a candidate may be before the others whose leader it deposed
 STEPS = 400  # of the timeouts among which the best is sought
 COUNTED = Accuracy("within 3%", 0.01, "heartbeats lost independently, flights of nearly one length")
 
@@ -38,7 +39,7 @@ class Disturbances(Succession):
     @property
     def _needless(self) -> float:
         """Which share of the unavailability followers cause who depose their leader."""
-        spent = self._standing_a_second * self.disruption if self._deposes else 0.0
+        spent = self._standing_a_second * self._disrupts if self._deposes else 0.0
         return spent / self.unavailability if spent else 0.0
 
     @property
@@ -112,10 +113,17 @@ class Disturbances(Succession):
         """
         if not self.electable:
             return math.inf
-        if self._unheard:
-            return 0.0
-        if not self._deposes:
-            return self._outvoted
+        if self._deposes and self.heartbeat > AHEAD * self.range:
+            raise NoClosedForm(
+                "Election has no closed form of the candidate's head start: heartbeats are further apart than "
+                f"{AHEAD:g} of the timeouts' range: simulate it"
+            )
+        return self._disrupts
+
+    @property
+    def _disrupts(self) -> float:
+        if self._unheard or not self._deposes:
+            return 0.0 if self._unheard else self._outvoted
         flight = self.one_way.mean()
         return self._failover(0.0, flight + self.votes + self.told, self.lease, self.alive + 1).mean() - 2.0 * flight
 
@@ -133,7 +141,7 @@ class Disturbances(Succession):
             replaced, idle = self._paused
             late = downtime - self._waiting(self.alive, self.pause.cuts).mean()
             share += self.pauses / DAY * (idle + replaced * late)
-        return float(min(1.0, share + self._standing_a_second * (self.disruption + self._found_again)))
+        return float(min(1.0, share + self._standing_a_second * (self._disrupts + self._found_again)))
 
     @answer("s", "shortest timeout with the least unavailability, heartbeats in proportion", ROUGH)
     def best_timeout(self) -> float:
@@ -153,7 +161,7 @@ class Disturbances(Succession):
         if self._deposes:
             disruption = self._renewed(scale, self.alive + 1) - 2.0 * self.one_way.mean()
         else:
-            disruption = np.full(STEPS, self.disruption)
+            disruption = np.full(STEPS, self._disrupts)
         disruption = disruption + self._found_again
         cost = downtime / self.mtbf + self._unheard_of / scale * disruption
         if self.pauses:

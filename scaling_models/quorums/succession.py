@@ -12,14 +12,17 @@ from scaling_models.quorums.formulas.terms import TimeToStand
 from scaling_models.quorums.group import Group
 
 WIDEST = 0.4  # of the range of the timeouts: a request that takes longer leaves hardly a term unsplit
-FARTHEST = 0.1  # of the shortest timeout: requests that vary by more have no formula
+FARTHEST = 0.1  # of the shortest timeout and of the range: requests that vary by more have no formula
 FEWEST_TICKS = 8  # numbers of ticks that a timeout may take
 MOST_LOST = 0.01  # heartbeats: where more are lost, timers no longer start together
+SELDOM = 0.98  # level: beyond it slow requests split more terms than those of the mean length
+EITHER = 1.3  # times the share of first terms that split: a chance off by so much moves a quantile to the next term
 MIDDLE = 0.5  # between the first term's times and the second's there are few: there a quantile errs by more
 HOLDS = (
     "requests within 0.4 of the timeouts' range, of nearly one length; 8 ticks or more; at most 1% of heartbeats lost"
 )
 CLOSE, ROUGH = Accuracy("within 3%", 0.03, HOLDS), Accuracy("within 15%", 0.15, HOLDS)
+TORN = Accuracy("simulated", None, "between the times of the first term and the second")
 SIMULATED = Accuracy("simulated", None, "votes take long against the timeouts, or vary, or heartbeats are lost")
 
 
@@ -34,8 +37,8 @@ class Succession(Group):
             return f"a request takes {self.hop / self.range:.2g} of the timeouts' range, more than {WIDEST:g}"
         if self.votes + max(self.asking, 0.0) >= self.least:
             return "votes take longer than the shortest timeout"
-        if late - self.one_way.mean() - self.fsync.mean() > FARTHEST * self.least:
-            return "requests vary by more than a tenth of the shortest timeout"
+        if late - self.one_way.mean() - self.fsync.mean() > FARTHEST * min(self.least, self.range):
+            return "requests vary by more than a tenth of the shortest timeout, or of the timeouts' range"
         if self.ticked and self.ticks[1] < FEWEST_TICKS:
             return f"timeouts of {self.ticks[1]} numbers of ticks, fewer than {FEWEST_TICKS}, often tie"
         if self.loss > MOST_LOST:
@@ -50,10 +53,19 @@ class Succession(Group):
         plain = metric == "probability_of_split" and not (self.refusing or self.pre_vote == "yes")
         if self._together and (plain or metric == "first_timeout"):
             return EXACT
-        if self._unknown or (metric == "probability_of_split" and self._promised):
+        if self._unknown or (metric == "probability_of_split" and (self._promised or self.varying)):
             return SIMULATED
-        between = level is not None and level > MIDDLE and metric != "first_timeout"
-        return ROUGH if between else stated
+        if level is None or metric == "first_timeout":
+            return stated
+        return TORN if self._torn(level) else ROUGH if level > MIDDLE else stated
+
+    def _torn(self, level: float) -> bool:
+        """Whether a quantile lies between the first term's times and the second's, so that no one can tell whose it is.
+
+        Where requests vary it may be among the slow ones, whose splits no formula counts.
+        """
+        over, split = 1.0 - level, self._standing.split
+        return split / EITHER < over < split * EITHER or (self.varying and level > SELDOM)
 
     @property
     def _promised(self) -> bool:
@@ -111,12 +123,12 @@ class Succession(Group):
         """P(Bin(s, l / R) >= s - floor(n / 2)); where members refuse those who come early, from the joint law."""
         if not self.electable:
             return 1.0
+        if self.varying:
+            raise NoClosedForm("Election has no closed form of split terms where requests vary: simulate it")
         if self._promised:
             raise NoClosedForm("Election has no closed form of the few terms that split after pre-votes: simulate it")
         if self.refusing:
             return self._standing.split
-        if self.varying and self._unknown:
-            raise NoClosedForm(f"Election has no closed form here: {self._unknown}: simulate it")
         return float(formulas.split_probability(self.members, self.alive, self.window / self.range))
 
     @answer("", "terms until a leader is elected", CLOSE)

@@ -19,7 +19,7 @@ from scaling_models.latency.residual import Residual
 from scaling_models.montecarlo.kernels.reads import shared_rounds
 from scaling_models.quorums import Raft, ReadLatency, reads_compared
 from scaling_models.quorums.formulas import batches, reads
-from scaling_models.quorums.reads import WAYS
+from scaling_models.quorums.group_reads import WAYS
 
 E, D, U = sm.Exponential, sm.Deterministic, sm.Uniform
 TIMES = [E(0.01), U(0.005, 0.02), sm.LogNormal(0.01, 4.0), sm.Pareto(0.01, 3.5), sm.Empirical((0.01, 0.02, 0.05))]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from scaling_models.latency.affine import Shifted
-from scaling_models.latency.counting import at_least
+from scaling_models.latency.counting import at_least, exactly
 from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.phases import Phases, in_branches
 from scaling_models.latency.quadrature import graded, merged
@@ -214,8 +214,7 @@ class KOfN(Composed):
         total = np.zeros(np.shape(t))
         for part, count in self._groups.items():
             others = [c - (other == part) for other, c in self._groups.items()]
-            exactly = at_least(self._against - 1, late, others) - at_least(self._against, late, others)
-            total += count * part._pdf(t) * exactly
+            total += count * part._pdf(t) * exactly(self._against - 1, late, others)
         return total
 
     def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:

@@ -40,6 +40,22 @@ def at_least(
     return np.asarray(np.clip(state[least], 0.0, 1.0))
 
 
+def exactly(
+    number: int, probabilities: Sequence[ArrayLike], counts: Sequence[int] | None = None
+) -> NDArray[np.float64]:
+    """P(just `number` of the events happen): as `at_least`, by the same recursion."""
+    copies = [1] * len(probabilities) if counts is None else list(counts)
+    values = [np.asarray(p, dtype=float) for p in probabilities]
+    shape = np.broadcast_shapes(*(p.shape for p in values)) if values else ()
+    if not 0 <= number <= sum(copies):
+        return np.zeros(shape)
+    state = np.zeros((number + 2, *shape))
+    state[0] = 1.0
+    for p, count in zip(values, copies, strict=True):
+        state = _add_single(state, p) if count == 1 else _add_group(state, p, count)
+    return np.asarray(np.clip(state[number], 0.0, 1.0))
+
+
 def _add_single(state: NDArray[np.float64], p: NDArray[np.float64]) -> NDArray[np.float64]:
     absorbed = state[-1] + state[-2] * p
     moved = state[:-1] * (1.0 - p)

@@ -25,10 +25,11 @@ from scaling_models.quorums.group_transaction import GroupTransaction
 from scaling_models.quorums.layouts import LAYOUTS, Grid, Majorities, MajorityOfMajorities, ReadQuorums
 from scaling_models.quorums.leader_load import LeaderLoad
 from scaling_models.quorums.legs import Legs, OwnLegs, ProductionLegs
+from scaling_models.quorums.links import Link
 from scaling_models.quorums.partial_quorum import PartialQuorum
 from scaling_models.quorums.quorum_latency import QuorumLatency
 from scaling_models.quorums.raft import Raft
-from scaling_models.quorums.raft_stream import Link, RaftStream
+from scaling_models.quorums.raft_stream import RaftStream
 from scaling_models.quorums.reads import ReadLatency, reads_compared
 from scaling_models.quorums.region_sets import next_region, region_sets
 from scaling_models.quorums.regional_epaxos import RegionalEPaxos

@@ -14,7 +14,7 @@ from scaling_models.montecarlo.streams import stream
 from scaling_models.parameters import Real, Slider, parameter
 from scaling_models.quorums.exchanges import Chances, Exchange
 from scaling_models.quorums.formulas.sizes import epaxos_size
-from scaling_models.quorums.led import BATCHES, Led
+from scaling_models.quorums.led import BATCHES, Led, both_rounds
 
 DISCORD = "conflicts when it is slow"
 
@@ -71,7 +71,7 @@ class EPaxos(Led):
     def slow_latency(self) -> Distribution:
         """Both rounds, independent."""
         f = self.slow_acknowledgements
-        return self.fast_latency + self.round_latency(self._any(f), self._some(f))
+        return both_rounds(self.fast_latency, self.round_latency(self._any(f), self._some(f)))
 
     @answer("s", "time from the command leader's receipt of a command to its commit")
     def commit_latency(self) -> Distribution:

@@ -15,7 +15,7 @@ from scaling_models.parameters import Integer, Real, Rows, Slider, parameter
 from scaling_models.quorums.exchanges import Chances, Exchange
 from scaling_models.quorums.expressions import choose
 from scaling_models.quorums.formulas.sizes import fast_paxos_size
-from scaling_models.quorums.led import BATCHES, SLOW, TOGETHER, Led
+from scaling_models.quorums.led import BATCHES, SLOW, TOGETHER, Led, both_rounds
 
 DISCORD = "collisions when it is slow"
 
@@ -99,7 +99,7 @@ class FastPaxos(Led):
         """The fast round, and with probability p the classic one after it."""
         if self.collision == 0.0:
             return self.fast_latency
-        after = self.fast_latency + self._classic_write
+        after = both_rounds(self.fast_latency, self._classic_write)
         return mixture((1.0 - self.collision, self.collision), (self.fast_latency, after))
 
     @property

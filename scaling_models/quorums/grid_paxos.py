@@ -12,7 +12,7 @@ from scaling_models.montecarlo.kernels.commits import Needed, Rule
 from scaling_models.parameters import Integer, Rows, Slider, parameter
 from scaling_models.quorums.expressions import Expression, choose, grid
 from scaling_models.quorums.flexible_paxos import FlexiblePaxos
-from scaling_models.quorums.led import LEADER
+from scaling_models.quorums.followed import LEADER
 
 
 class GridPaxos(FlexiblePaxos):

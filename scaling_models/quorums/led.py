@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import functools
-import operator
 from typing import ClassVar
 
 import numpy as np
 
-from scaling_models.answers import Assumption, Model, NoClosedForm, SwimLanes, Timeline, answer
-from scaling_models.latency import LATENCY, Deterministic, Distribution, SharedKOfN, slowest
+from scaling_models.answers import Assumption, NoClosedForm, SwimLanes, Timeline, answer
+from scaling_models.latency import Deterministic, Distribution, SharedKOfN, slowest
 from scaling_models.montecarlo.arrays import Array, Flags
 from scaling_models.montecarlo.estimates import Estimate, SimulatedLatency, proportion
-from scaling_models.montecarlo.kernels.commits import Commits, Delay, Rule, counting, replies, simulate_commits
+from scaling_models.montecarlo.kernels.commits import Commits, Delay, Rule, replies, simulate_commits
 from scaling_models.montecarlo.streams import checked_requests, stream
-from scaling_models.parameters import Choice, Real, Rows, Slider, parameter
 from scaling_models.quorums.exchanges import Chances, Draw, Exchange
 from scaling_models.quorums.expressions import Choose, Expression, Leaf, choose, completion
+from scaling_models.quorums.followed import LEADER, Followed
 
-LEADER = "leader"
-WAYS = Choice(("counted", "required", "before_send"))
-WAYS_MEAN = "how the leader's own disk write counts: as one vote, needed besides a majority, or before sending"
 BATCHES = 64
 KEPT = 100_000_000  # replies of a simulation: 160 MB of commit times at five replicas
 
@@ -28,51 +24,14 @@ SLOW, ZONES = "replicas slow together", "zones fail as one"
 TOGETHER = 0.7  # correlation of the normal scores of replies that are slow together
 
 
-def in_sequence(latencies: tuple[Distribution, ...]) -> Distribution | None:
-    """One after the other; None where there is none."""
-    return functools.reduce(operator.add, latencies) if latencies else None
+@functools.lru_cache(maxsize=32)  # a slider of how often there are two leaves both as they are
+def both_rounds(first: Distribution, second: Distribution) -> Distribution:
+    """One after the other, independent."""
+    return first + second
 
 
-class Led(Model):
+class Led(Followed):
     """Base: a leader sends to its followers and waits for a quorum; a protocol tells which, and how often."""
-
-    follower_rtts: tuple[Distribution, ...] = parameter(
-        default=(Deterministic(0.013), Deterministic(0.064), Deterministic(0.070), Deterministic(0.146)),
-        domain=Rows(LATENCY, least=0, most=100),
-        unit="s",
-        symbol="X",
-        about="round trip from the leader to each follower, that one's disk write included",
-    )
-    fsync: Distribution = parameter(
-        default=0.002, domain=LATENCY, unit="s", symbol="D", about="the leader's own disk write"
-    )
-    leader_write: str = parameter(default="required", domain=WAYS, about=WAYS_MEAN)
-    availability: float = parameter(
-        default=0.999,
-        domain=Real(0.0, 1.0, open_low=False, open_high=False),
-        symbol="A",
-        about="share of the time that a replica is up",
-        slider=Slider(0.9, 1.0, 0.001),
-    )
-    client_legs: tuple[Distribution, ...] = parameter(
-        default=(),
-        domain=Rows(LATENCY, least=0, most=10),
-        unit="s",
-        symbol="C",
-        about="the client's journey to the leader and back, leg by leg: none beside it, two network legs elsewhere",
-    )
-    shared_delays: tuple[Distribution, ...] = parameter(
-        default=(),
-        domain=Rows(LATENCY, least=0, most=10),
-        unit="s",
-        symbol="G",
-        about="delays at the leader that all replies to a command share, one after the other",
-    )
-    delays: str = parameter(
-        default="replies",
-        domain=Choice(("replies", "all")),
-        about="what those hold up: the replies (a slow network card), or the leader's own write too (a pause)",
-    )
 
     headline: ClassVar[str] = "commit_latency"
     violations: ClassVar[tuple[str, ...]] = (SLOW, ZONES)
@@ -82,64 +41,6 @@ class Led(Model):
         Assumption("a stable leader", "optimistic around elections"),
         Assumption("replicas fail independently", "optimistic if zones fail as one"),
     )
-
-    @property
-    def replicas(self) -> int:
-        """n, the leader among them."""
-        return len(self.follower_rtts) + 1
-
-    @property
-    def _names(self) -> list[str]:
-        return [f"follower {i + 1}" for i in range(self.replicas - 1)]
-
-    @property
-    def _followers(self) -> list[Leaf]:
-        return [Leaf(name) for name in self._names]
-
-    @property
-    def acknowledgements(self) -> int:
-        """How many followers a commit needs besides the leader: a majority, unless a protocol says otherwise."""
-        return self.replicas // 2
-
-    @property
-    def _everyone(self) -> Expression:
-        """Who makes a quorum, the leader one among them."""
-        return self._any(self.acknowledgements)
-
-    @property
-    def _acks(self) -> Expression | None:
-        """Whose replies make a quorum with the leader; None where it is one by itself."""
-        return self._some(self.acknowledgements)
-
-    @property
-    def _rule(self) -> Rule:
-        """The same for the simulation, by counting."""
-        return counting(self.acknowledgements, self.leader_write)
-
-    def _any(self, acknowledgements: int) -> Choose:
-        return choose(acknowledgements + 1, LEADER, *self._followers)
-
-    def _some(self, acknowledgements: int) -> Choose | None:
-        return choose(acknowledgements, *self._followers) if acknowledgements else None
-
-    @functools.cached_property
-    def _latencies(self) -> dict[str, Distribution]:
-        return {LEADER: self.fsync, **dict(zip(self._names, self.follower_rtts, strict=True))}
-
-    @property
-    def _at_once(self) -> bool:
-        """Whether the shared delay comes before or after all else, so that it is one term more."""
-        return self.delays == "all" or self.leader_write == "before_send" or self._delay is None
-
-    @functools.cached_property
-    def _delay(self) -> Distribution | None:
-        """The shared delays together."""
-        return in_sequence(self.shared_delays)
-
-    @functools.cached_property
-    def _journey(self) -> Distribution | None:
-        """The client's legs together."""
-        return in_sequence(self.client_legs)
 
     def round_latency(self, everyone: Expression, acks: Expression | None) -> Distribution:
         """A message to all and the quorum's replies: counted, required or before_send, behind the shared delay."""

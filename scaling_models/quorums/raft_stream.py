@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-import operator
 from collections import Counter
 from typing import ClassVar
 
@@ -22,45 +21,25 @@ from scaling_models.answers import (
     Timeline,
     answer,
 )
-from scaling_models.latency import LATENCY, Distribution, Uniform
+from scaling_models.latency import LATENCY, Distribution
 from scaling_models.montecarlo.arrays import Array
 from scaling_models.montecarlo.estimates import SimulatedLatency
-from scaling_models.montecarlo.kernels.command_streams import Draws, Pattern, Streams, stream_commands
+from scaling_models.montecarlo.kernels.command_streams import Draws, Pattern, Streams, batched, stream_commands
 from scaling_models.montecarlo.kernels.commits import counting
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import checked_requests, stream
-from scaling_models.parameters import Choice, Declared, Real, Record, Rows, Slider, parameter
+from scaling_models.parameters import Choice, Real, Rows, Slider, parameter
 from scaling_models.quorums.exchanges import Chances, Draw, Exchange
-from scaling_models.quorums.led import WAYS, WAYS_MEAN, in_sequence
+from scaling_models.quorums.followed import WAYS, WAYS_MEAN, in_sequence
+from scaling_models.quorums.links import LINK, Link, constant, late_together
 from scaling_models.quorums.raft import Raft
 
 LANES, BLOCK, WARM_UP = 512, 64, 128  # streams at once, commands drawn at once, commands forgotten
-BATCHES = 64  # of lanes
-KEPT = 20_000_000
+BATCHES, KEPT = 64, 20_000_000  # of lanes; commands
 OVERTAKING = "messages overtake each other"
 BESIDE, AT_FOLLOWER = "beside the leader", "at the first follower"
 RARE = 1e-3  # commands that find a message of the last one under way, and whose share is not told
 PACED = Accuracy("within 3%", 0.01, "fewer than one command in a thousand finds one of the last's messages under way")
-
-
-class Link(Declared):
-    """A follower as its leader sees it: a stream of messages there, its disk, a stream of replies back."""
-
-    out: Distribution = parameter(
-        default=Uniform(0.005, 0.015), domain=LATENCY, unit="s", about="a message on the way to the follower"
-    )
-    back: Distribution = parameter(
-        default=Uniform(0.005, 0.015), domain=LATENCY, unit="s", about="a message on the way back"
-    )
-    write: Distribution = parameter(default=0.002, domain=LATENCY, unit="s", about="the follower's disk write")
-
-    @property
-    def round_trip(self) -> Distribution:
-        """There, written, and back."""
-        return self.out + self.write + self.back
-
-
-LINK = Record("a follower's link, such as Link(0.010, 0.010)", lambda: Link, lambda: (Link,))
 
 
 class RaftStream(Model):
@@ -167,10 +146,10 @@ class RaftStream(Model):
     @functools.cached_property
     def _never_meet(self) -> bool:
         """Whether no command finds a message of the last one under way, or none that matters."""
-        constant = all(_constant(law) for link in self.followers for law in (link.out, link.write, link.back))
-        constant &= self.leader_write != "counted" or _constant(self.fsync)
+        steady = all(constant(law) for link in self.followers for law in (link.out, link.write, link.back))
+        steady &= self.leader_write != "counted" or constant(self.fsync)
         waited = len(self.followers) == 1 and self.notices == "no" and self.leader_write != "counted"
-        return not self.followers or constant or (waited and self.client == BESIDE) or self._found_under_way == 0.0
+        return not self.followers or steady or (waited and self.client == BESIDE) or self._found_under_way == 0.0
 
     @functools.cached_property
     def _found_under_way(self) -> float:
@@ -183,7 +162,8 @@ class RaftStream(Model):
         before = [*legs, self.alone_latency] if self.notices == "yes" else legs
         each = [(*before, self.fsync, link.out, link.write, link.back) for link in self.followers]
         whole = (*legs, self.alone_latency, self.fsync)
-        return math.fsum(count * _over(parts, self.interval) for parts, count in Counter([*each, whole]).items())
+        counted = Counter([*each, whole]).items()
+        return math.fsum(count * late_together(parts, self.interval) for parts, count in counted)
 
     def _refuse_if_coupled(self) -> None:
         if not (self._never_meet or self._found_under_way < RARE):
@@ -198,8 +178,7 @@ class RaftStream(Model):
         checked_requests(self, requests, most=KEPT)
         pattern = dataclasses.replace(self._pattern, ordered=ordered)
         wanted, streams = -(-requests // LANES), Streams.empty(LANES, len(self.followers))
-        kept: list[tuple[Array, Array]] = []
-        alone = []
+        kept, alone = [], []
         for block in progress(range(-(-(wanted + WARM_UP) // BLOCK)), "commands"):
             draws = self._draws(BLOCK, LANES, stream(seed, 1, block))
             commits, answers, streams = stream_commands(draws, streams, pattern)
@@ -209,7 +188,7 @@ class RaftStream(Model):
             alone.append(stream_commands(flat, fresh, pattern)[0].reshape(BLOCK, LANES))
         later = slice(WARM_UP, WARM_UP + wanted)
         found = [np.concatenate(each)[later] for each in (*zip(*kept, strict=True), alone)]
-        commit, answered, single = (SimulatedLatency(_batched(each)) for each in found)
+        commit, answered, single = (SimulatedLatency(batched(each, BATCHES)) for each in found)
         return Simulation(self, requests, seed, alone_latency=single, commit_latency=commit, write_latency=answered)
 
     def _draws(self, commands: int, lanes: int, rng: np.random.Generator) -> Draws:
@@ -269,20 +248,3 @@ class RaftStream(Model):
             f"{1e3 * np.median(taken):.0f}, and nothing sent meanwhile can be acknowledged before it"
         )
         return Timeline(says, times, {"answer": taken}, "s", ((float(times[late]), "messages late"),))
-
-
-def _constant(law: Distribution) -> bool:
-    return law.support[0] == law.support[1]
-
-
-def _over(parts: tuple[Distribution, ...], limit: float) -> float:
-    """P(the sum of the parts > limit), without a sum where it cannot be."""
-    if math.fsum(part.support[1] for part in parts) <= limit:
-        return 0.0
-    return float(functools.reduce(operator.add, parts).ccdf(limit))
-
-
-def _batched(times: Array) -> Array:
-    """Commands of all streams (commands, streams) as batches of streams (batches, commands)."""
-    each = times.reshape(len(times), BATCHES, -1)
-    return np.asarray(each.transpose(1, 0, 2).reshape(BATCHES, -1))

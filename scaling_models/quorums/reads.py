@@ -8,35 +8,25 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
-from scaling_models.answers import Assumption, Model, Simulation, Timeline, answer
-from scaling_models.latency import LATENCY, Deterministic, Distribution, Exponential, LogNormal, k_of_n, mixture
+from scaling_models.answers import Assumption, Simulation, Timeline, answer
+from scaling_models.latency import Deterministic, Distribution, Exponential, k_of_n, mixture
 from scaling_models.montecarlo.estimates import Estimate, SimulatedLatency, from_batches, proportion
 from scaling_models.montecarlo.kernels.reads import Reading, inverse, isolated
 from scaling_models.montecarlo.streams import checked_requests, stream
-from scaling_models.parameters import Choice, Real, Rows, Slider, parameter
 from scaling_models.quorums.formulas import batches, reads
+from scaling_models.quorums.group_reads import FOLLOWER, INDEX, LEASE, LOG, QUORUM, STALE, WAYS, GroupReads
+from scaling_models.quorums.led import both_rounds
 
 if TYPE_CHECKING:
     import pandas as pd
 
-LOG, INDEX, LEASE, FOLLOWER = "log", "ReadIndex", "lease", "follower"
-QUORUM, STALE = "quorum", "bounded staleness"
-WAYS = (LOG, INDEX, LEASE, FOLLOWER, QUORUM, STALE)
-RETURNS = {
-    LOG: "linearizable: the read is a command, and sees all that was committed before it",
-    INDEX: "linearizable: a majority confirms that the leader still leads, then it answers from its own state",
-    LEASE: "linearizable while clocks keep within the drift; a clock that runs slower may return what is overwritten",
-    FOLLOWER: "linearizable: the leader's confirmed index, then the follower's own state once it has applied it",
-    QUORUM: "linearizable once no write of the key is pending: the newest value of a majority",
-    STALE: "sequential: a state that was, up to the lag old; never a newer one before an older one at one replica",
-}
 BURSTS, SLOW = "reads in bursts", "replies slow together"
 BATCHES = 64
 KEPT = 100_000_000  # replies of a simulation, with those that only let it settle
 CORRELATED, BURST = 0.7, 0.8
 
 
-class ReadLatency(Model):
+class ReadLatency(GroupReads):
     """A read of a consensus group, asked from the leader's place (from the first follower's, where a follower answers).
 
     X_i are the round trips to the followers, m = floor(n/2), Q = m-th smallest X. log: a commit, the leader's write D
@@ -46,72 +36,6 @@ class ReadLatency(Model):
     Poisson reads. Ongaro, Consensus: Bridging Theory and Practice (2014), section 6.4, tells the first three; Charapko
     and others, Linearizable Quorum Reads in Paxos, HotStorage 2019, the fifth.
     """
-
-    way: str = parameter(default=INDEX, domain=Choice(WAYS), about="how a read is answered")
-    follower_rtts: tuple[Distribution, ...] = parameter(
-        default=(LogNormal(0.005, 0.25),) * 4,
-        domain=Rows(LATENCY, least=0, most=100),
-        unit="s",
-        symbol="X",
-        about="round trip from the leader to each follower, without its disk",
-    )
-    fsync: Distribution = parameter(
-        default=0.002, domain=LATENCY, unit="s", symbol="D", about="a disk write, the leader's or a follower's"
-    )
-    read_rate: float = parameter(
-        default=500.0,
-        domain=Real(open_low=False),
-        unit="reads/s",
-        symbol="λ",
-        about="reads a second that the leader confirms",
-        slider=Slider(1.0, 100_000.0, 0.1, log=True),
-    )
-    rounds: str = parameter(
-        default="shared",
-        domain=Choice(("shared", "each its own")),
-        about="whether reads that wait share a round to the followers, one at a time, or each has its own at once",
-    )
-    answering: Distribution = parameter(
-        default=0.002, domain=LATENCY, unit="s", about="to read the state and answer, once that is allowed"
-    )
-    apply_lag: Distribution = parameter(
-        default=0.002, domain=LATENCY, unit="s", about="until the follower has applied what the leader had committed"
-    )
-    pending: float = parameter(
-        default=0.01,
-        domain=Real(0.0, 1.0, open_low=False, open_high=False),
-        symbol="p",
-        about="how often a quorum read meets a write of its key under way",
-        slider=Slider(0.0, 1.0, 0.01),
-    )
-    closed_lag: float = parameter(
-        default=3.0,
-        domain=Real(open_low=False),
-        unit="s",
-        about="how far the closed timestamp lies behind: the age of a bounded stale read",
-        slider=Slider(0.0, 10.0, 0.1),
-    )
-    lease: float = parameter(
-        default=1.0,
-        domain=Real(open_low=False),
-        unit="s",
-        about="how long followers elect nobody else after a heartbeat",
-        slider=Slider(0.0, 10.0, 0.1),
-    )
-    clock_drift: float = parameter(
-        default=1.1,
-        domain=Real(1.0, open_low=False),
-        about="how fast one clock may run against another",
-        slider=Slider(1.0, 2.0, 0.05),
-    )
-    heartbeat: float = parameter(
-        default=0.1,
-        domain=Real(),
-        unit="s",
-        symbol="H",
-        about="time between the leader's heartbeats, which renew the lease",
-        slider=Slider(0.001, 10.0, 0.1, log=True),
-    )
 
     violations: ClassVar[tuple[str, ...]] = (BURSTS, SLOW)
     _assumptions: ClassVar[tuple[Assumption, ...]] = (
@@ -126,21 +50,6 @@ class ReadLatency(Model):
         """Unequal exponential round trips and disks, and reads that share rounds."""
         rtts = tuple(Exponential(mean) for mean in (0.004, 0.004, 0.006, 0.010))
         return cls(INDEX, rtts, Exponential(0.002), 300.0, answering=Exponential(0.001), apply_lag=Exponential(0.003))
-
-    @property
-    def replicas(self) -> int:
-        """n, the leader among them."""
-        return len(self.follower_rtts) + 1
-
-    @property
-    def acknowledgements(self) -> int:
-        """m, how many followers make a majority with the leader."""
-        return self.replicas // 2
-
-    @property
-    def returns(self) -> str:
-        """What such a read can return, in a sentence."""
-        return RETURNS[self.way]
 
     @functools.cached_property
     def _round(self) -> Distribution:
@@ -174,7 +83,7 @@ class ReadLatency(Model):
     @property
     def _asked_twice(self) -> Distribution:
         once, p = self._round, self.pending
-        return mixture((1.0 - p, p), (once, once + once)) if p else once
+        return mixture((1.0 - p, p), (once, both_rounds(once, once))) if p else once
 
     @answer("s", "time from a read's coming to the answer")
     def latency(self) -> Distribution:
@@ -185,7 +94,9 @@ class ReadLatency(Model):
             FOLLOWER: lambda: self._relayed,
             QUORUM: lambda: self._asked_twice,
         }
-        return waits[self.way]() + self.answering if self.way in waits else self.answering
+        start, end = self.answering.support
+        after = start if start == end else self.answering  # a shift is no sum to be integrated
+        return waits[self.way]() + after if self.way in waits else self.answering
 
     @answer("messages", "messages that the leader receives and sends a read, the client's among them")
     def leader_messages(self) -> float:

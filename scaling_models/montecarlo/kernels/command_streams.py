@@ -111,3 +111,9 @@ def _committed(own: Array, back: Array, pattern: Pattern) -> Array:
         return own
     acked = np.partition(back, m - 1, axis=1)[:, m - 1]
     return np.asarray(acked if pattern.leader_write == "before_send" else np.maximum(own, acked))
+
+
+def batched(times: Array, batches: int) -> Array:
+    """Commands of all streams (commands, streams) as batches of streams (batches, commands)."""
+    each = times.reshape(len(times), batches, -1)
+    return np.asarray(each.transpose(1, 0, 2).reshape(batches, -1))

@@ -6,18 +6,17 @@ import functools
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scaling_models.answers import Assumption, Model, Simulation, Timeline, answer
 from scaling_models.latency import Distribution, Exponential, mixture
 from scaling_models.montecarlo.arrays import Array
 from scaling_models.montecarlo.estimates import Estimate, SimulatedLatency, from_batches, proportion
-from scaling_models.montecarlo.kernels.replies import Holds, drawn_replies, drawn_states, reply_times
+from scaling_models.montecarlo.kernels.replies import drawn_replies, drawn_states, reply_times
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.parameters import Integer, Real, Rows, Slider, parameter
+from scaling_models.quorums.counted import counted
 from scaling_models.quorums.expressions import Expression
-from scaling_models.quorums.expressions.gates import Gate
 from scaling_models.quorums.layouts import LAYOUT, Layout, Majorities
 from scaling_models.quorums.replicas import REPLICA, Replica
 from scaling_models.quorums.strategies import Strategy
@@ -165,7 +164,7 @@ class QuorumLatency(Model):
         checked_requests(self, requests, most=KEPT // len(self.replicas))
         size = -(-requests // BATCHES)
         slow, down = (TOGETHER if broken == each else 0.0 for each in (SLOW, DOWN))
-        read, write = (_holds(side, self.system.names) for side in (self.system.reads, self.system.writes))
+        read, write = (counted(side, self.system.names) for side in (self.system.reads, self.system.writes))
         ordered = [self.system.replica(name) for name in self.system.names]
         drawn = [
             drawn_replies([each.latency for each in ordered], size, stream(seed, 1, i), slow)
@@ -224,7 +223,7 @@ class QuorumLatency(Model):
             replies[who, times >= fall] = np.inf
         lines = {}
         for what, side in (("read", self.system.reads), ("write", self.system.writes)):
-            found = reply_times(replies, _holds(side, self.system.names))
+            found = reply_times(replies, counted(side, self.system.names))
             lines[what] = np.where(np.isfinite(found), found, np.nan)
         marks = tuple((float(t), f"{self.system.names[who]} fails") for t, who in zip(falls, order, strict=True))
         return Timeline(
@@ -235,17 +234,3 @@ class QuorumLatency(Model):
             "s",
             marks,
         )
-
-
-def _holds(side: Expression, names: tuple[str, ...]) -> Holds:
-    """The plain meaning of an expression, votes counted gate by gate."""
-    places = {name: place for place, name in enumerate(names)}
-
-    def holds(one: Expression, there: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        if not isinstance(one, Gate):
-            return np.asarray(there[places[one.names()[0]]])
-        needed, weights = one.votes
-        votes = sum(weight * holds(each, there).astype(int) for each, weight in zip(one.members, weights, strict=True))
-        return np.asarray(votes >= needed)
-
-    return lambda there: holds(side, there)

@@ -169,3 +169,17 @@ REFUSED = [
 def test_refusals_are_sentences(make, sentence):
     with pytest.raises(ValueError, match=re.escape(sentence)):
         make()
+
+
+def test_capacities_that_are_far_apart():
+    """Of a majority of five, by the other route: C is carried where sum min(c_i / C, 1) >= 3. Mixed, there is one."""
+    rng = np.random.default_rng(3)
+    for number in range(20):
+        reads, writes = 10.0 ** rng.uniform(-8.0, 8.0, (2, 5))
+        replicas = tuple(Replica(0.002, 0.999, *map(float, pair)) for pair in zip(reads, writes, strict=True))
+        low, high = 1e-10, 1e10
+        for _ in range(200):
+            middle = math.sqrt(low * high)
+            low, high = (middle, high) if np.minimum(reads / middle, 1.0).sum() >= 3.0 else (low, middle)
+        assert QuorumLatency(replicas=replicas, read_fraction=1.0).capacity == pytest.approx(low, rel=1e-9)
+        assert QuorumLatency(replicas=replicas, read_fraction=float(rng.uniform())).capacity > 0.0, number

@@ -113,12 +113,23 @@ class _Programme:
         self.system, self.sides, self.fractions = system, sides, fractions
         self.loads = 1 + max(flow.source for flows in sides for flow in flows)
         self.size = self.loads + len(fractions)
-        replicas = [system.replica(name) for name in system.names]
         self.scales = {
-            "load": 1.0 / max(max(each.read_capacity, each.write_capacity) for each in replicas),
-            "network": float(len(replicas)),
+            "load": 1.0 / min(self._quick_enough(flows) for flows in sides),
+            "network": float(len(system.names)),
             "latency": max(flow.time for flows in sides for flow in flows),
         }
+
+    def _quick_enough(self, flows: list[Flow]) -> float:
+        """The largest capacity such that the replicas which have it are a quorum, and so what decides on the load."""
+        ranked = sorted(self.system.names, key=self._capacity, reverse=True)
+        for count, name in enumerate(ranked, 1):
+            if any(flow.side.diagram.holds(flow.root, frozenset(ranked[:count])) for flow in flows):
+                return self._capacity(name)
+        return self._capacity(ranked[-1])
+
+    def _capacity(self, name: str) -> float:
+        one = self.system.replica(name)
+        return max(one.read_capacity, one.write_capacity)
 
     def solve(self, minimize: str, limits: Mapping[str, float]) -> np.ndarray | None:
         """The variables at the optimum, or None where the limits cannot be met."""

@@ -111,6 +111,38 @@ def test_the_limit_has_equal_faces(scale, load, copies):
     assert latency.mean() == pytest.approx(many * scale, rel=2e-3)
 
 
+SHAPES = [  # servers, copies, load; then mean, p50, p99, p99.9 and their standard errors: an event-driven simulation
+    (50, 5, 0.8, (0.46068, 0.0022), (0.404693, 0.0021), (1.43016, 0.0083), (1.92784, 0.0174)),
+    (50, 4, 0.9, (0.811259, 0.0076), (0.749187, 0.007), (2.23093, 0.026), (2.8868, 0.03)),
+    (50, 3, 0.9, (1.10701, 0.0083), (1.02752, 0.0076), (2.99493, 0.027), (3.87172, 0.033)),
+    (50, 2, 0.95, (2.39468, 0.0321), (2.31323, 0.0336), (5.72373, 0.0587), (7.03853, 0.0631)),
+    (100, 3, 0.95, (1.37638, 0.0147), (1.33163, 0.0154), (3.2733, 0.0248), (4.07532, 0.0251)),
+    (200, 3, 0.97, (1.58273, 0.0212), (1.55906, 0.0221), (3.46889, 0.0325), (4.274, 0.0354)),
+    (50, 10, 0.9, (0.36826, 0.0043), (0.321292, 0.003), (1.16830, 0.0267), (1.55971, 0.0327)),
+]
+
+
+@pytest.mark.parametrize(("servers", "copies", "load", "mean", "half", "late", "last"), SHAPES)
+def test_the_shape_of_redundancy_holds_where_it_is_told(servers, copies, load, mean, half, late, last):
+    """32 runs each: of the 28 numbers one in ten million beyond 9 errors (Student's t, 31 degrees of freedom)."""
+    model = RedundantRequests(load * servers, servers, sm.Exponential(1.0), copies)
+    assert abs(model.latency.mean() - mean[0]) <= 9.0 * mean[1]
+    for level, (value, error) in ((0.5, half), (0.99, late), (0.999, last)):
+        told = model.accuracy("latency", level)
+        if copies == 10:
+            assert told.label == "simulated"
+        else:
+            assert abs(model.latency.icdf(level) - value) <= told.error * value + 9.0 * error
+
+
+def test_a_copy_to_all_servers_is_no_limit():
+    model = RedundantRequests(40.0, 50, sm.Exponential(1.0), 50)  # one M/M/1 of all: exponential
+    assert model.latency.mean() == pytest.approx(0.1)
+    assert model.accuracy("latency", 0.99).label == "simulated"
+    with pytest.raises(sm.NoClosedForm):
+        model.latency.icdf(0.99)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "rows"),

@@ -201,6 +201,34 @@ def test_joined_legs_tell_the_same_by_every_face():
     np.testing.assert_allclose(JoinedLegs(8, 0.02, 0.7, 0.0).icdf(LEVELS), alone.icdf(LEVELS), rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("legs", "needed", "load", "mean", "error"),
+    [
+        (4, 3, 0.7, 3.67944, 0.0082),
+        (4, 3, 0.9, 10.9496, 0.068),
+        (8, 6, 0.9, 12.3637, 0.112),
+        (16, 12, 0.9, 12.8407, 0.236),
+        (8, 7, 0.8, 8.03356, 0.0455),
+        (16, 15, 0.5, 4.33767, 0.0074),
+        (16, 15, 0.9, 20.0812, 0.111),
+    ],
+)
+def test_most_of_the_legs_beside_a_simulation_event_by_event(legs, needed, load, mean, error):
+    """The simulation is in another language: mean and standard error, 16 or 64 runs; two sides at 1e-6 each."""
+    model = unit(legs, legs, load, needed=needed)
+    told = model.accuracy("latency")
+    if needed > 0.8 * legs:
+        assert told.label == "simulated"
+        assert abs(model._independent.mean() / mean - 1.0) > 0.05  # what is refused would be this wrong
+    else:
+        assert abs(model.latency.mean() - mean) <= told.error * mean + 7.4 * error
+
+
+def test_services_that_end_together_are_no_order_statistic():
+    with pytest.raises(sm.NoClosedForm):
+        _ = FanOut(0.7, 8, sm.Deterministic(1.0), legs=8, needed=6).latency
+
+
 def test_what_is_not_known_is_not_told():
     enough = unit(8, 8, 0.5, needed=6)
     assert enough.latency.mean() == pytest.approx(KOfN(6, (sm.Exponential(2.0),) * 8).mean())

@@ -37,3 +37,12 @@ def verdicts(kind):
 def test_a_band_around_the_truth_agrees_and_one_beside_it_does_not():
     assert set(verdicts(Banded).values()) == {"agrees"}
     assert set(verdicts(Wrong).values()) == {"disagrees"}
+
+
+def test_the_low_end_is_the_service_where_giants_make_the_mean_wait():
+    """Simulated event by event in another language, 64 runs: p50 1.7156 (standard error 0.011)."""
+    pool = sm.CentralQueue(2.55, 3, sm.Pareto(1.0, 2.1))
+    assert pool.accuracy("latency", 0.5).label == "band"
+    assert pool.latency_low.icdf(0.5) <= 1.7156 <= pool.latency_high.icdf(0.5)
+    for level in (0.5, 0.9, 0.999):
+        assert pool.latency_low.icdf(level) == pool.service.icdf(level)

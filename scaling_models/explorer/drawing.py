@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from scaling_models.explorer.picture import Picture
+
 QUIET = 0.3  # seconds without a change before anything slow is begun
 SIZE = {"width": 940, "height": 430}  # fixed: what is drawn before it is attached cannot know the page
 DATA = ("x", "y", "text", "textposition")
@@ -17,7 +19,7 @@ DATA = ("x", "y", "text", "textposition")
 def shown(figure: go.Figure) -> go.FigureWidget:
     """The figure as a widget, as high as it asks to be: a picture of many rows needs more than a curve."""
     figure.update_layout(**SIZE | ({"height": figure.layout.height} if figure.layout.height else {}))
-    return go.FigureWidget(figure)
+    return Picture(figure)
 
 
 def redraw(widget: go.FigureWidget, figure: go.Figure) -> None:

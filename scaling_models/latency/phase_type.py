@@ -84,10 +84,13 @@ class Uniformised:
         self.rate = float(-phases.generator.diagonal().min())
         jumps = np.eye(len(phases.start)) + phases.generator / self.rate
         self.left, self.ratio = np.ones(1), math.nan
-        side = FIRST_SIDE
+        rows, large = phases.start[None], jumps
         while not self._settled and len(self.left) <= MOST_STEPS:
-            self.left = _powers(phases.start, jumps, side)
-            side *= 2
+            while True:  # as many small steps again, and large ones of twice as many: each product is made once
+                rows, large = np.concatenate([rows, rows @ large]), large @ large
+                if len(rows) >= FIRST_SIDE:
+                    break
+            self.left = _powers(rows, large)
         self.log_factorials = special.gammaln(np.arange(1.0, self.steps + 1.0))
 
     @property
@@ -141,13 +144,10 @@ class Uniformised:
         return np.exp(np.minimum(fallen + log_chance, 0.0))
 
 
-def _powers(start: Array, jumps: Array, side: int) -> Array:
-    """start jumps^n 1 for n = 0 .. side^2: `side` small steps, and as many large ones."""
-    rows = [start]
-    for _ in range(side - 1):
-        rows.append(rows[-1] @ jumps)
-    large = np.linalg.matrix_power(jumps, side)
-    columns = [np.ones(len(start))]
+def _powers(rows: Array, large: Array) -> Array:
+    """start jumps^n 1 for n = 0 .. side^2 from the `rows` of the first `side` steps, and as many `large` ones."""
+    side = len(rows)
+    columns = [np.ones(len(large))]
     for _ in range(side):
         columns.append(large @ columns[-1])
-    return (np.array(rows) @ np.array(columns).T).T.ravel()[: side * side + 1]
+    return (rows @ np.array(columns).T).T.ravel()[: side * side + 1]

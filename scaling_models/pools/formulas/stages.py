@@ -13,21 +13,23 @@ from scaling_models.pools.formulas.erlang import log_poisson
 
 Array = NDArray[np.float64]
 LEVELS = 40  # of the continued fraction: 1e-14 from three standard deviations below on
+LEAST = 1e-50  # of the incomplete gamma function, whose logarithm is less exact below
 MOST = 2**20  # Poisson probabilities held at once
 
 
 def log_kummer(order: ArrayLike, z: ArrayLike) -> Any:
     """log 1F1(1; a + 1; z) = log(P(a, z) / pois(a; z)), P the lower incomplete gamma function, a the order.
 
-    Shapes broadcast; a > 0, z >= 0. By P where z is neither small nor far below a, else by the continued fraction
-    (NIST Handbook of Mathematical Functions, eq. 8.9.1), so that nothing underflows. Exact to about 1e-13 of 1F1.
+    Shapes broadcast; a > 0, z >= 0. By P where that is not tiny, else by the continued fraction (NIST Handbook
+    of Mathematical Functions, eq. 8.9.1), which takes forty times as long. Exact to about 1e-12 of 1F1.
     """
     a, z = np.broadcast_arrays(np.asarray(order, dtype=float), np.asarray(z, dtype=float))
-    far, out = z < np.maximum(1.0, a - 3.0 * np.sqrt(a)), np.empty(z.shape)
+    below, out = special.gammainc(a, z), np.empty(z.shape)
+    far = ~(below > LEAST)
     if far.any():
         out[far] = -np.log1p(-_fraction(a[far], z[far]))
     if not far.all():
-        out[~far] = np.log(special.gammainc(a[~far], z[~far])) - log_poisson(a[~far], z[~far])
+        out[~far] = np.log(below[~far]) - log_poisson(a[~far], z[~far])
     return out[()]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Protocol
 
 import numpy as np
@@ -30,7 +31,12 @@ class PoissonLadder:
 
     def steps(self, service: Cells) -> Steps:
         """The residual of the service."""
-        return service.residual()
+        return _residual(service)
+
+
+@functools.lru_cache(maxsize=72)
+def _residual(service: Cells) -> Steps:
+    return service.residual()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -21,12 +21,44 @@ RATIO = math.sqrt(2.0)  # of the ends of a panel in the tail: the ends of all la
 FARTHEST = 1e60
 
 
-class Steps(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class Steps:
     """A distribution on nodes: its ccdf, its mass lumped there, and as much of that as comes from the right."""
 
     ccdf: Array
     lumped: Array
     right: Array
+
+    def tilted(self, decay: float) -> Tilted:
+        """Its transforms, tilted by what keeps the end of the lattice from coming round, less `decay` a step."""
+        return self._plain if decay == 0 else Tilted(self, TILT / len(self.ccdf) - decay)
+
+    @functools.cached_property
+    def _plain(self) -> Tilted:
+        return Tilted(self, TILT / len(self.ccdf))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Tilted:
+    """The transforms of a distribution on nodes."""
+
+    steps: Steps
+    tilt: float
+
+    @functools.cached_property
+    def ccdf(self) -> Array:
+        """That of the ccdf."""
+        return tilted(self.steps.ccdf, self.tilt)
+
+    @functools.cached_property
+    def lumped(self) -> Array:
+        """That of the mass."""
+        return tilted(self.steps.lumped, self.tilt)
+
+    @functools.cached_property
+    def right(self) -> Array:
+        """That of the mass from the right."""
+        return tilted(self.steps.right, self.tilt)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -74,6 +106,20 @@ def _joined(ccdf: Array, right: Array, left: Array) -> Steps:
     together = right.copy()
     together[1:] += left[:-1]
     return Steps(ccdf, together, right)
+
+
+class Level(NamedTuple):
+    """A distribution in the cells of a lattice, and lumped at its nodes."""
+
+    cells: Cells
+    lumped: Steps
+
+
+def levels(fine: Cells) -> tuple[Level, Level, Level]:
+    """The same with steps h, 2 h and 4 h."""
+    half = fine.halved()
+    coarse = half.halved()
+    return Level(fine, fine.lumped()), Level(half, half.lumped()), Level(coarse, coarse.lumped())
 
 
 @functools.lru_cache(maxsize=32)  # a slider of the load leaves the service's
@@ -130,10 +176,7 @@ def untilted(transform: Array, tilt: float, count: int) -> Array:
     return np.asarray(fft.irfft(transform, count) * np.exp(tilt * np.arange(count)))
 
 
-def with_service(waits: Array, service: Cells, decay: float) -> Array:
+def with_service(waits: Array, service: Steps, decay: float) -> Array:
     """P(X + S > k h) where P(X > k h) is `waits`, linear between the nodes and 1 at 0; `decay` is that of X a step."""
-    count = len(waits)
-    tilt = TILT / count - decay
-    steps = service.lumped()
-    served = tilted(waits, tilt) * tilted(steps.lumped, tilt) - tilted(steps.right, tilt)
-    return service.ccdf + untilted(served, tilt, count)
+    served = service.tilted(decay)
+    return service.ccdf + untilted(tilted(waits, served.tilt) * served.lumped - served.right, served.tilt, len(waits))

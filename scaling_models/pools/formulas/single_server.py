@@ -8,7 +8,7 @@ import numpy as np
 from scipy import fft, optimize
 
 from scaling_models.latency.quadrature import Array
-from scaling_models.pools.formulas.lattices import TILT, Cells, Steps, tilted, untilted
+from scaling_models.pools.formulas.lattices import TILT, Level, Steps, tilted, untilted
 
 RISING = 1.0 + 1e-6  # a ccdf that rises by more is rounding
 STEEPEST = 700.0  # decay a step
@@ -24,12 +24,12 @@ def compound_waits(chance: float, ladder: Steps, decay: float = 0.0) -> Array:
     p is the utilization and H the equilibrium distribution of the service (Pollaczek 1930, Khinchine 1932; Beekman
     1968). The error is of second order in the step, and independent of what H does beyond the lattice.
     """
-    tilt = TILT / len(ladder.ccdf) - decay
-    above = tilted(ladder.ccdf - chance * ladder.right, tilt)
-    return untilted(above / (1.0 - chance * tilted(ladder.lumped, tilt)), tilt, len(ladder.ccdf))
+    climbed = ladder.tilted(decay)
+    above = climbed.ccdf - chance * climbed.right
+    return untilted(above / (1.0 - chance * climbed.lumped), climbed.tilt, len(ladder.ccdf))
 
 
-def renewal_waits(service: Cells, gap: Cells, decay: float = 0.0) -> tuple[Array, Array]:
+def renewal_waits(service: Level, gap: Level, decay: float = 0.0) -> tuple[Array, Array]:
     """P(W > k h) of GI/G/1 on the lattice that both share, to the right of 0 at k = 0; and the ccdf of what the wait
     climbs by (the ladder height, with the chance that there is one), from k h to (k + 1) h.
 
@@ -39,13 +39,13 @@ def renewal_waits(service: Cells, gap: Cells, decay: float = 0.0) -> tuple[Array
     services long, and the decay given only if the wait falls by e^-25 at least along it. Second order in h. Spitzer
     1956; Gruebel 1991.
     """
-    count, step = len(service.ccdf), service.step
+    count, step = len(service.cells.ccdf), service.cells.step
     size = 2 * count
     tilt = 1.25 * TILT / size - decay
     zeros = np.zeros(count)
     z = np.exp(-tilt - 2j * np.pi * np.arange(count + 1) / size)
-    up = tilted(np.concatenate([service.lumped().lumped, zeros]), tilt)
-    down = np.conj(tilted(np.concatenate([gap.lumped().lumped, zeros]), -tilt))
+    up = tilted(np.concatenate([service.lumped.lumped, zeros]), tilt)
+    down = np.conj(tilted(np.concatenate([gap.lumped.lumped, zeros]), -tilt))
     ratio = (1.0 - up * down) / (1.0 - 1.0 / z)
     logs = np.log(np.abs(ratio)) + 1j * np.unwrap(np.angle(ratio))
     nu = np.asarray(fft.irfft(-logs, size))
@@ -53,7 +53,7 @@ def renewal_waits(service: Cells, gap: Cells, decay: float = 0.0) -> tuple[Array
         at_one = float((nu[1:count] * np.exp(tilt * np.arange(1, count))).sum())
     else:
         negative = float((nu[count:] * np.exp(tilt * np.arange(-count, 0))).sum())
-        at_one = -math.log((gap.mean - service.mean) / step) - float(nu[0]) - negative
+        at_one = -math.log((gap.cells.mean - service.cells.mean) / step) - float(nu[0]) - negative
     rest = at_one - fft.rfft(np.concatenate([[0.0], nu[1:count], zeros]))  # of the positive part, at 1 and at z
     waits = untilted(-np.expm1(-rest) / (1.0 - z), tilt, size)[:count]
     ladder = untilted(math.exp(-at_one) * np.expm1(rest) / (1.0 - z), tilt, size)[:count]

@@ -14,7 +14,7 @@ from scaling_models.latency import Distribution, Scaled
 from scaling_models.latency.lattices import Survival
 from scaling_models.latency.quadrature import Array
 from scaling_models.pools.formulas.ladders import Ladder, PoissonLadder, RenewalLadder
-from scaling_models.pools.formulas.lattices import USED, Cells, cells, excess, with_service
+from scaling_models.pools.formulas.lattices import USED, Cells, cells, excess, levels, with_service
 from scaling_models.pools.formulas.single_server import compound_waits, decay_of, renewal_waits
 from scaling_models.pools.formulas.walks import is_exponential, never_waits, reach_of
 
@@ -95,6 +95,9 @@ def _to_the_end(queue: _Queue, step: float, first: _Piece, ladder: Ladder) -> So
     return Solution(first.chance, queue.survival(pieces, 0, decay), queue.survival(pieces, 1, decay))
 
 
+_kept_levels = functools.lru_cache(maxsize=24)(levels)  # of Poisson arrivals: as short as they are used often
+
+
 @dataclasses.dataclass(frozen=True)
 class _Tail:
     """How a wait falls: its decay (1/s), whether the service falls more slowly, whether the decay is the true one; and
@@ -131,33 +134,33 @@ class _Queue:
     def compound(self, step: float, ladder: Ladder, scale: float, known_to: float) -> _Piece:
         """On the lattice of this step, from the ladder height; `scale` is its chance of a wait over the true one."""
         fine = self._cells(self.service, step)
-        lattices = (fine, fine.halved(), fine.halved().halved())
-        steps = [ladder.steps(each) for each in lattices]
+        services = _kept_levels(fine) if self.poisson else levels(fine)
+        steps = [ladder.steps(service.cells) for service in services]
         decay, share = decay_of(ladder.chance * steps[2].lumped)
-        tail = self._tail(decay, share, lattices[2].step, 0.0)
+        tail = self._tail(decay, share, services[2].cells.step, 0.0)
         solved = []
-        for turn, (service, each) in enumerate(zip(lattices, steps, strict=True)):
+        for turn, (service, each) in enumerate(zip(services, steps, strict=True)):
             decays = tail.tilt * 2.0 ** (turn - 2)
             waits = compound_waits(ladder.chance, each, decays) * scale
             waits[0] = 1.0
-            solved.append((waits, with_service(waits, service, decays)))
+            solved.append((waits, with_service(waits, service.lumped, decays)))
         return self._piece(step, solved, ladder.chance / scale, tail, known_to)
 
     def renewal(self, step: float) -> tuple[_Piece, Ladder]:
         """On the first and finest lattice, and what the wait climbs by there."""
-        fine, gaps = self._cells(self.service, step), self._cells(self.gap, step)
-        pairs = [(fine, gaps), (fine.halved(), gaps.halved()), (fine.halved().halved(), gaps.halved().halved())]
+        fine = self._cells(self.service, step)
+        pairs = tuple(zip(levels(fine), levels(self._cells(self.gap, step)), strict=True))
         coarse, wide = pairs[2]
-        decay, share = decay_of(coarse.lumped().lumped, wide.lumped().lumped)
-        tail = self._tail(decay, share, coarse.step, DECAYED / len(coarse.ccdf))
+        decay, share = decay_of(coarse.lumped.lumped, wide.lumped.lumped)
+        tail = self._tail(decay, share, coarse.cells.step, DECAYED / self.count * 4.0)
         solved, chances, heights = [], [], []
-        for turn, pair in enumerate(pairs):
+        for turn, (service, gap) in enumerate(pairs):
             decays = tail.tilt * 2.0 ** (turn - 2)
-            waits, height = renewal_waits(*pair, decays)
+            waits, height = renewal_waits(service, gap, decays)
             chances.append(float(waits[0]))
             heights.append(height)
             waits = waits / max(chances[-1], NO_WAIT)
-            solved.append((waits, with_service(waits, pair[0], decays)))
+            solved.append((waits, with_service(waits, service.lumped, decays)))
         chance = chances[0] + (chances[0] - chances[1]) / 3.0
         if not np.isfinite(heights[0]).all() or chance < -NEAR_ZERO:
             chance = 2.0  # no factors were found: no probability

@@ -141,6 +141,11 @@ class Scaled(Affine):
         return self.factor
 
     @property
+    def branches(self) -> tuple[tuple[float, float], ...]:
+        """Of rates as much smaller."""
+        return tuple((chance, rate / self.factor) for chance, rate in self.distribution.branches)
+
+    @property
     def phases(self) -> Phases | None:
         """The part's, slower by the factor."""
         phases = self.distribution.phases

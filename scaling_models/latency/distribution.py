@@ -67,6 +67,11 @@ class Distribution(Declared):
         return None
 
     @property
+    def branches(self) -> tuple[tuple[float, float], ...]:
+        """The chances and rates (1/s) of the exponentials that it is declared as a mixture of; none if it is not."""
+        return ()
+
+    @property
     def spread_known(self) -> bool:
         """False where only a mean stands behind it, so that no percentile can be told."""
         return self.highest_level > 0.0

@@ -136,7 +136,8 @@ class Hyperexponential(Distribution):
         return self.scv * self.mean_**2
 
     @functools.cached_property
-    def _branches(self) -> tuple[tuple[float, float], tuple[float, float]]:
+    def branches(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """The two."""
         p = (1.0 + math.sqrt((self.scv - 1.0) / (self.scv + 1.0))) / 2.0
         rest = 1.0 / (2.0 * (self.scv + 1.0) * p)  # 1 - p without cancellation: p (1 - p) = 1 / (2 (scv + 1))
         return ((p, 2.0 * p / self.mean_), (rest, 2.0 * rest / self.mean_))
@@ -144,29 +145,29 @@ class Hyperexponential(Distribution):
     @property
     def phases(self) -> Phases:
         """The branches."""
-        weights, rates = zip(*self._branches, strict=True)
+        weights, rates = zip(*self.branches, strict=True)
         return in_branches(weights, [in_stages(1, rate) for rate in rates])
 
     def _ccdf(self, t: Array) -> Array:
-        (p, fast), (r, slow) = self._branches
+        (p, fast), (r, slow) = self.branches
         return p * np.exp(-fast * t) + r * np.exp(-slow * t)
 
     def _cdf(self, t: Array) -> Array:
-        (p, fast), (r, slow) = self._branches
+        (p, fast), (r, slow) = self.branches
         return -(p * np.expm1(-fast * t) + r * np.expm1(-slow * t))
 
     def _pdf(self, t: Array) -> Array:
-        (p, fast), (r, slow) = self._branches
+        (p, fast), (r, slow) = self.branches
         return p * fast * np.exp(-fast * t) + r * slow * np.exp(-slow * t)
 
     @functools.cached_property
     def cuts(self) -> Array:
         """Those of both branches."""
         levels = (1e-7, 0.7, 4.6, 16.0, 37.0)
-        return graded([0.0, *(x / rate for _, rate in self._branches for x in levels)], 0.0)
+        return graded([0.0, *(x / rate for _, rate in self.branches for x in levels)], 0.0)
 
     def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-        (p, fast), (_, slow) = self._branches
+        (p, fast), (_, slow) = self.branches
         branch = rng.random((*shape, 2))  # both draws of a request from one call: chunks of any size agree
         rate = np.where(branch[..., 0] < p, fast, slow)
         return -np.log1p(-branch[..., 1]) / rate

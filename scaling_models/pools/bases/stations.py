@@ -7,6 +7,7 @@ import functools
 import math
 
 from scaling_models.latency import Deterministic, Distribution, Erlang, Exponential, mixture
+from scaling_models.pools.formulas.branches import Branched, branched_times
 from scaling_models.pools.formulas.erlang import erlang_c
 from scaling_models.pools.formulas.erlang_arrivals import erlang_arrivals_wait
 from scaling_models.pools.formulas.walks import is_exponential
@@ -20,7 +21,8 @@ MOST_ERROR = 1e-3  # of a quantile: what a closed form that is called exact may 
 class Station:
     """A FIFO server with `workers`, which gets requests at `arrival_rate` with Erlang gaps of so many `stages`.
 
-    Exact for exponential services (E_N/M/k), and for one worker and any service (E_N/G/1).
+    Exact for exponential services (E_N/M/k), and for one worker and any service (E_N/G/1): a mixture of exponentials by
+    roots, any other on a lattice.
     """
 
     arrival_rate: float
@@ -50,24 +52,34 @@ class Station:
         return self.memoryless or (self.workers == 1 and self.error < MOST_ERROR)
 
     @functools.cached_property
+    def _branched(self) -> Branched | None:
+        """Wait and latency by roots, where one worker's services are a mixture of exponentials."""
+        branches = self.service.branches if self.workers == 1 else ()
+        return branched_times(1.0 / self.arrival_rate, self.stages, branches) if branches else None
+
+    @functools.cached_property
     def error(self) -> float:
         """The largest relative error of a quantile."""
         try:
-            return 0.0 if self.memoryless else max(self._queued_wait.error, self._queued_latency.error)
+            return (
+                0.0 if self.memoryless or self._branched else max(self._queued_wait.error, self._queued_latency.error)
+            )
         except ArithmeticError:
             return math.inf
 
     @functools.cached_property
     def known_to(self) -> float:
         """The probability of a latency or wait so rare that what is beyond is extrapolated."""
-        if self.memoryless:
+        if self.memoryless or self._branched:
             return 0.0
         return self.probability_of_wait * max(self._queued_wait.known_to, self._queued_latency.known_to)
 
     @functools.cached_property
     def probability_of_wait(self) -> float:
         """That an arrival finds all workers busy."""
-        return self._erlang[0] if self.memoryless else self._queued_wait.chance
+        if self.memoryless:
+            return self._erlang[0]
+        return float(self._branched.waits.sum()) if self._branched else self._queued_wait.chance
 
     @property
     def wait(self) -> Distribution:
@@ -75,6 +87,9 @@ class Station:
         chance = self.probability_of_wait
         if chance == 0:
             return Deterministic(0.0)
+        if self._branched and not self.memoryless:
+            rates, waits, _ = self._branched
+            return mixture((1.0 - chance, *waits), (Deterministic(0.0), *(Exponential(1.0 / rate) for rate in rates)))
         late = Exponential(1.0 / self._drain) if self.memoryless else self._queued_wait
         return mixture((1.0 - chance, chance), (Deterministic(0.0), late))
 
@@ -86,6 +101,9 @@ class Station:
             return ErlangResponse(1.0 / self.service.mean(), self._drain, chance)
         if chance == 0:
             return self.service
+        if self._branched:
+            rates, _, latencies = self._branched
+            return mixture(tuple(latencies), tuple(Exponential(1.0 / rate) for rate in rates))
         return mixture((1.0 - chance, chance), (self.service, self._queued_latency))
 
     @functools.cached_property

@@ -194,7 +194,7 @@ def md1_tail(t: float, load: Decimal) -> float:
 
 def mh2_terms(rate, service):
     """Rates and weights of P(W > t) = sum w e^{-r t}: poles and residues of (1 - rho) / (s - lambda + lambda B(s))."""
-    (p, a), (q, b) = service._branches
+    (p, a), (q, b) = service.branches
     # s (s + a)(s + b) - rate ((s + a)(s + b) - p a (s + b) - q b (s + a)) = s (s^2 + ...)
     poles = np.roots([1.0, a + b - rate, a * b - rate * (p * b + q * a)])
     poles = np.sort(poles.real)[::-1]

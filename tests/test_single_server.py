@@ -57,7 +57,7 @@ def test_m_d_1_by_erlangs_series(load):
 def test_m_h2_1_by_its_poles():
     """Two exponentials, from the roots of the quadratic that the transform's denominator is."""
     load, service = 0.8, sm.Hyperexponential(1.0, 10.0)
-    (p, fast), (r, slow) = service._branches
+    (p, fast), (r, slow) = service.branches
     rates = np.roots([1.0, load - fast - slow, fast * slow - load * (p * slow + r * fast)])
 
     def weight(x, y):  # residue of (1 - rho) s (s - fast)(s - slow) / (s ...) at a root

@@ -113,7 +113,7 @@ def _(law: Empirical, theta: float) -> Twist:
 
 @twist.register
 def _(law: Hyperexponential, theta: float) -> Twist:
-    weights, rates = zip(*law._branches, strict=True)
+    weights, rates = zip(*law.branches, strict=True)
     return _one_of(weights, [twist(Exponential(1.0 / rate), theta) for rate in rates])
 
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
 from scaling_models.parameters import Integer, Slider, parameter
-from scaling_models.shards.formulas.loads import share_of_hottest, share_of_one, steps
+from scaling_models.shards.formulas.load_of_one import share_of_one
+from scaling_models.shards.formulas.loads import share_of_hottest, steps
 from scaling_models.shards.placements import PLACEMENT, EvenHash, Placement
 from scaling_models.shards.placements.placement import share_scv
 from scaling_models.shards.popularities import POPULARITY, Popularity, Zipf

@@ -26,8 +26,8 @@ def deals(shards: tuple[int, ...], keys: int, copies: int) -> tuple[int, tuple[t
         for deal, share in found.items():
             for one, ways in _with(deal, key, copies):
                 more[one] = more.get(one, 0.0) + share * ways
-        if len(more) > MOST_DEALS:
-            return key, tuple(found.items())
+            if len(more) > MOST_DEALS:
+                return key, tuple(found.items())
         found = more
     return most, tuple(found.items())
 

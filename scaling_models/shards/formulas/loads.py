@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +27,7 @@ SMOOTH = 2.0  # lattice steps: what of a jump is then left at the highest freque
 SMALL, ORDERS = 1.0, 12  # a key whose wave turns by less, by so many powers: to 1e-10
 TAIL = 30.0  # the lattice ends where Chernoff's bound is e^-30
 BLOCK = 128  # frequencies at once
+RUN = 64  # steps of the lattice
 NOTHING = 1e-13  # of a characteristic function
 SLIGHT = 1e-6  # of the sum's characteristic function
 SUM_WIDTH = 14.0  # standard deviations of the sum between its copies
@@ -62,7 +63,9 @@ class Loads:
         high = float(w[-1])
         small = np.abs(self.p) * high < SMALL
         angle, numbers = np.outer(w, self.p[~small]), self.numbers[~small]
-        found = (np.cos(angle) - 1.0) @ numbers - 1j * (np.sin(angle) @ numbers)
+        # Not by @: BLAS would wake its threads, which costs more than it saves.
+        real, imaginary = (np.einsum("wk,k->w", part, numbers) for part in (np.cos(angle) - 1.0, np.sin(angle)))
+        found = real - 1j * imaginary
         turn, part = self.p[small] * high, (-1j / high if high else 0.0) * w
         series = np.zeros(len(w), dtype=complex)
         for order in range(ORDERS, 0, -1):
@@ -89,7 +92,7 @@ class Loads:
         found = []
         for sign in (-1.0, 1.0):
             with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-                growth = np.expm1(np.outer(sign * t, self.p)) @ self.numbers
+                growth = np.einsum("tk,k->t", np.expm1(np.outer(sign * t, self.p)), self.numbers)
                 bound = (law.transform(growth, keys) - law.transform(0.0, keys) + TAIL) / t
             found.append(float(bound[np.isfinite(bound)].min(initial=most)))
         return -found[0], found[1]
@@ -130,49 +133,61 @@ class Loads:
                 return u[: beyond[0] + 1]
         return u
 
+    @property
+    def weights(self) -> Array:
+        """Of the waves in the density."""
+        return np.where(self.waves == 0.0, 1.0, 2.0)
+
     def summed(self, kind: int, keys: int) -> Complex:
-        """E[s^keys e^{-iu(X - mean)}; X up to each edge of the lattice], at every wave u."""
+        """E[s^keys e^{-iu(X - mean)}; X up to each edge of the lattice], a row for every wave u."""
         if (kind, keys) not in self._summed:
-            table = np.zeros((self.points + 1, len(self.waves)), dtype=complex)
-            np.cumsum(self.mass(kind, keys)[:, None] * self._turns, axis=0, out=table[1:])
-            self._summed[kind, keys] = table
+            found = np.zeros((len(self.waves), self.points + 1), dtype=complex)
+            first, run = self.turns
+            turned = (first[:, :, None] * run[:, None, :]).reshape(-1, self.points)
+            turned *= self.mass(kind, keys)
+            np.cumsum(turned, axis=1, out=found[:, 1:])
+            self._summed[kind, keys] = found
         return self._summed[kind, keys]
 
     @functools.cached_property
-    def _turns(self) -> Complex:
-        """e^{-iu(x - mean)} in the middle of every step of the lattice, at every wave u."""
-        middle = self.edges[:-1] + 0.5 * self.step - self.total / self.shards
-        return np.asarray(np.exp(-1j * np.outer(middle, self.waves)))
+    def turns(self) -> tuple[Complex, Complex]:
+        """e^{-iu(x - mean)} for every wave u (rows) in the middle x of the first of each run of steps of the lattice;
+        and by what it turns from there to each step of the run."""
+        first = self.edges[:-1:RUN] + 0.5 * self.step - self.total / self.shards
+        steps = self.step * np.arange(RUN)
+        return np.exp(-1j * np.outer(self.waves, first)), np.exp(-1j * np.outer(self.waves, steps))
+
+    def whole(self, kind: int, keys: int) -> Complex:
+        """log E[s^keys e^{-iu(X - mean)}] at every wave u, smoothed as the lattice is."""
+        shape = 1j * self.waves * (self.total / self.shards) - 0.5 * (SMOOTH * self.step * self.waves) ** 2
+        return np.asarray(self.kinds[kind].share.transform(self.psi(self.waves), keys) + shape)
 
     def up_to(self, x: Array, kind: int, keys: int) -> Complex:
-        """The same up to each x (rows)."""
+        """The same up to each x (columns)."""
         table = self.summed(kind, keys)
         place = np.clip((x - self.edges[0]) / self.step, 0.0, self.points)
         at = np.minimum(place.astype(int), self.points - 1)
-        part = (place - at)[:, None]
-        return np.asarray(table[at] * (1.0 - part) + table[at + 1] * part)
+        part = place - at
+        return np.asarray(table[:, at] * (1.0 - part) + table[:, at + 1] * part)
 
 
-class Cell(NamedTuple):
-    """So many shards of one kind, whose load is asked for or not."""
+class Dealt(NamedTuple):
+    """The ways to deal the hottest keys, each with its probability; their shares, what all others put on shards, and
+    the least load of a shard."""
 
-    kind: int
-    number: int
-    asked: bool
+    ways: tuple[tuple[Deal, float], ...]
+    top: Array
+    loads: Loads
+    least: float
 
 
-def share_of_one(
-    kinds: Sequence[Nodes], popularity: Popularity, copies: int, level: float = 0.0
-) -> tuple[Array, Array]:
-    """Points and cdf of the load of one shard, any of them; `level` as in `share_of_hottest`."""
-    shards = sum(kind.number for kind in kinds)
-    tables = []
-    for asked, kind in enumerate(kinds):
-        others = [Cell(at, each.number - (at == asked), False) for at, each in enumerate(kinds)]
-        cells = [Cell(asked, 1, True), *others]
-        tables.append((kind.number / shards, *_table(kinds, cells, popularity, copies, level, 4 * POINTS)))
-    x = np.unique(np.concatenate([points for _, points, _ in tables]))
-    return x, np.asarray(sum(weight * np.interp(x, points, cdf, left=0.0) for weight, points, cdf in tables))
+def dealt(kinds: Sequence[Nodes], popularity: Popularity, copies: int, level: float, points: int) -> Dealt:
+    """Keys dealt to nodes; `level` is taken from every key's share and given back to all shards alike."""
+    hot, ways = deals(tuple(kind.number for kind in kinds), popularity.size, copies)
+    top = (popularity.top(hot) - level) / copies
+    shares, numbers = popularity.groups(hot)
+    loads = Loads(kinds, (shares - level) / copies, numbers * copies, hot, points)
+    return Dealt(ways, top, loads, level * popularity.size / loads.shards)
 
 
 def share_of_hottest(
@@ -180,25 +195,17 @@ def share_of_hottest(
 ) -> tuple[Array, Array]:
     """Points and cdf of the largest load of all shards.
 
-    `level` is taken from every key's share and given back to all shards alike: the mean share, where each shard has
-    equally many keys.
+    `level` is what of every key's share is no chance: the mean share, where each shard has equally many keys.
     """
-    cells = [Cell(at, kind.number, True) for at, kind in enumerate(kinds)]
-    return _table(kinds, cells, popularity, copies, level, POINTS)
+    keys = dealt(kinds, popularity, copies, level, POINTS)
+    return table(keys, functools.partial(_all_below, keys))
 
 
-def _table(
-    kinds: Sequence[Nodes], cells: Sequence[Cell], popularity: Popularity, copies: int, level: float, points: int
-) -> tuple[Array, Array]:
-    """Points, refined until no step of the cdf is large, and the cdf that all shards asked for are below them."""
-    hot, dealt = deals(tuple(cell.number for cell in cells), popularity.size, copies)
-    top = (popularity.top(hot) - level) / copies
-    shares, numbers = popularity.groups(hot)
-    loads = Loads(kinds, (shares - level) / copies, numbers * copies, hot, points)
-    least = level * popularity.size / loads.shards
-    find = functools.partial(_cdf, loads, cells, dealt, top)
+def table(keys: Dealt, find: Callable[[Array], Array]) -> tuple[Array, Array]:
+    """Points, refined until no step of the cdf is large, and the cdf that `find` answers there."""
+    _, top, loads, least = keys
     if not loads.p.size:  # a law of points
-        sums = {float(top[list(held)].sum()) for deal, _ in dealt for (_, held), _ in deal}
+        sums = {float(top[list(held)].sum()) for deal, _ in keys.ways for (_, held), _ in deal}
         places = np.array(sorted({round(each, 15) for each in sums}))
         return steps(places + least, find(places + ROUNDING))
     high = loads.edges[-1] + float(np.maximum(top, 0.0).sum())
@@ -225,31 +232,24 @@ def steps(x: Array, cdf: Array) -> tuple[Array, Array]:
     return ends.T.ravel(), np.stack([low, cdf], axis=1).ravel()
 
 
-def _cdf(loads: Loads, cells: Sequence[Cell], dealt: Iterable[tuple[Deal, float]], top: Array, x: Array) -> Array:
-    """P(all shards asked for have at most x | all sum to the whole)."""
+def _all_below(keys: Dealt, x: Array) -> Array:
+    """P(all shards have at most x | all sum to the whole)."""
+    ways, top, loads, _ = keys
     ends = np.append(x, math.inf)
     logs: dict[Group, Complex] = {}
-    alike: dict[Deal, Any] = {}  # what shards that are not asked for add, of all deals that are alike for the others
-    for deal, share in dealt:
-        asked = tuple(part for part in deal if cells[part[0][0]].asked)
+    found: Any = 0.0
+    for deal, share in ways:
         log: Any = math.log(share)
         for group, number in deal:
             if group not in logs:
-                logs[group] = _log(loads, cells[group[0]], top[list(group[1])], ends)
-            if (group, number) not in asked:
-                log = log + number * logs[group]
-        alike[asked] = alike.get(asked, 0.0) + np.exp(log)
-    found: Any = 0.0
-    for asked, others in alike.items():
-        found = found + others * np.exp(sum((number * logs[group] for group, number in asked), np.zeros(1)))
-    weights = np.where(loads.waves == 0.0, 1.0, 2.0)
-    density: Array = found.real @ weights
+                logs[group] = _log(loads, group, top, ends)
+            log = log + number * logs[group]
+        found = found + np.exp(log)
+    density = np.einsum("u,ux->x", loads.weights, found.real)
     return np.asarray(np.clip(density[:-1] / density[-1], 0.0, 1.0))
 
 
-def _log(loads: Loads, cell: Cell, held: Array, ends: Array) -> Complex:
-    if cell.asked:
-        found = loads.up_to(ends - float(held.sum()), cell.kind, len(held))
-    else:
-        found = loads.summed(cell.kind, len(held))[-1:]
+def _log(loads: Loads, group: Group, top: Array, ends: Array) -> Complex:
+    kind, held = group
+    found = loads.up_to(ends - float(top[list(held)].sum()), kind, len(held))
     return np.log(np.where(found == 0.0, NIL, found))

@@ -20,12 +20,14 @@ class Accuracy:
     """How far a formula can be believed.
 
     `label` is one of exact, within 3%, within 15%, bound, band, simulated; `error` the largest relative error that
-    was measured (a fraction; None where simulated); `region` where that holds.
+    was measured (a fraction; None where simulated); `region` where that holds; `side` of a bound is "below" or "above",
+    where the formula lies of what it bounds.
     """
 
     label: str
     error: float | None = 0.0
     region: str = "everywhere"
+    side: str = ""
 
     def __str__(self) -> str:
         if self.error is None or self.label == "exact":

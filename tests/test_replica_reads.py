@@ -135,6 +135,29 @@ def test_a_latency_three_per_cent_wrong_fails():
     assert table.loc["latency mean", "verdict"] == "disagrees", table.to_string()
 
 
+def test_a_bound_three_per_cent_wrong_fails_on_its_wrong_side_only():
+    def verdicts(off):
+        class Moved(ReplicaReads):
+            """Whose bounds are moved up."""
+
+            @answer("", "moved", ReplicaReads.hottest_balanced.accuracy)
+            def hottest_balanced(self):
+                """Of below: too high where it is moved up."""
+                return ReplicaReads.hottest_balanced.compute(self) * off
+
+            @answer("requests/s", "moved", ReplicaReads.saturation_balanced.accuracy)
+            def saturation_balanced(self):
+                """Of above: too high only further off."""
+                return ReplicaReads.saturation_balanced.compute(self) * off
+
+        table = sm.verify(Moved(*MANY.values().values()), requests=10_000, seed=2).set_index("quantity")
+        return tuple(table.verdict[["hottest_balanced", "saturation_balanced"]])
+
+    assert verdicts(1.0) == ("agrees", "agrees")
+    assert verdicts(1.03) == ("disagrees", "agrees")
+    assert verdicts(0.97) == ("agrees", "disagrees")
+
+
 def test_loads_that_are_seen_late_make_reads_herd():
     table = sm.verify(ReplicaReads(), requests=40_000, seed=1, violating="loads seen late").set_index("quantity")
     assert table.loc["latency mean", "verdict"] == "missed"

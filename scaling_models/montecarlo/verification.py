@@ -40,8 +40,9 @@ def verify(
     "unseen" where so few events were drawn that an error of the whole size might be missed). Quantiles, at `levels`
     (fractions), are tested by the share of samples beyond the closed form's quantile. A formula that is right disagrees
     in any row with probability `false_alarm` at most (Student's t, shared evenly among the rows); an approximation is
-    allowed the error that its accuracy states, and the ends of a band (`latency_low`, `latency_high`) need only lie on
-    their side of the simulated quantiles. `requests` is the model's own choice (`verified_with`) unless given.
+    allowed the error that its accuracy states (a bound with a `side` on that side only), and the ends of a band
+    (`latency_low`, `latency_high`) need only lie on their side of the simulated quantiles. `requests` is the model's
+    own choice (`verified_with`) unless given.
     With `violating`, one of `model.violations`, the simulation breaks that assumption: the verdict "missed" and the
     column `miss` (closed form over simulated, less 1: negative is optimistic) say what the formula does not see.
     Raises what `simulate` raises.
@@ -140,7 +141,8 @@ def _row(
     allowed = reach * estimate.error + stated + 1e-9 * abs(closed)
     low, high = estimate.interval()
     seen = (reach + _reach(estimate.freedom, 2.0 * (1.0 - POWER))) * estimate.error + stated
-    agrees = abs(closed - estimate.value) <= allowed
+    off, sure = closed - estimate.value, allowed - stated
+    agrees = -(sure if accuracy.side == "above" else allowed) <= off <= (sure if accuracy.side == "below" else allowed)
     return _told(quantity, unit, closed, (low, estimate.value, high), seen, accuracy.label, agrees)
 
 
@@ -192,7 +194,9 @@ def _quantile_row(
     # The formula's quantile may be off by its stated error either way: some t in that range must fit the samples.
     # The rounding of an atom's place must not count as a miss of its whole mass.
     slack = max(found.resolution, 1e-12)
-    near, far = quantile * (1.0 - error) * (1.0 - slack), quantile * (1.0 + error) * (1.0 + slack)
+    near, far = quantile * (1.0 - slack), quantile * (1.0 + slack)
+    near *= 1.0 if accuracy.side == "below" else 1.0 - error
+    far *= 1.0 if accuracy.side == "above" else 1.0 + error
     most, least = found.ccdf_estimate(near), found.ccdf_estimate(far)
     expected_most, expected_least = (float(closed.ccdf(quantile * turn)) for turn in (1 - 1e-12, 1 + 1e-12))
     least_error = found.share_error(level)  # long latencies come in clusters, of which few are seen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import ClassVar
 
@@ -21,8 +22,8 @@ USABLE, CLOSE = 0.15, 0.03  # errors
 TAIL = 1.3  # how much more a quantile errs than the mean
 HOT = 0.8  # what the hottest key alone may make of its nodes' capacity
 SOONEST = "the reads of one key over its copies, N p^2, and few nodes make queues longer"
-BALANCED = Accuracy("bound", 0.10, "a lower bound; nearly even shares of the key space")
-UNEVEN = Accuracy("bound", 1.0, "a lower bound, far off where some nodes hold much more than others")
+EVEN, UNEVEN = "nearly even shares of the key space", "far off where some nodes hold much more than others"
+LEAST, MOST = (Accuracy("bound", 0.10, EVEN, side) for side in ("below", "above"))
 SLIGHT = 0.01  # squared coefficient of variation of the shares of the key space
 
 
@@ -163,7 +164,7 @@ class ReplicaReads(Model):
             least_hottest(self.popularity.top(1)[0] / whole, self.nodes, self.replicas, self.write_share)
         )
 
-    @answer("", "busy share of the hottest node, on average over placements, if reads were divided ideally", BALANCED)
+    @answer("", "busy share of the hottest node, on average over placements, if reads were divided ideally", LEAST)
     def hottest_balanced(self) -> float:
         """X/mu times `least_hottest`."""
         return self.arrival_rate * self._least / self.capacity
@@ -173,9 +174,7 @@ class ReplicaReads(Model):
         """mu/((1 - w + w R) E[hottest share])."""
         return self.arrival_rate / self.hottest_at_random.mean()
 
-    @answer(
-        "requests/s", "throughput that no way to choose a copy can pass; choosing the shortest comes near", BALANCED
-    )
+    @answer("requests/s", "throughput that no way to choose a copy can pass; choosing the shortest comes near", MOST)
     def saturation_balanced(self) -> float:
         """mu over `least_hottest`."""
         return self.capacity / self._least
@@ -188,7 +187,9 @@ class ReplicaReads(Model):
         if metric in ("hottest_balanced", "saturation_balanced"):
             if self.nodes == self.replicas:
                 return EXACT
-            return BALANCED if share_scv(self.placement, self.nodes, self.replicas) < SLIGHT else UNEVEN
+            near = share_scv(self.placement, self.nodes, self.replicas) < SLIGHT
+            bound = super()._accuracy(metric, level)
+            return bound if near else dataclasses.replace(bound, error=1.0, region=UNEVEN)
         if metric in ("hottest_at_random", "saturation_at_random"):
             share = ShardLoad(self.nodes, self.popularity, self.placement, self.capacity, self.replicas)
             return share.accuracy("hottest_share", level)

@@ -20,9 +20,11 @@ EDGE = "1 to 128 shards, loads up to 0.9"
 ALL_RARE = Accuracy("within 3%", 0.03, f"queries up to 10% of a shard's requests; {EDGE}")
 ALL_RARE_LOW = Accuracy("within 15%", 0.10, f"below the median; {ALL_RARE.region}")
 ALL_HALF = Accuracy("within 15%", 0.14, f"queries up to half of a shard's requests; {EDGE}")
-ALL_HALF_LOW = Accuracy("bound", 0.50, f"an upper bound, below the median; {ALL_HALF.region}")
-ALL_MOST = Accuracy("bound", 0.45, f"an upper bound: most requests are queries, which all shards share; {EDGE}")
-ALL_MOST_LOW = Accuracy("bound", 1.50, f"{ALL_MOST.region}; below the median")
+ALL_HALF_LOW = Accuracy("bound", 0.50, f"an upper bound, below the median; {ALL_HALF.region}", "above")
+ALL_MOST = Accuracy(
+    "bound", 0.45, f"an upper bound: most requests are queries, which all shards share; {EDGE}", "above"
+)
+ALL_MOST_LOW = Accuracy("bound", 1.50, f"{ALL_MOST.region}; below the median", "above")
 ENOUGH_MEAN = Accuracy("within 3%", 0.03, f"some shards of all; {ALL_RARE.region}")
 ENOUGH_LEVEL = Accuracy("within 15%", 0.13, f"p5 to p99; {ENOUGH_MEAN.region}")
 ENOUGH_TAIL = Accuracy("bound", 0.30, f"a lower bound beyond p99; {ENOUGH_MEAN.region}")
@@ -165,7 +167,7 @@ class ScatterGather(Scattered):
         label = (
             "exact" if error == 0.0 else "within 3%" if error <= 0.03 else "within 15%" if error <= 0.15 else "bound"
         )
-        return Accuracy(label, error, "an upper bound: legs have queries in common")
+        return Accuracy(label, error, "an upper bound: legs have queries in common", "above")
 
     def _by_deadline(self) -> Accuracy:
         """What the latency's own error makes of a probability; exact of one shard."""

@@ -36,8 +36,9 @@ class VirtualNodes(Model):
 
     More tokens a node spread the load (a node holds Beta(v, v (n - 1)) of its rack's copy: exact), and share its ranges
     with more others, M (1 - (1 - 1/M)^{2 v (R - 1)}) of the M = n (R - 1) in other racks, so that more pairs of
-    failures break a quorum. Lynch and Snyder, Cassandra Availability with Virtual Nodes, 2018. Allocated tokens, the
-    ideal, lie at equal distances, each node once in every round: then all hold the same, and few tokens suffice.
+    failures break a quorum. Lynch and Snyder, Cassandra Availability with Virtual Nodes, 2018. Allocated
+    tokens are taken to lie at equal distances, each node once in every round: then all hold the same, and few tokens
+    suffice. That is what an allocator comes near to: see `HashRing`, whose tokens come node after node.
     """
 
     virtual_nodes: int = parameter(
@@ -69,7 +70,7 @@ class VirtualNodes(Model):
     tokens: str = parameter(
         default=RANDOM,
         domain=Choice((RANDOM, ALLOCATED)),
-        about="how tokens are chosen: allocated is the ideal (Cassandra's allocator leaves about 10% at 8 a node)",
+        about="how tokens are chosen: allocated ones are taken as even (an allocator leaves 4% to 10% at 8 a node)",
     )
 
     headline: ClassVar[str] = "share"

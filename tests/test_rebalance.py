@@ -24,8 +24,9 @@ from scaling_models.shards import (
     RangePartition,
     Rebalance,
 )
+from scaling_models.shards.foreground import DelayedLatency, ForegroundLatency
 from scaling_models.shards.formulas import rebalancing as formulas
-from scaling_models.shards.formulas.chunk_delays import foreground_survival
+from scaling_models.shards.formulas.chunk_delays import at_once, foreground_survival
 from scaling_models.shards.moved_amounts import amounts
 
 SURE = 5.33
@@ -155,6 +156,32 @@ def test_the_foregrounds_law_is_the_algebras_where_requests_go_first():
         law = foreground_survival(rate, E(0.010), chunk, share, True)
         for level in (0.05, 0.5, 0.99, 0.9999):
             assert float(law.inverse(np.log(1.0 - level))) == pytest.approx(float(exact.icdf(level)), rel=1e-3), level
+
+
+@pytest.mark.parametrize("chunk", [0.15, 0.02, 0.003])
+def test_a_service_that_is_always_as_long_is_not_smeared(chunk):
+    """M/D/1's latency by its own series, and with probability share / (1 - rho) the rest of a chunk."""
+    service, hit = sm.Deterministic(0.00175), 0.2 / 0.93
+    model = Rebalance(service=service, arrival_rate=40.0, chunk=chunk)
+    alone = sm.CentralQueue(40.0, 1, service).latency
+    exact = alone + sm.mixture((1.0 - hit, hit), (0.0, sm.Uniform(0.0, chunk)))
+    law = model.foreground_latency
+    assert model.disk_share == pytest.approx(0.2, rel=1e-12)
+    assert law.mean() == pytest.approx(model.foreground_wait + 0.00175, rel=1e-3)
+    for level in (0.05, 0.5, 0.7, 0.729, 0.8, 0.95, 0.99, 0.9999):
+        error = model.accuracy("foreground_latency", level).error
+        assert float(law.icdf(level)) == pytest.approx(float(exact.icdf(level)), rel=error), level
+
+
+def test_who_waits_and_who_does_not_make_the_whole():
+    """In order of arrival, of any service: the law in parts is the law at once."""
+    for service in (E(0.010), sm.Uniform(0.0, 0.02), sm.Hyperexponential(0.010, 5.0)):
+        for order in ("requests first", "in order of arrival"):
+            whole = ForegroundLatency(50.0, service, 0.05, 0.2, order)
+            none = at_once(0.5, 0.2, order == "requests first")
+            parts = sm.mixture([none, 1.0 - none], [service, DelayedLatency(**whole.values())])
+            t = np.array([0.003, 0.01, 0.04, 0.1])
+            np.testing.assert_allclose(parts.ccdf(t), whole.ccdf(t), rtol=2e-3)
 
 
 @pytest.mark.parametrize("first", [True, False])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import math
 
-from scaling_models.latency import LATENCY, Distribution, Exponential
+from scaling_models.latency import LATENCY, Distribution, Exponential, mixture
 from scaling_models.latency.lattices import Lattice, Survival
 from scaling_models.parameters import Choice, Real, parameter
-from scaling_models.shards.formulas.chunk_delays import foreground_survival
+from scaling_models.shards.formulas.chunk_delays import at_once, foreground_survival
 
 FIRST, IN_ORDER = "requests first", "in order of arrival"
 ORDER = Choice((FIRST, IN_ORDER))
@@ -32,7 +32,27 @@ class ForegroundLatency(Lattice):
 
     @functools.cached_property
     def _survival(self) -> Survival:
-        return foreground_survival(self.arrival_rate, self.service, self.chunk, self.share, self.order == FIRST)
+        return self._of(delayed=False)
+
+    def _of(self, *, delayed: bool) -> Survival:
+        first = self.order == FIRST
+        return foreground_survival(self.arrival_rate, self.service, self.chunk, self.share, first, delayed=delayed)
+
+    def in_parts(self) -> Distribution:
+        """The same law; where the service has atoms, of those that wait and of those that do not, which is exact."""
+        if not (self.service.atoms or self.service.hidden_atoms):
+            return self
+        none = at_once(self.arrival_rate * self.service.mean(), self.share, self.order == FIRST)
+        late = DelayedLatency(**self.values())
+        return mixture([none, 1.0 - none], [self.service, late]) if none > 0.0 else late
+
+
+class DelayedLatency(ForegroundLatency):
+    """The same of the requests that wait."""
+
+    @functools.cached_property
+    def _survival(self) -> Survival:
+        return self._of(delayed=True)
 
 
 def light(service: Distribution) -> bool:

@@ -130,7 +130,8 @@ class Rebalance(MovingData):
             if math.isinf(self.foreground_wait):
                 raise NoClosedForm("Rebalance: a service without a variance makes the mean infinite: simulate it")
             return MeanOnly(self.foreground_wait + self.service.mean())
-        return ForegroundLatency(self.arrival_rate, self.service, self.chunk, self.disk_share, self.order)
+        law = ForegroundLatency(self.arrival_rate, self.service, self.chunk, self.disk_share, self.order)
+        return law.in_parts()
 
     @answer("s", "the same before and after", LATTICE)
     def latency_before(self) -> Distribution:

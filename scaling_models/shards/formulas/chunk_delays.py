@@ -20,15 +20,26 @@ LONGER = 6  # times that the reach may double
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(4)
 
 
+def at_once(load: float, share: float, first: bool) -> float:
+    """P(no wait): no request is there, nor a chunk; exact."""
+    return (1.0 - load) * (1.0 - _hit(load, share)) if first else 1.0 - load - share
+
+
+def _hit(load: float, share: float) -> float:
+    """P(a chunk is under way | no request is)."""
+    return min(share / (1.0 - load), 1.0)
+
+
 def foreground_survival(
-    arrival_rate: float, service: Distribution, chunk: float, share: float, first: bool
+    arrival_rate: float, service: Distribution, chunk: float, share: float, first: bool, *, delayed: bool = False
 ) -> Survival:
     """P(T > t) of Poisson requests at a disk on which chunks of `chunk` seconds take `share` of the time.
 
     Requests first (non-preemptive): the wait is that of M/G/1 without chunks, and with probability share / (1 - rho)
     the rest of a chunk, even on (0, chunk) (Fuhrmann and Cooper 1985: whenever chunks come). In order of arrival:
     the wait of M/G/1 whose services are both (Pollaczek and Khinchine), chunks coming as a Poisson stream. Light tails
-    only; the load must be below 1. Second order in the step of the lattice.
+    only; the load must be below 1. Second order in the step of the lattice, which smears atoms of the service: of
+    those that wait (`delayed`) there are none.
     """
     mean = service.mean()
     rest = service.variance() / mean + mean + chunk
@@ -36,7 +47,7 @@ def foreground_survival(
     scale = mean + rest * (1.0 + busy / (1.0 - busy))
     reach, points = REACH * scale, 2 ** math.ceil(math.log2(min(max(FINE * rest / mean, POINTS[0]), POINTS[1])))
     for _ in range(LONGER):
-        times, late = _lattice(arrival_rate, service, chunk, share, first, reach, points)
+        times, late = _lattice(arrival_rate, service, chunk, share, first, delayed, reach, points)
         if late[-1] < NOTHING:
             break
         reach *= 2.0
@@ -48,7 +59,14 @@ def foreground_survival(
 
 
 def _lattice(
-    arrival_rate: float, service: Distribution, chunk: float, share: float, first: bool, reach: float, points: int
+    arrival_rate: float,
+    service: Distribution,
+    chunk: float,
+    share: float,
+    first: bool,
+    delayed: bool,
+    reach: float,
+    points: int,
 ) -> tuple[Array, Array]:
     """Times halfway between the points of the lattice, and the ccdf there."""
     step = reach / points
@@ -62,11 +80,14 @@ def _lattice(
     own, rest, wait = (fft.rfft(_masses(each), 2 * points) for each in (late, residual, even))
     load = arrival_rate * service.mean()
     if first:
-        hit = min(share / (1.0 - load), 1.0)
-        latency = own * (1.0 - load) / (1.0 - load * rest) * (1.0 - hit + hit * wait)
+        hit = _hit(load, share)
+        waits = (1.0 - load) / (1.0 - load * rest) * (1.0 - hit + hit * wait)
     else:
-        latency = own * (1.0 - load - share) / (1.0 - load * rest - share * wait)
-    chances = fft.irfft(latency, 2 * points)[:points]
+        waits = (1.0 - load - share) / (1.0 - load * rest - share * wait)
+    if delayed:
+        none = at_once(load, share, first)
+        waits = (waits - none) / (1.0 - none)
+    chances = fft.irfft(own * waits, 2 * points)[:points]
     return np.asarray(cells + step / 2.0), np.clip(np.cumsum(chances[::-1])[::-1] - chances, 0.0, 1.0)
 
 

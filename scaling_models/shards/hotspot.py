@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
 from scaling_models.parameters import Integer, Slider, parameter
+from scaling_models.shards.formulas.hottest_load import quantile_of_hottest, share_of_hottest, steps
 from scaling_models.shards.formulas.load_of_one import share_of_one
-from scaling_models.shards.formulas.loads import share_of_hottest, steps
 from scaling_models.shards.placements import PLACEMENT, EvenHash, Placement
 from scaling_models.shards.placements.placement import share_scv
 from scaling_models.shards.popularities import POPULARITY, Popularity, Zipf
@@ -159,9 +159,22 @@ class HottestShare(_OnGrid):
             return steps(np.array([max(known)]), np.ones(1))
         kinds = self.placement.nodes(self.shards, self.replicas)
         x, cdf = share_of_hottest(kinds, self.popularity, self.replicas, self._level())
-        # No shard has less than its hottest key, nor all less than the mean.
-        least = max(self.popularity.top(1)[0] / self.replicas, self.popularity.total / self.shards) * (1.0 - 1e-12)
+        least = self._least * (1.0 - 1e-12)
         inside = (x > least) & (x < self.popularity.total)
         ends = np.interp([least, self.popularity.total], x, cdf, left=0.0)
         x, cdf = np.append(least, x[inside]), np.append(ends[0], cdf[inside])
         return np.append(x, max(least, self.popularity.total) * (1.0 + 1e-12)), np.append(cdf, 1.0)
+
+    def quantile(self, level: float) -> float:
+        """One of them, without a table of all."""
+        known = self._known()
+        if known:
+            return max(known)
+        kinds = self.placement.nodes(self.shards, self.replicas)
+        found = quantile_of_hottest(kinds, self.popularity, self.replicas, self._level(), level)
+        return min(max(found, self._least), self.popularity.total)
+
+    @property
+    def _least(self) -> float:
+        """No shard has less than its hottest key, nor all less than the mean."""
+        return float(max(self.popularity.top(1)[0] / self.replicas, self.popularity.total / self.shards))

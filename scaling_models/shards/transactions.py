@@ -8,13 +8,14 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import Accuracy, Assumption, Model, Simulation, Timeline, answer
-from scaling_models.latency import LATENCY, Distribution, Exponential, mixture, slowest
+from scaling_models.latency import LATENCY, Distribution, Exponential, mixture
 from scaling_models.montecarlo.estimates import Estimate, SimulatedLatency, from_batches, proportion
 from scaling_models.montecarlo.kernels.transactions import aborts, place_keys, rounds
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.parameters import Choice, Integer, Real, Slider, parameter
-from scaling_models.shards.formulas.transactions import abort_probability, meeting, shards_touched, throughput
+from scaling_models.shards.formulas import transactions as formulas
+from scaling_models.shards.formulas.transactions import meeting, shards_touched, throughput
 
 BATCHES = 64
 KEPT = 50_000_000  # keys of a simulation
@@ -150,9 +151,8 @@ class ShardTransactions(Model):
         weights, laws = [], []
         for number, share in enumerate(self._touching, start=1):
             if share > 0.0:
-                slow = slowest(*[self.leg] * number) if number > 1 else self.leg
                 weights.append(float(share))
-                laws.append(slow + slow if second and number > 1 else slow)
+                laws.append(formulas.slowest_of(self.leg, number, second))
         total = math.fsum(weights)
         return laws[0] if len(laws) == 1 else mixture([each / total for each in weights], laws)
 
@@ -164,7 +164,7 @@ class ShardTransactions(Model):
     @answer("", "share of the optimistic transactions that abort, the first to commit winning", MEETING)
     def abort_probability(self) -> float:
         """With the mean time to commit as everyone's."""
-        return abort_probability(self.arrival_rate, self._duration, float(meeting(self.items, self.keys)))
+        return formulas.abort_probability(self.arrival_rate, self._duration, float(meeting(self.items, self.keys)))
 
     @property
     def _duration(self) -> float:

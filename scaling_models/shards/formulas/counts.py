@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import functools
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -30,7 +31,7 @@ def hottest_quantile(shards: int, popularity: Popularity, placement: Placement, 
     """The share of the hottest of so many shards that a fraction `level` of the placements does not exceed."""
     if shards == 1:
         return popularity.total
-    return float(HottestShare(shards, popularity, placement).icdf(level))
+    return HottestShare(shards, popularity, placement).quantile(level)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -48,7 +49,7 @@ def fewest_shards(share: float, popularity: Popularity, placement: Placement, le
     def holds(shards: int) -> bool:
         return hottest_quantile(shards, popularity, placement, level) <= share * (1.0 + ROUNDING)
 
-    place = bisect.bisect_left(ASKED, True, key=holds)
+    place = _first(holds, _guess(share, popularity, level))
     if place == len(ASKED):
         return math.inf
     if ASKED[place] - ASKED[place - 1] == 1:
@@ -56,3 +57,25 @@ def fewest_shards(share: float, popularity: Popularity, placement: Placement, le
     low, high = ASKED[place - 1 : place + 1]
     above, below = (math.log(hottest_quantile(n, popularity, placement, level) / share) for n in (low, high))
     return float(math.ceil(low * (high / low) ** (above / (above - below)) * (1.0 - ROUNDING)))
+
+
+def _guess(share: float, popularity: Popularity, level: float) -> int:
+    """About where in ASKED the least number is: were loads normal, or the hottest key on an average shard."""
+    first = float(popularity.top(1)[0])
+    even = popularity.total / np.array(ASKED)
+    beyond = np.sqrt(2.0 * np.log(1.0 + np.array(ASKED) / -math.log(level)))
+    spread = np.sqrt(max(popularity.sum_of_squares() - first**2, 0.0) / np.array(ASKED))
+    return int(np.argmax(np.append(np.maximum(even + beyond * spread, first + even) <= share, True)))
+
+
+def _first(holds: Callable[[int], bool], guess: int) -> int:
+    """The first place in ASKED that holds, found from the guess outwards: each number asked takes its time."""
+    low, high, step = -1, len(ASKED), 1  # does not hold, holds
+    place = min(guess, high - 1)
+    while low < place < high:
+        if holds(ASKED[place]):
+            high, place = place, place - step
+        else:
+            low, place = place, place + step
+        step = 2 * step
+    return bisect.bisect_left(ASKED, True, low + 1, high, key=holds)

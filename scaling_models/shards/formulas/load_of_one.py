@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from scaling_models.shards.formulas.loads import POINTS, Array, Complex, Dealt, dealt, table
+from scaling_models.shards.formulas.hottest_load import POINTS, Dealt, dealt, table
+from scaling_models.shards.formulas.loads import Array, Complex
 from scaling_models.shards.placements.shares import Nodes
 from scaling_models.shards.popularities import Popularity
 

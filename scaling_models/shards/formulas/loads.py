@@ -10,19 +10,15 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling_models.shards.formulas.deals import Deal, Group, deals
 from scaling_models.shards.placements.shares import Nodes
-from scaling_models.shards.popularities import Popularity
 
 Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
-POINTS = 2048  # of the lattice of the hottest; most shards have no hot key, so that of one the small loads count
 SMOOTH = 2.0  # lattice steps: what of a jump is then left at the highest frequency is 3e-9, so nothing rings
 SMALL, ORDERS = 1.0, 12  # a key whose wave turns by less, by so many powers: to 1e-10
 TAIL = 30.0  # the lattice ends where Chernoff's bound is e^-30
@@ -32,11 +28,6 @@ NOTHING = 1e-13  # of a characteristic function
 SLIGHT = 1e-6  # of the sum's characteristic function
 SUM_WIDTH = 14.0  # standard deviations of the sum between its copies
 FEW_WAVES, MOST_WAVES = 32, 128
-FINE, ROUGH = 0.005, 1e-4  # a step of the table: of the cdf, and of the variance
-ROUNDS = 14
-START, MOST_POINTS = 65, 500  # of the table, before any are added, and when no more are
-NIL = 1e-300
-ROUNDING = 1e-13  # sums of shares that should be equal differ by less
 LARGEST_POWER = 300.0  # e^that is still a number
 
 
@@ -169,87 +160,3 @@ class Loads:
         at = np.minimum(place.astype(int), self.points - 1)
         part = place - at
         return np.asarray(table[:, at] * (1.0 - part) + table[:, at + 1] * part)
-
-
-class Dealt(NamedTuple):
-    """The ways to deal the hottest keys, each with its probability; their shares, what all others put on shards, and
-    the least load of a shard."""
-
-    ways: tuple[tuple[Deal, float], ...]
-    top: Array
-    loads: Loads
-    least: float
-
-
-def dealt(kinds: Sequence[Nodes], popularity: Popularity, copies: int, level: float, points: int) -> Dealt:
-    """Keys dealt to nodes; `level` is taken from every key's share and given back to all shards alike."""
-    hot, ways = deals(tuple(kind.number for kind in kinds), popularity.size, copies)
-    top = (popularity.top(hot) - level) / copies
-    shares, numbers = popularity.groups(hot)
-    loads = Loads(kinds, (shares - level) / copies, numbers * copies, hot, points)
-    return Dealt(ways, top, loads, level * popularity.size / loads.shards)
-
-
-def share_of_hottest(
-    kinds: Sequence[Nodes], popularity: Popularity, copies: int, level: float = 0.0
-) -> tuple[Array, Array]:
-    """Points and cdf of the largest load of all shards.
-
-    `level` is what of every key's share is no chance: the mean share, where each shard has equally many keys.
-    """
-    keys = dealt(kinds, popularity, copies, level, POINTS)
-    return table(keys, functools.partial(_all_below, keys))
-
-
-def table(keys: Dealt, find: Callable[[Array], Array]) -> tuple[Array, Array]:
-    """Points, refined until no step of the cdf is large, and the cdf that `find` answers there."""
-    _, top, loads, least = keys
-    if not loads.p.size:  # a law of points
-        sums = {float(top[list(held)].sum()) for deal, _ in keys.ways for (_, held), _ in deal}
-        places = np.array(sorted({round(each, 15) for each in sums}))
-        return steps(places + least, find(places + ROUNDING))
-    high = loads.edges[-1] + float(np.maximum(top, 0.0).sum())
-    x = np.asarray(np.linspace(loads.edges[0] + float(np.minimum(top, 0.0).sum()), high, START), dtype=float)
-    cdf = find(x)
-    for _ in range(ROUNDS):
-        step, width = np.diff(cdf), np.diff(x)
-        middle = (x[1:] + x[:-1]) / 2.0
-        variance = float(step @ (middle - float(step @ middle)) ** 2)
-        wide = np.flatnonzero((step > FINE) | (step * width**2 > ROUGH * variance))
-        wide = wide[width[wide] > 0.5 * loads.step]
-        if not wide.size or len(x) > MOST_POINTS:
-            break
-        x, cdf = np.insert(x, wide + 1, middle[wide]), np.insert(cdf, wide + 1, find(middle[wide]))
-    x, cdf = x + least, np.maximum.accumulate(cdf)
-    keep = x > 0.0  # smoothing reaches below
-    return np.append(0.0, x[keep]), np.append(np.interp(0.0, x, cdf, left=0.0), cdf[keep])
-
-
-def steps(x: Array, cdf: Array) -> tuple[Array, Array]:
-    """A table of a law of points: it rises to each of them within the rounding, at 0 at once, for no load is below."""
-    low = np.concatenate([[0.0], cdf[:-1]])
-    ends = np.where(x > ROUNDING, [x - ROUNDING, x + ROUNDING], 0.0)
-    return ends.T.ravel(), np.stack([low, cdf], axis=1).ravel()
-
-
-def _all_below(keys: Dealt, x: Array) -> Array:
-    """P(all shards have at most x | all sum to the whole)."""
-    ways, top, loads, _ = keys
-    ends = np.append(x, math.inf)
-    logs: dict[Group, Complex] = {}
-    found: Any = 0.0
-    for deal, share in ways:
-        log: Any = math.log(share)
-        for group, number in deal:
-            if group not in logs:
-                logs[group] = _log(loads, group, top, ends)
-            log = log + number * logs[group]
-        found = found + np.exp(log)
-    density = np.einsum("u,ux->x", loads.weights, found.real)
-    return np.asarray(np.clip(density[:-1] / density[-1], 0.0, 1.0))
-
-
-def _log(loads: Loads, group: Group, top: Array, ends: Array) -> Complex:
-    kind, held = group
-    found = loads.up_to(ends - float(top[list(held)].sum()), kind, len(held))
-    return np.log(np.where(found == 0.0, NIL, found))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 from scipy.optimize import brentq
+
+from scaling_models.latency import Distribution, slowest
 
 Array = NDArray[np.float64]
 
@@ -70,3 +73,12 @@ def abort_probability(arrival_rate: float, duration: float, meets: float) -> flo
     if load == np.inf:
         return 1.0
     return float(brentq(lambda p: p + np.expm1(-load * (1.0 - p)), 0.0, 1.0, xtol=1e-14))
+
+
+@functools.lru_cache(maxsize=256)
+def slowest_of(leg: Distribution, number: int, second: bool) -> Distribution:
+    """The time of one round, or of two if there are several; kept, for its table takes as long as all the rest."""
+    if number == 1:
+        return leg
+    slow = slowest(*[leg] * number)
+    return slow + slow if second else slow

@@ -1,0 +1,131 @@
+"""The law of the load of the hottest of shards that keys are dealt to at random: see `loads`."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scaling_models.shards.formulas.deals import Deal, Group, deals
+from scaling_models.shards.formulas.loads import Array, Complex, Loads
+from scaling_models.shards.placements.shares import Nodes
+from scaling_models.shards.popularities import Popularity
+
+POINTS = 2048  # of the lattice of the hottest; most shards have no hot key, so that of one the small loads count
+FINE, ROUGH = 0.005, 1e-4  # a step of the table: of the cdf, and of the variance
+ROUNDS = 14
+START, MOST_POINTS = 65, 500  # of the table, before any are added, and when no more are
+ZOOM, ZOOMS = 12, 5  # parts of a bracket around a quantile, and how often it is parted
+NIL = 1e-300
+ROUNDING = 1e-13  # sums of shares that should be equal differ by less
+
+
+class Dealt(NamedTuple):
+    """The ways to deal the hottest keys, each with its probability; their shares, what all others put on shards, and
+    the least load of a shard."""
+
+    ways: tuple[tuple[Deal, float], ...]
+    top: Array
+    loads: Loads
+    least: float
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """Where a shard's load lies."""
+        low, high = (float(each(self.top, 0.0).sum()) for each in (np.minimum, np.maximum))
+        return float(self.loads.edges[0]) + low, float(self.loads.edges[-1]) + high
+
+
+def dealt(kinds: Sequence[Nodes], popularity: Popularity, copies: int, level: float, points: int) -> Dealt:
+    """Keys dealt to nodes; `level` is taken from every key's share and given back to all shards alike."""
+    hot, ways = deals(tuple(kind.number for kind in kinds), popularity.size, copies)
+    top = (popularity.top(hot) - level) / copies
+    shares, numbers = popularity.groups(hot)
+    loads = Loads(kinds, (shares - level) / copies, numbers * copies, hot, points)
+    return Dealt(ways, top, loads, level * popularity.size / loads.shards)
+
+
+def share_of_hottest(
+    kinds: Sequence[Nodes], popularity: Popularity, copies: int, level: float = 0.0
+) -> tuple[Array, Array]:
+    """Points and cdf of the largest load of all shards.
+
+    `level` is what of every key's share is no chance: the mean share, where each shard has equally many keys.
+    """
+    keys = dealt(kinds, popularity, copies, level, POINTS)
+    return table(keys, functools.partial(_all_below, keys))
+
+
+def quantile_of_hottest(
+    kinds: Sequence[Nodes], popularity: Popularity, copies: int, level: float, probability: float
+) -> float:
+    """The largest load of all shards that it does not exceed with this probability; `level` as above."""
+    keys = dealt(kinds, popularity, copies, level, POINTS)
+    if not keys.loads.p.size:
+        x, cdf = table(keys, functools.partial(_all_below, keys))
+        return float(x[np.searchsorted(cdf, probability)])
+    low, high = keys.span
+    for _ in range(ZOOMS):
+        x = np.linspace(low, high, ZOOM + 1)
+        cdf = np.maximum.accumulate(_all_below(keys, x))
+        at = int(np.clip(np.searchsorted(cdf, probability), 1, ZOOM))
+        low, high = x[at - 1 : at + 1]
+        if high - low < 0.5 * keys.loads.step:
+            break
+    return float(np.interp(probability, cdf[at - 1 : at + 1], [low, high])) + keys.least
+
+
+def table(keys: Dealt, find: Callable[[Array], Array]) -> tuple[Array, Array]:
+    """Points, refined until no step of the cdf is large, and the cdf that `find` answers there."""
+    _, top, loads, least = keys
+    if not loads.p.size:  # a law of points
+        sums = {float(top[list(held)].sum()) for deal, _ in keys.ways for (_, held), _ in deal}
+        places = np.array(sorted({round(each, 15) for each in sums}))
+        return steps(places + least, find(places + ROUNDING))
+    x = np.linspace(*keys.span, START)
+    cdf = find(x)
+    for _ in range(ROUNDS):
+        step, width = np.diff(cdf), np.diff(x)
+        middle = (x[1:] + x[:-1]) / 2.0
+        variance = float(step @ (middle - float(step @ middle)) ** 2)
+        wide = np.flatnonzero((step > FINE) | (step * width**2 > ROUGH * variance))
+        wide = wide[width[wide] > 0.5 * loads.step]
+        if not wide.size or len(x) > MOST_POINTS:
+            break
+        x, cdf = np.insert(x, wide + 1, middle[wide]), np.insert(cdf, wide + 1, find(middle[wide]))
+    x, cdf = x + least, np.maximum.accumulate(cdf)
+    keep = x > 0.0  # smoothing reaches below
+    return np.append(0.0, x[keep]), np.append(np.interp(0.0, x, cdf, left=0.0), cdf[keep])
+
+
+def steps(x: Array, cdf: Array) -> tuple[Array, Array]:
+    """A table of a law of points: it rises to each of them within the rounding, at 0 at once, for no load is below."""
+    low = np.concatenate([[0.0], cdf[:-1]])
+    ends = np.where(x > ROUNDING, [x - ROUNDING, x + ROUNDING], 0.0)
+    return ends.T.ravel(), np.stack([low, cdf], axis=1).ravel()
+
+
+def _all_below(keys: Dealt, x: Array) -> Array:
+    """P(all shards have at most x | all sum to the whole)."""
+    ways, top, loads, _ = keys
+    ends = np.append(x, math.inf)
+    logs: dict[Group, Complex] = {}
+    found: Any = 0.0
+    for deal, share in ways:
+        log: Any = math.log(share)
+        for group, number in deal:
+            if group not in logs:
+                logs[group] = _log(loads, group, top, ends)
+            log = log + number * logs[group]
+        found = found + np.exp(log)
+    density = np.einsum("u,ux->x", loads.weights, found.real)
+    return np.asarray(np.clip(density[:-1] / density[-1], 0.0, 1.0))
+
+
+def _log(loads: Loads, group: Group, top: Array, ends: Array) -> Complex:
+    kind, held = group
+    found = loads.up_to(ends - float(top[list(held)].sum()), kind, len(held))
+    return np.log(np.where(found == 0.0, NIL, found))

@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 import scaling_models as sm
 from scaling_models.answers import EXACT
 from scaling_models.montecarlo.kernels.counts import least_count
-from scaling_models.shards import EvenHash, HashRing, HottestShare, RangePartition, ShardPlan, UniformKeys, Zipf
+from scaling_models.shards import (
+    EvenHash,
+    HashRing,
+    HashSlots,
+    HottestShare,
+    RangePartition,
+    ShardPlan,
+    UniformKeys,
+    Zipf,
+)
 from scaling_models.shards.formulas.counts import ASKED, fewest_shards
 
 EVEN = {"popularity": UniformKeys(16_384), "placement": RangePartition(hot_keys="adjacent")}
@@ -175,3 +184,16 @@ def test_what_suffices_today_does_not_last():
     assert line.marks
     with pytest.raises(ValueError, match=r"ShardPlan.timeline: No number of shards holds today"):
         ShardPlan(reads=1e6).timeline()
+
+
+@pytest.mark.parametrize("placement", [EvenHash(), HashRing(8), HashSlots(1024), RangePartition()], ids=repr)
+@pytest.mark.parametrize(
+    "popularity", [Zipf(20_000, 0.8), Zipf(1000, 1.5), UniformKeys(20_000), UniformKeys(3)], ids=repr
+)
+def test_one_quantile_is_that_of_the_whole_table(placement, popularity):
+    """Within half a step of the table's cdf, which is straight between its points."""
+    for shards in (2, 5, 60, 700):
+        law = HottestShare(shards, popularity, placement)
+        for level in (0.05, 0.5, 0.95):
+            least, most = law.icdf(np.array([level - 0.003, level + 0.003]))
+            assert least * (1.0 - 1e-4) <= law.quantile(level) <= most * (1.0 + 1e-4), (shards, level)

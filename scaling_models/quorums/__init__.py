@@ -2,6 +2,7 @@
 
 from scaling_models.quorums.availability import QuorumAvailability
 from scaling_models.quorums.basic_paxos import BasicPaxos
+from scaling_models.quorums.batching_leader import BatchingLeader
 from scaling_models.quorums.elections import Election
 from scaling_models.quorums.epaxos import EPaxos
 from scaling_models.quorums.exchanges import beside
@@ -56,6 +57,7 @@ MODELS = (
     BasicPaxos,
     ReadLatency,
     LeaderLoad,
+    BatchingLeader,
 )
 KINDS = (ProductionLegs, OwnLegs, Replica, Link, *LAYOUTS)  # what its drop-downs offer
 
@@ -63,6 +65,7 @@ __all__ = [
     "KINDS",
     "MODELS",
     "BasicPaxos",
+    "BatchingLeader",
     "Choose",
     "EPaxos",
     "Election",

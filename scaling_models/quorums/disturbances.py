@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from scaling_models.answers import EXACT, Accuracy, NoClosedForm, answer
+from scaling_models.latency import k_of_n
 from scaling_models.quorums.formulas import elections as formulas
 from scaling_models.quorums.formulas.elections import Array
 from scaling_models.quorums.formulas.pauses import Patience, Waiting, waiting
@@ -93,10 +94,18 @@ class Disturbances(Succession):
         """Whether they ignore its request, and its newer term deposes the leader with the next heartbeat."""
         return self.check_quorum == "yes" and self.pre_vote == "no"
 
+    @functools.cached_property
+    def _granted(self) -> float:
+        """Mean time (s) from when the old leader hears of a candidate until the votes are there, its own too."""
+        asked = self.fsync + self.one_way
+        if not self.varying or math.isinf(self.votes):
+            return self.votes - self.hop
+        return k_of_n(self.members // 2, [self.one_way + asked] * self.alive).mean() - self.one_way.mean()
+
     @property
     def _outvoted(self) -> float:
         """How long nobody leads (s) where all vote for a candidate without need, or until the old lease is over."""
-        votes, end, beat = self.votes - self.hop + self.told, self.lease, self.heartbeat
+        votes, end, beat = self._granted + self.told, self.lease, self.heartbeat
         if end - beat >= votes or end <= votes:
             return max(votes, end - beat / 2.0)
         return votes + (end - votes) ** 2 / (2.0 * beat)

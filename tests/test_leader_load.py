@@ -230,7 +230,8 @@ CASES = [
 
 @pytest.mark.parametrize("model", CASES, ids=lambda model: f"{model.members} {model.broadcast} {model.arrival_rate:g}")
 def test_waits_are_within_what_is_stated(model):
-    table = sm.verify(model, requests=600_000, seed=3)
+    # Of a leader so busy, 600,000 steps hold only a dozen independent visits beyond p99, and nothing is said of it.
+    table = sm.verify(model, requests=1_500_000 if model.utilization > 0.85 else 600_000, seed=3)
     assert (table.verdict == "agrees").all(), table.to_string()
 
 

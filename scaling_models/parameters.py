@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import inspect
 import math
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Self, dataclass_transform
 
 
@@ -162,12 +163,32 @@ class Parameter:
             place, said = f"{owner}.{self.name}", str(refusal)
             joint = "" if said.startswith("[") else " "
             unit = f" {self.unit}" if self.unit and self.domain.measured else ""
-            raise ValueError(f"{place}{joint}{said}{unit}; got {_short(value)}") from None
+            raise ValueError(f"{place}{joint}{said}{unit}; got {short(value)}") from None
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Of known names the one that a wrong one comes nearest to, as a question; nothing where none is near."""
+    found = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {found[0]}?)" if found else ""
+
+
+MOST_SHOWN = 50  # numbers in a row up to which a repr can be pasted back
+
+
+def shown(value: Any) -> str:
+    """Its repr; of a tuple longer than MOST_SHOWN its ends and its length, in brackets that no interpreter takes."""
+    if not isinstance(value, tuple) or type(value).__repr__ is not tuple.__repr__:
+        return repr(value)
+    if len(value) > MOST_SHOWN:
+        return f"<{len(value):,}: {shown(value[0])}, {shown(value[1])}, ..., {shown(value[-1])}>"
+    return f"({', '.join(map(shown, value))}{',' if len(value) == 1 else ''})"
+
+
+def short(value: Any, most: int = 80) -> str:
+    """Its repr for an error message: cut, so that a sentence never holds a whole sample or model."""
+    long = type(value) is list and len(value) > MOST_SHOWN
+    text = shown(tuple(value) if long else value)
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def parameter(
@@ -187,7 +208,10 @@ def parameter(
 
 @dataclass_transform(frozen_default=True, field_specifiers=(parameter,))
 class Declared:
-    """Base of everything that is made of parameters: frozen, hashable, validated, with a `repr` that can be pasted."""
+    """Base of everything that is made of parameters: frozen, hashable, validated, with a `repr` that can be pasted.
+
+    More than MOST_SHOWN numbers in a row are shortened to `<50,000: 0.0012, 0.0013, ..., 0.91>`, which cannot.
+    """
 
     _declared: ClassVar[dict[str, Parameter]] = {}
     _fields: ClassVar[tuple[str, ...]] = ()
@@ -238,7 +262,8 @@ class Declared:
         given = dict(zip(names, values, strict=False))
         for name, value in named.items():
             if name not in cls._declared:
-                raise TypeError(f"{cls.__name__} has no parameter {name!r}; it has {', '.join(names)}")
+                near = nearest(name, names)
+                raise TypeError(f"{cls.__name__} has no parameter {name!r}{near}; it has {', '.join(names)}")
             if name in given:
                 raise TypeError(f"{cls.__name__}.{name} is given twice")
             given[name] = value
@@ -261,7 +286,7 @@ class Declared:
         return type(self)(**{**self.values(), **changes})
 
     def __repr__(self) -> str:
-        inside = ", ".join(f"{name}={value!r}" for name, value in self.values().items())
+        inside = ", ".join(f"{name}={shown(value)}" for name, value in self.values().items())
         return f"{type(self).__name__}({inside})"
 
 
@@ -269,7 +294,7 @@ def _documented(text: str, made: list[Parameter]) -> str:
     """A class's docstring with its declarations below."""
     lines = [
         f"    {each.name}{f' ({each.symbol})' if each.symbol else ''}: {each.about}; "
-        f"{each.domain}{f' {each.unit}' if each.unit and each.domain.measured else ''}, default {_short(each.default)}"
+        f"{each.domain}{f' {each.unit}' if each.unit and each.domain.measured else ''}, default {short(each.default)}"
         for each in made
     ]
     return "\n".join([text, "", "Parameters:", *lines]) if lines else text

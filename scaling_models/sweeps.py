@@ -20,7 +20,7 @@ from scaling_models.latency import Distribution
 from scaling_models.montecarlo.comparison import compared
 from scaling_models.montecarlo.estimates import NotSettled, Sampled
 from scaling_models.montecarlo.workers import in_order
-from scaling_models.parameters import Integer, Real
+from scaling_models.parameters import Integer, Real, short
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,7 +134,7 @@ def sweep(
     import pandas as pd
 
     if not isinstance(model, Model):
-        raise ValueError(f"sweep must be given a model; got {model!r}")
+        raise ValueError(f"sweep must be given a model; got {short(model)}")
     grid = _grid(model, {parameter: values} if isinstance(parameter, str) else parameter)
     points = list(itertools.product(*grid.values()))
     models = [_at(model, dict(zip(grid, point, strict=True))) for point in points]
@@ -156,7 +156,7 @@ def _grid(model: Model, given: Mapping[str, Iterable[Any] | None]) -> dict[str, 
     grid = {}
     for name, values in given.items():
         if values is None or isinstance(values, str) or not hasattr(values, "__iter__"):
-            raise ValueError(f"sweep must be given a list of values for {name}; got {values!r}")
+            raise ValueError(f"sweep must be given a list of values for {name}; got {short(values)}")
         grid[name] = list(values)
         if not grid[name]:
             raise ValueError(f"sweep must be given one value of {name} at least; got none")
@@ -202,7 +202,7 @@ def compare(
     import pandas as pd
 
     if isinstance(models, Model | type):
-        raise ValueError(f"compare must be given a list of models; got {models!r}")
+        raise ValueError(f"compare must be given a list of models; got {short(models)}")
     if requests is not None:
         return compared(list(models), requests, seed, levels)
     return pd.DataFrame([_compared(model, levels) for model in models])

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.estimates import SimulatedLatency
+from scaling_models.parameters import short
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +52,7 @@ def validate(
     import pandas as pd
 
     if not isinstance(closed_form, Distribution):
-        raise ValueError(f"validate must be given a distribution, such as a model's latency; got {closed_form!r}")
+        raise ValueError(f"validate must be given a distribution, such as a model's latency; got {short(closed_form)}")
     run = measured(samples, warm_up)
     replay = None if replayed is None else measured(replayed, warm_up)
     through = None if replay is None else replay.mean()

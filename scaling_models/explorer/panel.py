@@ -15,6 +15,7 @@ from scaling_models.answers import Model, Simulation
 from scaling_models.explorer import notes
 from scaling_models.explorer.drawing import Quiet, redraw, shown
 from scaling_models.explorer.editors import Fields
+from scaling_models.parameters import short
 
 SEED = 0
 KEPT = 32  # simulations kept of models that were shown
@@ -180,7 +181,7 @@ def explore(model: Model | type[Model], figure: Callable[..., go.Figure] | None 
     """
     shown_model = model() if isinstance(model, type) else model
     if not isinstance(shown_model, Model):
-        raise ValueError(f"explore must be given a model or a class of models; got {model!r}")
+        raise ValueError(f"explore must be given a model or a class of models; got {short(model)}")
     if figure is None and not sweeps.is_distribution(type(shown_model), shown_model.headline):
         figure, figure_options = figures.sweep, {"parameter": inputs.leading(shown_model).path, **figure_options}
     return Panel(shown_model, figure or figures.survival, figure_options)

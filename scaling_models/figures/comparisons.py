@@ -13,6 +13,7 @@ from scaling_models import sweeps, units
 from scaling_models.answers import Model
 from scaling_models.figures import style
 from scaling_models.figures.sweeping import names_of
+from scaling_models.parameters import short
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +70,7 @@ def comparison(models: Sequence[Model], level: float = 99.0, *, table: pd.DataFr
 def checked(models: Sequence[Model]) -> None:
     """Refuse what cannot stand on one axis."""
     if len(models) < 2 or not all(isinstance(each, Model) for each in models):
-        raise ValueError(f"figures.comparison must be given two models at least; got {models!r}")
+        raise ValueError(f"figures.comparison must be given two models at least; got {short(models)}")
     units_ = {each.answers()[each.headline].unit for each in models}
     spread = all(sweeps.is_distribution(type(each), each.headline) for each in models)
     if len(units_) > 1 or not spread:

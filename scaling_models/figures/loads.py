@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scaling_models import sweeps, units
 from scaling_models.answers import Model
 from scaling_models.figures import style
+from scaling_models.parameters import short
 
 Array = NDArray[np.float64]
 LOADS = np.unique(
@@ -31,7 +32,7 @@ def load(model: Model, sizes: Sequence[int] = (1, 10, 100), level: float = 99.0)
     servers), one for the model's own size, and a drop line where the model stands now.
     """
     if not {"arrival_rate", "servers"} <= set(model.parameters()) or "utilization" not in model.answers():
-        raise ValueError(f"figures.load needs arrival_rate, servers and utilization; {model!r} lacks one of them")
+        raise ValueError(f"figures.load needs arrival_rate, servers and utilization; {short(model)} lacks one of them")
     own = int(model.values()["servers"])
     curves = [_curve_of(model, size, level) for size in (*sizes, own)]
     finite = np.concatenate([heights for _, heights in curves])

@@ -11,7 +11,7 @@ from scipy import stats
 
 from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.points import Deterministic
-from scaling_models.parameters import Illegal, Record, is_number, parameter
+from scaling_models.parameters import Illegal, Record, is_number, parameter, short
 
 
 def as_latency(value: Any) -> Any:
@@ -98,7 +98,7 @@ class Scipy(Distribution):
     def _check(self) -> None:
         low = float(self.law.support()[0])
         if not low >= 0:
-            raise Illegal(f"must be a latency, so never negative; {self.law!r} begins at {low:g} s")
+            raise Illegal(f"must be a latency, so never negative; {short(self.law)} begins at {low:g} s")
         _ = self.atoms  # refuses discrete laws that it cannot list
 
     @functools.cached_property
@@ -117,7 +117,7 @@ class Scipy(Distribution):
         masses = np.asarray(self.law.density(places))
         if abs(masses.sum() - 1.0) > 1e-9:
             raise ValueError(
-                f"{self.law!r} must take whole numbers only, at most {MOST_ATOMS:,} of them, to be a latency: use "
+                f"{short(self.law)} must take whole numbers only, at most {MOST_ATOMS:,} of them, to be a latency: use "
                 "mixture(weights, seconds) or Empirical(samples) instead"
             )
         return tuple(zip(places.tolist(), masses.tolist(), strict=True))

@@ -10,7 +10,7 @@ import numpy as np
 from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.phases import Phases
 from scaling_models.latency.record import LATENCY
-from scaling_models.parameters import Real, Slider, parameter
+from scaling_models.parameters import Real, Slider, parameter, short
 
 
 class Affine(Distribution):
@@ -123,7 +123,7 @@ class Shifted(Affine):
         if self.distribution.support[0] + self.by < 0:
             raise ValueError(
                 f"Shifted.by must not make the time negative, so must be at least "
-                f"{0.0 - self.distribution.support[0]:g} s; got {self.by!r}"
+                f"{0.0 - self.distribution.support[0]:g} s; got {short(self.by)}"
             )
 
     @property

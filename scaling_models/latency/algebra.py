@@ -15,7 +15,7 @@ from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.phases import Phases, in_branches
 from scaling_models.latency.quadrature import graded, merged
 from scaling_models.latency.record import LATENCY
-from scaling_models.parameters import Integer, Real, Rows, Slider, parameter
+from scaling_models.parameters import Integer, Real, Rows, Slider, parameter, short
 
 HAIR = 1e-11  # relative: to either side of an atom
 LEAST_MASS = 1e-9  # of an atom: what the density gives between its sides is far less
@@ -86,7 +86,7 @@ class Mixture(Composed):
         if len(self.weights) != len(self.distributions) or abs(math.fsum(self.weights) - 1.0) > 1e-9:
             raise ValueError(
                 f"Mixture.weights must be one a distribution ({len(self.distributions)}) and sum to 1; "
-                f"got {self.weights!r}"
+                f"got {short(self.weights)}"
             )
         # A sum within 1e-9 of one is one: without this the ccdf would keep the difference for ever.
         object.__setattr__(self, "weights", _chance(self.weights))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from scaling_models.latency.distribution import Array, Distribution
-from scaling_models.parameters import Real, Rows, parameter
+from scaling_models.parameters import Real, Rows, parameter, short
 
 NOTHING = 40.0  # mean times: what is left then is e^-40
 GRADE = 2.5  # between cuts
@@ -28,7 +28,7 @@ class PassageTime(Distribution):
     def _check(self) -> None:
         if len(self.weights) != len(self.rates) or abs(math.fsum(self.weights) - 1.0) > 1e-9:
             raise ValueError(
-                f"PassageTime.weights must be one a rate ({len(self.rates)}) and sum to 1; got {self.weights!r}"
+                f"PassageTime.weights must be one a rate ({len(self.rates)}) and sum to 1; got {short(self.weights)}"
             )
 
     @property

@@ -10,7 +10,7 @@ import numpy as np
 from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.quadrature import gauss, graded
 from scaling_models.latency.record import LATENCY
-from scaling_models.parameters import parameter
+from scaling_models.parameters import parameter, short
 
 NODES = 12
 RATIO = 1.5  # of the ends of a panel beyond the last cut
@@ -28,7 +28,7 @@ class Residual(Distribution):
 
     def _check(self) -> None:
         if not 0.0 < self.time.mean() < math.inf:
-            raise ValueError(f"Residual.time must have a finite mean above 0 s; got {self.time!r}")
+            raise ValueError(f"Residual.time must have a finite mean above 0 s; got {short(self.time)}")
 
     @property
     def support(self) -> tuple[float, float]:

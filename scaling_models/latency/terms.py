@@ -9,7 +9,7 @@ from scaling_models.latency.affine import Shifted
 from scaling_models.latency.distribution import Distribution
 from scaling_models.latency.points import Deterministic
 from scaling_models.latency.sums import Sum
-from scaling_models.parameters import Declared
+from scaling_models.parameters import Declared, short
 
 
 def terms(latency: Any) -> tuple[Counter[Any], float]:
@@ -32,11 +32,13 @@ def without(latency: Any, delay: Any) -> Distribution | None:
     """
     (inside, constant), (shared, offset) = terms(latency), terms(delay)
     if not shared:
-        raise ValueError(f"a shared delay must be random, for a constant is no dependence; got {delay!r}")
+        raise ValueError(f"a shared delay must be random, for a constant is no dependence; got {short(delay)}")
     if shared <= inside and offset <= constant:
         return _total(inside - shared, constant - offset)
     if any(_occurs(latency, term) for term in shared):
-        raise ValueError(f"the shared delay {delay!r} must be a term of the sum in which it occurs; got {latency!r}")
+        raise ValueError(
+            f"the shared delay {short(delay)} must be a term of the sum in which it occurs; got {short(latency)}"
+        )
     return None
 
 

@@ -13,6 +13,7 @@ from scipy import special
 
 from scaling_models.montecarlo.arrays import Array
 from scaling_models.montecarlo.controls import Controls
+from scaling_models.parameters import short
 
 CORRECTIONS = 3  # of a quantile's level for the controls: the next would be less than a sample
 FEW_CLUSTERS = 20  # of exceedances: of fewer the batches' own spread says too little
@@ -186,7 +187,7 @@ def checked_levels(q: ArrayLike) -> Array:
     """The levels as an array, or a `ValueError` in a sentence."""
     levels = np.asarray(q, dtype=float)
     if not ((levels >= 0) & (levels <= 1)).all():
-        raise ValueError(f"the level q must lie in [0, 1]; got {q!r}")
+        raise ValueError(f"the level q must lie in [0, 1]; got {short(q)}")
     return levels
 
 

@@ -12,6 +12,7 @@ from scipy import special
 from scaling_models.answers import Model, NoClosedForm
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.estimates import Estimate, Sampled
+from scaling_models.parameters import short
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +51,7 @@ def verify(
     import pandas as pd
 
     if not isinstance(model, Model):
-        raise ValueError(f"verify must be given a model, such as CentralQueue(); got {model!r}")
+        raise ValueError(f"verify must be given a model, such as CentralQueue(); got {short(model)}")
     if not 0 < false_alarm < 1:
         raise ValueError(f"verify: false_alarm must lie in (0, 1); got {false_alarm!r}")
     simulation = model.simulate(model.verified_with if requests is None else requests, seed, violating=violating)

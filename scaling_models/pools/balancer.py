@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from scaling_models.answers import Accuracy, Assumption, Model, NoClosedForm, Simulation, Timeline, answer
 from scaling_models.latency import LATENCY, Deterministic, Distribution, Exponential, Never
-from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.parameters import Integer, Real, Slider, parameter, short
 from scaling_models.pools.bases.central_cases import Case, Exact, case_of
 from scaling_models.pools.bases.pool import SIMULATED
 from scaling_models.pools.bases.services import check_service
@@ -88,7 +88,7 @@ class BalancedPool(Model):
         check_service(type(self).__name__, self.service)
         for name, each in (("work", self.work), ("service", self.service)):
             if not 0 < each.mean() < math.inf:
-                raise ValueError(f"BalancedPool.{name} must have a finite mean above 0 s; got {each!r}")
+                raise ValueError(f"BalancedPool.{name} must have a finite mean above 0 s; got {short(each)}")
 
     @property
     def _tandem(self) -> Tandem:

@@ -15,7 +15,7 @@ from scaling_models.montecarlo.kernels.admission import Admission, AdmittedClass
 from scaling_models.montecarlo.runs import Run
 from scaling_models.montecarlo.streams import stream
 from scaling_models.montecarlo.traffic.flows import Flow
-from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.parameters import Integer, Real, Slider, parameter, short
 from scaling_models.pools.bases.admissions import a_second, horizon, of_class, waits_of
 from scaling_models.pools.bases.limited_pool import LimitedPool, share
 from scaling_models.pools.bases.occupancies import drawn
@@ -91,10 +91,10 @@ class Bulkheads(LimitedPool):
         if not SHORTEST <= self.dependent_service.mean() <= LONGEST:
             raise ValueError(
                 f"Bulkheads.dependent_service must have a mean in [{SHORTEST:g}, {LONGEST:g}] s; "
-                f"got {self.dependent_service!r}"
+                f"got {short(self.dependent_service)}"
             )
         if not self.service.mean() < math.inf:
-            raise ValueError(f"Bulkheads.service must have a mean in (0, inf) s; got {self.service!r}")
+            raise ValueError(f"Bulkheads.service must have a mean in (0, inf) s; got {short(self.service)}")
         if self._slots > MOST_SLOTS_OF_ALL:
             raise ValueError(
                 f"Bulkheads: servers x workers must lie in [1, {MOST_SLOTS_OF_ALL:,}] slots; got {self._slots:,}"

@@ -17,7 +17,7 @@ from scaling_models.montecarlo.kernels.loops import Loop
 from scaling_models.montecarlo.kernels.stalls import in_flight, stalled_loop, stalled_waits
 from scaling_models.montecarlo.runs import Plan, Run, run
 from scaling_models.montecarlo.streams import checked_requests, stream
-from scaling_models.parameters import Integer, Slider, parameter
+from scaling_models.parameters import Integer, Slider, parameter, short
 from scaling_models.pools.bases.pool import Array
 from scaling_models.pools.bases.services import check_service
 from scaling_models.pools.bases.slots import slots_each
@@ -87,9 +87,9 @@ class ClosedLoop(Model):
     def _check(self) -> None:
         for name, each in (("think", self.think), ("service", self.service)):
             if not math.isfinite(each.mean()):
-                raise ValueError(f"ClosedLoop.{name} must have a finite mean; got {each!r}")
+                raise ValueError(f"ClosedLoop.{name} must have a finite mean; got {short(each)}")
         if self.service.mean() == 0:
-            raise ValueError(f"ClosedLoop.service must have a mean above 0 s; got {self.service!r}")
+            raise ValueError(f"ClosedLoop.service must have a mean above 0 s; got {short(self.service)}")
         check_service("ClosedLoop", self.service)
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from scaling_models.latency import LATENCY, Distribution, Exponential
-from scaling_models.parameters import Declared, Integer, Real, Slider, parameter
+from scaling_models.parameters import Declared, Integer, Real, Slider, parameter, short
 from scaling_models.pools.bases.slots import slots_each
 
 
@@ -35,7 +35,7 @@ class Tier(Declared):
 
     def _check(self) -> None:
         if not 0 < self.service.mean() < math.inf:
-            raise ValueError(f"Tier.service must have a finite mean above 0 s; got {self.service!r}")
+            raise ValueError(f"Tier.service must have a finite mean above 0 s; got {short(self.service)}")
 
     @property
     def slots(self) -> int:

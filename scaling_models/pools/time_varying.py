@@ -18,6 +18,7 @@ from scaling_models.montecarlo.runs import Plan
 from scaling_models.montecarlo.streams import streams_of
 from scaling_models.montecarlo.traffic.arrivals import TimeVarying, sinusoid
 from scaling_models.montecarlo.traffic.flows import Flow
+from scaling_models.parameters import short
 from scaling_models.pools.bases.pool import Array
 from scaling_models.pools.bases.waving_pool import FAR_HURRY, NEAR_HURRY, WavingPool
 from scaling_models.pools.formulas import modified_load as waves
@@ -153,7 +154,7 @@ class TimeVaryingLoad(WavingPool):
     def flow(self, violating: str | None = None, gaps: Distribution | None = None) -> TimeVarying:
         """The requests as they come; "services vary more": scv 4 with the same mean. They take no other `gaps`."""
         if gaps is not None:
-            raise ValueError(f"TimeVaryingLoad has its own arrivals, and takes no gaps; got {gaps!r}")
+            raise ValueError(f"TimeVaryingLoad has its own arrivals, and takes no gaps; got {short(gaps)}")
         varied = self.known_violation(violating) is not None
         service = Hyperexponential(self.service.mean(), HEAVIER) if varied else self.service
         return sinusoid(self.arrival_rate, self.amplitude, self.period, service)

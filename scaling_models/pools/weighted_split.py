@@ -12,7 +12,7 @@ from scaling_models.answers import answer
 from scaling_models.montecarlo.kernels.dispatch import Dispatch
 from scaling_models.montecarlo.kernels.rules import Random
 from scaling_models.montecarlo.traffic.flows import Flow
-from scaling_models.parameters import Real, Rows, Slider, parameter
+from scaling_models.parameters import Real, Rows, Slider, parameter, short
 from scaling_models.pools.bases.separate_queues import SeparateQueues
 from scaling_models.pools.bases.stations import Station
 from scaling_models.pools.formulas.weights import best_weights
@@ -55,7 +55,7 @@ class WeightedSplit(SeparateQueues):
                 f"got {len(self.weights)}"
             )
         if self.weights and not sum(self.weights) > 0:
-            raise ValueError(f"WeightedSplit.weights must not all be zero; got {self.weights!r}")
+            raise ValueError(f"WeightedSplit.weights must not all be zero; got {short(self.weights)}")
 
     @functools.cached_property
     def shares(self) -> tuple[float, ...]:

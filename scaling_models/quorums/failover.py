@@ -9,7 +9,7 @@ import numpy as np
 
 from scaling_models.latency.distribution import Array
 from scaling_models.latency.lattices import Lattice, Survival
-from scaling_models.parameters import Choice, Integer, Real, parameter
+from scaling_models.parameters import Choice, Integer, Real, parameter, short
 from scaling_models.quorums.formulas.terms import Timers, TimeToStand, time_to_stand
 
 KNOWN_TO = 1e-8  # the ccdf below which the tail is taken to be exponential
@@ -48,7 +48,7 @@ class Failover(Lattice):
         if self.heartbeat > self._first:
             raise ValueError(
                 f"Failover.heartbeat must lie in [0, {self._first:g}] s, below the shortest timeout; "
-                f"got {self.heartbeat!r}"
+                f"got {short(self.heartbeat)}"
             )
 
     @property

@@ -7,7 +7,7 @@ import numpy as np
 from scaling_models.answers import Model
 from scaling_models.latency import LATENCY, Distribution, LogNormal
 from scaling_models.montecarlo.kernels.crashes import Crashes
-from scaling_models.parameters import Choice, Integer, Real, Slider, parameter
+from scaling_models.parameters import Choice, Integer, Real, Slider, parameter, short
 from scaling_models.quorums.formulas.elections import Array, misses_allowed
 
 YES_NO = Choice(("yes", "no"))
@@ -120,12 +120,12 @@ class Group(Model):
         if not self.heartbeat <= self.timeout:
             raise ValueError(
                 f"{type(self).__name__}.heartbeat must lie in (0, {self.timeout:g}] s, up to the shortest timeout; "
-                f"got {self.heartbeat!r}"
+                f"got {short(self.heartbeat)}"
             )
         if self.spread * self.timeout > MOST_BEATS * self.heartbeat:
             raise ValueError(
                 f"{type(self).__name__}.spread must lie in (0, {MOST_BEATS * self.heartbeat / self.timeout:g}], for at "
-                f"most {MOST_BEATS:,} heartbeats in the range of the timeouts; got {self.spread!r}"
+                f"most {MOST_BEATS:,} heartbeats in the range of the timeouts; got {short(self.spread)}"
             )
         if self.failed >= self.members:
             raise ValueError(

@@ -7,7 +7,7 @@ import math
 
 from scaling_models.answers import Model, answer
 from scaling_models.latency import LATENCY, Distribution, LogNormal
-from scaling_models.parameters import Choice, Integer, Real, Slider, parameter
+from scaling_models.parameters import Choice, Integer, Real, Slider, parameter, short
 from scaling_models.quorums.formulas import leader_load
 from scaling_models.quorums.formulas.leader_load import Work
 
@@ -123,11 +123,11 @@ class Leader(Model):
 
     def _check(self) -> None:
         if not math.isfinite(self.round_trip.mean()):
-            raise ValueError(f"LeaderLoad.round_trip must have a finite mean; got {self.round_trip!r}")
+            raise ValueError(f"LeaderLoad.round_trip must have a finite mean; got {short(self.round_trip)}")
         if self._work.request <= 0.0:
             raise ValueError(
                 "LeaderLoad.request_work must lie above 0 s where a command needs neither processor nor wire; "
-                f"got {self.request_work!r}"
+                f"got {short(self.request_work)}"
             )
 
     @property

@@ -15,7 +15,7 @@ from scaling_models.montecarlo.estimates import SimulatedLatency, proportion
 from scaling_models.montecarlo.kernels.dependencies import drawn_commands, executed, play, poisson_streams
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import checked_requests, stream
-from scaling_models.parameters import Real, Rows, Slider, parameter
+from scaling_models.parameters import Real, Rows, Slider, parameter, short
 from scaling_models.quorums.epaxos import EPaxos
 from scaling_models.quorums.formulas.conflicts import discord_window, meeting_probability
 from scaling_models.quorums.formulas.dependencies import Execution
@@ -93,7 +93,7 @@ class RegionalEPaxos(Model):
         if self.leader in self.others or len(set(self.others)) < len(self.others):
             raise ValueError(
                 f"RegionalEPaxos.others must be regions that differ from each other and from the leader's, "
-                f"{self.leader!r}; got {self.others!r}"
+                f"{self.leader!r}; got {short(self.others)}"
             )
         epaxos_size(len(self.others) + 1)
 

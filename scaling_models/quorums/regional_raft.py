@@ -10,7 +10,7 @@ from scaling_models.answers import Assumption, Model, Simulation, Timeline, answ
 from scaling_models.latency import LATENCY, Deterministic, Distribution
 from scaling_models.montecarlo.estimates import SimulatedLatency
 from scaling_models.montecarlo.streams import checked_requests, stream
-from scaling_models.parameters import Choice, Real, Rows, Slider, parameter
+from scaling_models.parameters import Choice, Real, Rows, Slider, parameter, short
 from scaling_models.quorums.followed import WAYS, WAYS_MEAN
 from scaling_models.quorums.led import BATCHES, KEPT, SLOW
 from scaling_models.quorums.raft import Raft
@@ -86,7 +86,7 @@ class RegionalRaft(Model):
         if self.leader in self.followers or len(set(self.followers)) < len(self.followers):
             raise ValueError(
                 f"RegionalRaft.followers must be regions that differ from each other and from the leader's, "
-                f"{self.leader!r}; got {self.followers!r}"
+                f"{self.leader!r}; got {short(self.followers)}"
             )
 
     @functools.cached_property

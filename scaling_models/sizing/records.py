@@ -7,14 +7,14 @@ import math
 from typing import Any
 
 from scaling_models.answers import Accuracy, Model
-from scaling_models.parameters import is_number
+from scaling_models.parameters import is_number, short
 from scaling_models.pools.formulas.sizing import left_of_zones, zoned
 
 
 def value_of(model: Model, name: str) -> Any:
     """A parameter's value, or a `ValueError` that says that sizing needs it."""
     if not isinstance(model, Model):
-        raise ValueError(f"sizing must be given a model; got {model!r}")
+        raise ValueError(f"sizing must be given a model; got {short(model)}")
     if name not in model.parameters():
         raise ValueError(f"sizing needs {name}; {type(model).__name__} has {', '.join(model.parameters())}")
     return model.values()[name]
@@ -78,7 +78,7 @@ class Reserve:
         for name, low in (("zones", 1), ("failures", 0)):
             value = getattr(self, name)
             if not (is_number(value) and float(value).is_integer() and value >= low):
-                raise ValueError(f"{name} must be a whole number from {low}; got {value!r}")
+                raise ValueError(f"{name} must be a whole number from {low}; got {short(value)}")
         if not (is_number(self.peak) and 1 <= self.peak < math.inf):
             raise ValueError(f"peak (the day's highest load over its mean) must lie in [1, inf); got {self.peak!r}")
 

@@ -15,6 +15,7 @@ from scaling_models.montecarlo.estimates import NotSettled
 from scaling_models.montecarlo.far_tails.tails import RareTail
 from scaling_models.montecarlo.far_tails.twists import twist
 from scaling_models.montecarlo.streams import stream
+from scaling_models.parameters import short
 
 LANES = 2**13
 BLOCK = 32  # customers between two looks
@@ -49,7 +50,7 @@ def brackets(exponent: Callable[[float], float], guess: float, service: Distribu
         low, high = low / 2.0, low
         if low < 1e-9 * guess:
             raise ValueError(
-                f"the wait of {service!r} has no exponential decay rate, or one that is too near zero: its tail is "
+                f"the wait of {short(service)} has no exponential decay rate, or one too near zero: its tail is "
                 f"heavy, or the load is too near capacity; {SPLIT}"
             )
     while exponent(high) < 0:
@@ -57,7 +58,7 @@ def brackets(exponent: Callable[[float], float], guess: float, service: Distribu
     while math.isinf(exponent(high)):
         middle = (low + high) / 2.0
         if middle in (low, high) or high - low < 1e-9 * high:
-            raise ValueError(f"E e^(theta (S - A)) ends below one for {service!r}: there is no theta*; {SPLIT}")
+            raise ValueError(f"E e^(theta (S - A)) ends below one for {short(service)}: there is no theta*; {SPLIT}")
         low, high = (middle, high) if exponent(middle) < 0 else (low, middle)
     return low, high
 

@@ -16,6 +16,7 @@ from scaling_models.montecarlo.runs import Run
 from scaling_models.montecarlo.streams import streams_of
 from scaling_models.montecarlo.traffic.arrivals import Renewal
 from scaling_models.montecarlo.traffic.flows import Flow
+from scaling_models.parameters import short
 from scaling_models.pools.bases.exponential_pool import ExponentialPool
 from scaling_models.pools.bases.occupancies import MOST_DRAWN
 from scaling_models.pools.bases.pool import Array
@@ -59,7 +60,7 @@ class BurstyPool(ExponentialPool):
     def flow(self, violating: str | None = None, gaps: Distribution | None = None) -> Flow:
         """The requests as they come; "services vary more": scv 4 with the same mean. They take no other `gaps`."""
         if gaps is not None:
-            raise ValueError(f"{type(self).__name__} has its own bursts, and takes no gaps; got {gaps!r}")
+            raise ValueError(f"{type(self).__name__} has its own bursts, and takes no gaps; got {short(gaps)}")
         varied = self.known_violation(violating) is not None
         return self._bursts(Hyperexponential(self.service.mean(), HEAVIER) if varied else self.service)
 

@@ -15,7 +15,7 @@ from scaling_models.montecarlo.estimates import NotSettled
 from scaling_models.montecarlo.kernels.retries import Retries, timeline
 from scaling_models.montecarlo.sides import LANES, watched
 from scaling_models.montecarlo.streams import checked_requests, streams_of
-from scaling_models.parameters import Integer, Real, Rows, Slider, parameter
+from scaling_models.parameters import Integer, Real, Rows, Slider, parameter, short
 from scaling_models.pools.bases.services import check_service
 from scaling_models.pools.remedies import REMEDY, Remedy
 
@@ -95,7 +95,7 @@ class Clients(Model):
         check_service(type(self).__name__, self.service)
         names = [name for remedy in self.remedies for name in remedy.rules]
         if len(names) != len(set(names)):
-            raise ValueError(f"{type(self).__name__}.remedies must be one of a kind; got {self.remedies!r}")
+            raise ValueError(f"{type(self).__name__}.remedies must be one of a kind; got {short(self.remedies)}")
 
     @functools.cached_property
     def _rules(self) -> dict[str, Any]:

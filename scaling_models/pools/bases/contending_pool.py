@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from scaling_models.answers import Accuracy, answer
-from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.parameters import Integer, Real, Slider, parameter, short
 from scaling_models.pools.bases.exponential_pool import ExponentialPool
 from scaling_models.pools.bases.pool import SIMULATED
 from scaling_models.pools.formulas.contended import longest_queue
@@ -55,7 +55,7 @@ class ContendingPool(ExponentialPool):
     def _check(self) -> None:
         super()._check()
         if math.isinf(self.service.mean()):
-            raise ValueError(f"ContendedPool.service must have a finite mean above 0 s; got {self.service!r}")
+            raise ValueError(f"ContendedPool.service must have a finite mean above 0 s; got {short(self.service)}")
 
     @property
     def concurrency(self) -> int:

@@ -9,7 +9,7 @@ from scaling_models.answers import Assumption, Model, answer
 from scaling_models.latency import LATENCY, Distribution, Exponential
 from scaling_models.montecarlo.traffic.arrivals import Batches, Correlated, Renewal
 from scaling_models.montecarlo.traffic.flows import Flow
-from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.parameters import Integer, Real, Slider, parameter, short
 from scaling_models.pools.bases.services import check_service
 from scaling_models.pools.bases.slots import slots_each
 from scaling_models.pools.formulas.walks import is_exponential
@@ -57,7 +57,7 @@ class Offered(Model):
     def _check(self) -> None:
         if self.service.mean() == 0:
             raise ValueError(
-                f"{type(self).__name__}.service must take longer than 0 s on average; got {self.service!r}"
+                f"{type(self).__name__}.service must take longer than 0 s on average; got {short(self.service)}"
             )
         check_service(type(self).__name__, self.service)
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from scaling_models.answers import Assumption, Model
 from scaling_models.latency import LATENCY, Distribution, Exponential
-from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.parameters import Integer, Real, Slider, parameter, short
 from scaling_models.pools.bases.services import check_service
 
 
@@ -104,4 +104,4 @@ class ScalingParameters(Model):
         if self.least > self.most:
             raise ValueError(f"Autoscaler.least must lie in [1, {self.most}] servers, the most; got {self.least!r}")
         if math.isinf(self.service.mean()):  # so many servers cannot be counted
-            raise ValueError(f"Autoscaler.service must have a finite mean above 0 s; got {self.service!r}")
+            raise ValueError(f"Autoscaler.service must have a finite mean above 0 s; got {short(self.service)}")

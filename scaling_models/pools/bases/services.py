@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from scaling_models.latency import Distribution
+from scaling_models.parameters import short
 
 SHORTEST, LONGEST = 1e-9, 1e9  # s on average: beyond, rates and their squares leave the floating-point numbers
 
@@ -14,5 +15,6 @@ def check_service(owner: str, service: Distribution) -> None:
     mean = service.mean()
     if not (SHORTEST <= mean <= LONGEST or math.isinf(mean)):
         raise ValueError(
-            f"{owner}.service must have a mean in [{SHORTEST:g}, {LONGEST:g}] s, or an infinite one; got {service!r}"
+            f"{owner}.service must have a mean in [{SHORTEST:g}, {LONGEST:g}] s, or an infinite one; "
+            f"got {short(service)}"
         )

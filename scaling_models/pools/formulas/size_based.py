@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
 from scaling_models.latency.quadrature import gauss, graded, panels
+from scaling_models.parameters import short
 
 Array = NDArray[np.float64]
 NODES = 16  # a panel
@@ -28,7 +29,7 @@ class Sizes:
                 f"{service.mean()!r} s"
             )
         if service.atoms or service.hidden_atoms:
-            raise ValueError(f"the service must have a density, so that no two are of one size; got {service!r}")
+            raise ValueError(f"the service must have a density, so that no two are of one size; got {short(service)}")
         edges = graded([service.support[0], *service.cuts], 0.0)
         self.rate, self.service = arrival_rate, service
         self.size, self.width = panels(edges, NODES)

@@ -13,6 +13,7 @@ import numpy as np
 from scaling_models.latency import Distribution, Scaled
 from scaling_models.latency.lattices import Survival
 from scaling_models.latency.quadrature import Array
+from scaling_models.parameters import short
 from scaling_models.pools.formulas.ladders import Ladder, PoissonLadder, RenewalLadder
 from scaling_models.pools.formulas.lattices import USED, Cells, cells, excess, levels, with_service
 from scaling_models.pools.formulas.single_server import compound_waits, decay_of, renewal_waits
@@ -70,7 +71,7 @@ def single_server(gap: Distribution, service: Distribution) -> Solution:
             return _at_once(service)
         if first.chance < 1.0 and max(first.errors) < RIGHT:
             return _to_the_end(queue, step, first, ladder)
-    raise ArithmeticError(f"no lattice was wide enough for {gap!r} and {service!r}")
+    raise ArithmeticError(f"no lattice was wide enough for {short(gap)} and {short(service)}")
 
 
 def _at_once(service: Distribution) -> Solution:

@@ -7,7 +7,7 @@ import functools
 from scaling_models.latency import LATENCY, Distribution, Exponential
 from scaling_models.latency.phase_type import PhaseType
 from scaling_models.latency.phases import Phases
-from scaling_models.parameters import Integer, Real, parameter
+from scaling_models.parameters import Integer, Real, parameter, short
 from scaling_models.pools.formulas.phase_queue import PhaseQueue, phase_queue
 
 
@@ -31,7 +31,7 @@ class PhaseTime(PhaseType):
 
     def _check(self) -> None:
         if self.service.phases is None:
-            raise ValueError(f"{type(self).__name__}.service must have phases; got {self.service!r}")
+            raise ValueError(f"{type(self).__name__}.service must have phases; got {short(self.service)}")
         if not self.arrival_rate * self.service.mean() < self.slots:
             raise ValueError(
                 f"{type(self).__name__}.arrival_rate must lie below slots / E[service] = "

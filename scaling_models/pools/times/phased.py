@@ -10,7 +10,7 @@ import numpy as np
 from scaling_models.latency import Distribution
 from scaling_models.latency.distribution import Array
 from scaling_models.latency.quadrature import graded
-from scaling_models.parameters import Real, Rows, parameter
+from scaling_models.parameters import Real, Rows, parameter, short
 from scaling_models.pools.times.responses import both
 
 ANY = Rows(Real(-math.inf, math.inf))
@@ -30,7 +30,7 @@ class PhasedWait(Distribution):
         if len(self.weights) != len(self.drains) or not 0.0 <= math.fsum(self.weights) <= 1.0:
             raise ValueError(
                 f"{type(self).__name__}.weights must be one a drain ({len(self.drains)}), with a sum in [0, 1]; "
-                f"got {self.weights!r}"
+                f"got {short(self.weights)}"
             )
 
     @functools.cached_property

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from scaling_models.montecarlo.estimates import Estimate, from_batches
 from scaling_models.montecarlo.kernels.placements import moved_shares
-from scaling_models.parameters import Declared
+from scaling_models.parameters import Declared, short
 from scaling_models.shards.placements.hashing import Hashes, salted
 from scaling_models.shards.placements.shares import Carried, FixedShare, Moved, Nodes
 from scaling_models.shards.popularities import Popularity
@@ -56,8 +56,8 @@ class Placement(Declared):
         reached = len(np.unique(self.owners(salted(np.arange(ASKED)), shards, salt)))
         if reached < replicas:
             raise ValueError(
-                f"{self!r} dealt all keys to {reached} of the {shards} shards: there is no room for {replicas} copies; "
-                "take more slots"
+                f"{short(self)} dealt all keys to {reached} of the {shards} shards: there is no room for {replicas} "
+                "copies; take more slots"
             )
 
     def filled(self, shards: int) -> int:

@@ -37,6 +37,12 @@ class Distribution(Declared):
         return ()
 
     @property
+    def atom_table(self) -> tuple[Array, Array]:
+        """The atoms' places and masses, an array each."""
+        table = np.array(self.atoms).reshape(-1, 2)
+        return table[:, 0], table[:, 1]
+
+    @property
     def kinks(self) -> tuple[float, ...]:
         """Finite times where the ccdf is not smooth: the ends of the support, the atoms, and breaks of the density."""
         return tuple(end for end in self.support if math.isfinite(end))
@@ -224,8 +230,8 @@ class Distribution(Declared):
 
     def atom_mass(self, t: Array) -> Array:
         """P(T = t): what the cdf jumps by at t."""
-        if not self.atoms:
+        places, masses = self.atom_table
+        if not len(places):
             return np.zeros(np.shape(t))
-        places, masses = np.array(self.atoms).T
         at = np.minimum(np.searchsorted(places, t * (1.0 - quadrature.SAME)), len(places) - 1)
         return cast(Array, np.where(np.abs(places[at] - t) <= quadrature.SAME * np.abs(t), masses[at], 0.0))

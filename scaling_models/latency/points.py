@@ -120,21 +120,33 @@ class Empirical(Distribution):
         """From the least to the largest sample."""
         return (float(self._sorted[0]), float(self._sorted[-1]))
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @functools.cached_property
+    def _hash(self) -> int:
+        return hash(self.samples)  # ten thousands of them take their time
+
+    @functools.cached_property
+    def atom_table(self) -> tuple[Array, Array]:
+        """Every sample, and its share."""
+        places, counts = np.unique(self._sorted, return_counts=True)
+        return places, counts / len(self._sorted)
+
     @functools.cached_property
     def atoms(self) -> tuple[tuple[float, float], ...]:
         """Every sample, with its share."""
-        places, counts = np.unique(self._sorted, return_counts=True)
-        return tuple(zip(places.tolist(), (counts / len(self._sorted)).tolist(), strict=True))
-
-    @property
-    def kinks(self) -> tuple[float, ...]:
-        """Every sample."""
-        return tuple(place for place, _ in self.atoms)
+        return tuple(zip(*(each.tolist() for each in self.atom_table), strict=True))
 
     @functools.cached_property
+    def kinks(self) -> tuple[float, ...]:
+        """Every sample."""
+        return tuple(self.cuts.tolist())
+
+    @property
     def cuts(self) -> Array:
         """Every sample."""
-        return np.unique(self._sorted)
+        return self.atom_table[0]
 
     def mean(self) -> float:
         """The samples' mean."""

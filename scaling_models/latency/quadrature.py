@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 NEAREST = 1e-30  # of the whole span
 SAME = 1e-12  # relative: places nearer than this differ by rounding only
+ALL_AT_ONCE = 128  # places that are all asked at once for a bracket: of more it is found by bisection
 RATIO = 8.0  # neighbouring cuts lie at most this factor apart, seen from the start: 12 nodes then give 1e-9
 
 
@@ -39,7 +40,8 @@ def merged(places: Array, masses: Array | None = None) -> tuple[Array, Array]:
 
 def graded(points: Iterable[float], start: float) -> Array:
     """The finite points in order, with geometric ones between, so that distances from `start` grow by RATIO at most."""
-    cuts, _ = merged(np.array([float(p) for p in points if math.isfinite(p)]))
+    given = np.asarray(points if isinstance(points, np.ndarray) else list(points), dtype=float)
+    cuts, _ = merged(given[np.isfinite(given)])
     away = cuts - start
     # From a place that hardly differs from the start there is nothing to grade: the span is cut to NEAREST.
     away = np.where(away > 0, np.maximum(away, NEAREST * (away[-1] if len(away) else 1.0)), 0.0)
@@ -113,15 +115,30 @@ def _face(latency: Distribution, t: Array, upper: bool) -> Array:
 
 
 def _jumps(latency: Distribution, wanted: Array, found: Array, upper: bool) -> Array:
-    if not latency.atoms:
+    places, masses = latency.atom_table
+    if not len(places):
         return found
-    places, masses = np.array(latency.atoms).T
-    after = _face(latency, places * (1.0 + SAME), upper)  # surely to the right, whatever rounding made of the place
-    before = after + masses if upper else after - masses
-    for place, b, a in zip(places, before, after, strict=True):
-        inside = (wanted < b) & (wanted >= a) if upper else (wanted > b) & (wanted <= a)
-        found = np.where(np.isnan(found) & inside, place, found)
-    return found
+    right = places * (1.0 + SAME)  # surely to the right, whatever rounding made of the place
+    first = _first_reached(latency, right, wanted, upper)
+    at = np.minimum(first, len(places) - 1)
+    after = _face(latency, right[at], upper)
+    inside = (wanted < after + masses[at]) if upper else (wanted > after - masses[at])
+    return np.where(np.isnan(found) & (first < len(places)) & inside, places[at], found)
+
+
+def _first_reached(latency: Distribution, places: Array, wanted: Array, upper: bool) -> Array:
+    """The first of ascending places at which the face has reached each level; their number where none has."""
+    if len(places) <= ALL_AT_ONCE:
+        face = _face(latency, places, upper)
+        reached = face[:, None] <= wanted if upper else face[:, None] >= wanted
+        return np.where(reached.any(axis=0), reached.argmax(axis=0), len(places))
+    low, high = np.full(len(wanted), -1), np.full(len(wanted), len(places))
+    for _ in range(len(places).bit_length()):  # of a large sample there are too many to ask at each
+        middle = np.clip((low + high) // 2, 0, len(places) - 1)
+        face = _face(latency, places[middle], upper)
+        reached = face <= wanted if upper else face >= wanted
+        low, high = np.where(reached, low, middle), np.where(reached, middle, high)
+    return high
 
 
 def _roots(latency: Distribution, wanted: Array, upper: bool) -> Array:
@@ -140,9 +157,7 @@ def _brackets(latency: Distribution, wanted: Array, upper: bool) -> tuple[Array,
     while _unreached(latency, cuts[-1], wanted, upper) and cuts[-1] < min(latency.support[1], 1e300):
         away = cuts[-1] - cuts[0] or max(cuts[-1], 1e-9)
         cuts = np.append(cuts, min(cuts[0] + RATIO * away, latency.support[1]))
-    face = _face(latency, cuts, upper)
-    reached = face[:, None] <= wanted if upper else face[:, None] >= wanted
-    first = np.where(reached.any(axis=0), reached.argmax(axis=0), len(cuts) - 1)
+    first = np.minimum(_first_reached(latency, cuts, wanted, upper), len(cuts) - 1)
     return cuts[np.maximum(first - 1, 0)], cuts[first]
 
 

@@ -14,6 +14,9 @@ from scaling_models.latency.quadrature import graded
 from scaling_models.parameters import Integer, Real, parameter
 from scaling_models.pools.formulas.general_queue import Waited, mean_of_those_who_wait, tijms_wait
 
+MOST_CUTS = (
+    200  # of a service's places, between which the panels lie: a large sample's mean is told to 1e-4 then (2e-5 seen)
+)
 EVEN = 250  # waits that stand for the body
 TAIL = (((1.0, 5.0), 240), ((5.0, 12.0), 84))  # decades of the tail, and how many waits stand for them
 
@@ -121,6 +124,12 @@ class ResponseAfter(Distribution):
         """From the fastest service on."""
         return (self.service.support[0], math.inf if self.chance > 0 else self.service.support[1])
 
+    @property
+    def atom_table(self) -> tuple[Array, Array]:
+        """The service's, of those who do not wait."""
+        places, masses = self.service.atom_table
+        return places, masses * (1.0 - self.chance)
+
     @functools.cached_property
     def atoms(self) -> tuple[tuple[float, float], ...]:
         """The service's, of those who do not wait."""
@@ -139,8 +148,9 @@ class ResponseAfter(Distribution):
     @functools.cached_property
     def cuts(self) -> Array:
         """The service's and the wait's after the service's start."""
-        start = self.service.support[0]
-        return graded([*self.service.cuts, *(self.waited.cuts + start)], start)
+        start, cuts = self.service.support[0], self.service.cuts
+        every = -(-len(cuts) // MOST_CUTS)  # so many steps of a sample are small
+        return graded(np.concatenate([cuts[::every], cuts[-1:], self.waited.cuts + start]), start)
 
     def mean(self) -> float:
         """The wait's and the service's."""
@@ -199,7 +209,7 @@ class Later(Distribution):
     @functools.cached_property
     def cuts(self) -> Array:
         """Both."""
-        return graded([*self.first.cuts, *self.second.cuts], self.support[0])
+        return graded(np.concatenate([self.first.cuts, self.second.cuts]), self.support[0])
 
     def _ccdf(self, t: Array) -> Array:
         return np.maximum(self.first._ccdf(t), self.second._ccdf(t))

@@ -17,7 +17,7 @@ from scaling_models import units
 from scaling_models.answers import Model, NoClosedForm
 from scaling_models.inputs import Input, find, inputs, replaced
 from scaling_models.latency import Distribution
-from scaling_models.montecarlo.comparison import compared
+from scaling_models.montecarlo.comparison import compared, labels
 from scaling_models.montecarlo.estimates import NotSettled, Sampled
 from scaling_models.montecarlo.workers import in_order
 from scaling_models.parameters import Integer, Real, short
@@ -193,11 +193,12 @@ def _with_ends(name: str, value: float, ends: tuple[float, float]) -> dict[str, 
 def compare(
     models: Iterable[Model], requests: int | None = None, seed: int = 0, *, levels: Sequence[float] = LEVELS
 ) -> pd.DataFrame:
-    """One row a model: its repr, its headline answer and that answer's unit, mean and percentiles.
+    """One row a model: the mean and percentiles of its headline answer, their unit, the answer's name, the model.
 
-    A headline that is a plain number stands in the column `mean`, and its percentiles are NaN. With `requests` the
-    models are simulated instead, on the same requests, and there is a row for each quantity with its interval, and the
-    interval of its difference from the first model's: see `montecarlo.comparison.compared`.
+    The column `model` says what tells it from the others; `attrs["models"]` are the reprs, to be pasted. A headline
+    that is a plain number stands in the column `mean`, and its percentiles are NaN. With `requests` the models are
+    simulated instead, on the same requests, and there is a row for each quantity with its interval, and the interval of
+    its difference from the first model's: see `montecarlo.comparison.compared`.
     """
     import pandas as pd
 
@@ -205,18 +206,21 @@ def compare(
         raise ValueError(f"compare must be given a list of models; got {short(models)}")
     if requests is not None:
         return compared(list(models), requests, seed, levels)
-    return pd.DataFrame([_compared(model, levels) for model in models])
+    each = list(models)
+    table = pd.DataFrame([_compared(*named, levels) for named in zip(each, labels(each), strict=True)])
+    table.attrs["models"] = [repr(model) for model in each]
+    return table
 
 
-def _compared(model: Model, levels: Sequence[float]) -> dict[str, Any]:
+def _compared(model: Model, label: str, levels: Sequence[float]) -> dict[str, Any]:
     found = {name: float(column[0]) for name, column in columns([model], model.headline, levels).items()}
     named = {name: found.get(name, math.nan) for name in [f"p{level:g}" for level in levels]}
     return {
-        "model": repr(model),
-        "answer": model.headline,
-        "unit": model.answers()[model.headline].unit,
         "mean": found.get("mean", found.get(model.headline, math.nan)),
         **named,
+        "unit": model.answers()[model.headline].unit,
+        "answer": model.headline,
+        "model": label,
     }
 
 

@@ -87,7 +87,21 @@ def test_compare_has_a_row_a_model() -> None:
     assert table["mean"][:2].tolist() == pytest.approx([0.012046, 0.05], rel=1e-3)
     assert table["p99"][1] == pytest.approx(0.05 * math.log(100))
     assert math.isnan(table["mean"][2])
-    assert eval(table["model"][0], pasted()) == CentralQueue()
+    assert eval(table.attrs["models"][0], pasted()) == CentralQueue()
+    assert list(table.columns) == ["mean", "p50", "p95", "p99", "unit", "answer", "model"]
+    assert table.model.tolist() == ["CentralQueue(service=Exponential(mean=0.01))", *table.model[1:]]
+    assert table.model[1].startswith("RandomSplit(service=")
+
+
+def test_compare_names_what_tells_the_models_apart() -> None:
+    sizes = sm.compare([CentralQueue(servers=servers) for servers in (10, 12)])
+    assert sizes.model.tolist() == ["servers=10", "servers=12"]
+    policies = sm.compare([CentralQueue(), RandomSplit(), sm.LeastConnections()])
+    assert policies.model.tolist() == ["CentralQueue", "RandomSplit", "LeastConnections"]
+    assert sm.compare([CentralQueue(), CentralQueue()]).model.tolist() == ["CentralQueue"] * 2
+    for table in (sizes, policies):
+        with pd.option_context("display.width", 80, "display.max_columns", 0):
+            assert max(map(len, table.to_string().splitlines())) <= 80
 
 
 def by_path(model: Any, change: float = 0.10) -> dict[str, sweeps.Sensitivity]:
@@ -155,14 +169,14 @@ def test_common_random_numbers_tell_a_difference_better_than_its_sides():
     table = sm.compare(models, requests=400_000, seed=1)
     assert list(table.quantity[:4]) == ["mean", "p50", "p95", "p99"]
     assert (table.difference[:4] == 0.0).all()
-    later = table[table.model != repr(models[0])]
+    later = table[table.model != "PowerOfChoices"]
     assert (later.narrower > 1.2).all(), table.to_string()
     # Each side is corrected for the load that it drew, so that only half of the variance that they share is left.
     assert (later.narrower[later.quantity == "mean"] > 1.8 / 2**0.5).all(), table.to_string()
     # Means of long runs event by event, by a simulator that shares nothing with this one (0.3%); M/M/10 exactly.
     truth = {1: (0.029876, 0.019106), 2: (0.029876, models[2].latency.mean())}
     for at, (first, mine) in truth.items():
-        row = table[(table.model == repr(models[at])) & (table.quantity == "mean")].iloc[0]
+        row = table[(table.model == type(models[at]).__name__) & (table.quantity == "mean")].iloc[0]
         half = (row.difference_high - row.difference_low) / 2
         assert abs(row.difference - (mine - first)) < 3.0 * half + 0.003 * first
 

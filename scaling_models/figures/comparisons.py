@@ -13,6 +13,7 @@ from scaling_models import sweeps, units
 from scaling_models.answers import Model
 from scaling_models.figures import style
 from scaling_models.figures.sweeping import names_of
+from scaling_models.montecarlo.comparison import labels
 from scaling_models.parameters import short
 
 if TYPE_CHECKING:
@@ -82,7 +83,8 @@ def checked(models: Sequence[Model]) -> None:
 
 def _rows(models: Sequence[Model], quantity: str, table: pd.DataFrame) -> list[Row]:
     asked = table[table.quantity == quantity]
-    if list(asked.model) != [repr(each) for each in models]:
+    whose = [repr(each) for each in models]
+    if list(asked.model) != labels(models) or table.attrs.get("models", whose) != whose:
         raise ValueError(
             f"figures.comparison: the table must be compare(models, requests=...) of these models, with {quantity}; "
             f"it has {quantity} of {len(asked)} and {len(models)} models are given"

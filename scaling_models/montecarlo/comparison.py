@@ -11,6 +11,7 @@ import numpy as np
 from scaling_models.answers import Model, Simulation
 from scaling_models.montecarlo.arrays import Array
 from scaling_models.montecarlo.estimates import Sampled, from_batches
+from scaling_models.parameters import short
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,25 +32,46 @@ def together(models: Sequence[Model], requests: int, seed: int) -> list[Simulati
     ]
 
 
+def labels(models: Sequence[Model]) -> list[str]:
+    """What tells the models apart: their classes, where these differ, and those parameters that do."""
+    seen: dict[str, list[Any]] = {}
+    for model in models:
+        for name, value in model.values().items():
+            seen.setdefault(name, []).append(value)
+    differ = {name for name, values in seen.items() if any(value != values[0] for value in values[1:])}
+    alike = len({type(model) for model in models}) == 1
+    return [_label(model, differ, alike) for model in models]
+
+
+def _label(model: Model, differ: set[str], alike: bool) -> str:
+    name = type(model).__name__
+    said = ", ".join(f"{key}={short(value, 60)}" for key, value in model.values().items() if key in differ)
+    return said if said and alike else f"{name}({said})" if said else name
+
+
 def compared(models: Sequence[Model], requests: int, seed: int, levels: Sequence[float]) -> pd.DataFrame:
     """A row for each quantity of each model's headline: what it is, and how it differs from the first model's.
 
-    Columns: model, answer, unit, quantity (mean, p50, ...), simulated, low, high (95% interval), difference, and its
-    own difference_low, difference_high, all but the last three as each model alone would have them. With common random
-    numbers the difference is known better than its sides: `narrower` says how many times.
+    Columns: quantity (mean, p50, ...), simulated, difference, its difference_low and difference_high, low, high (95%
+    interval of the simulated), narrower, unit, answer, model (see `labels`; `attrs["models"]` are the reprs). With
+    common random numbers the difference is known better than its sides: `narrower` says how many times.
     """
     import pandas as pd
 
     found = together(models, requests, seed)
     rows = [
         row
-        for model, simulation in zip(models, found, strict=True)
-        for row in _rows(model, simulation, found[0], levels)
+        for model, label, simulation in zip(models, labels(models), found, strict=True)
+        for row in _rows(model, label, simulation, found[0], levels)
     ]
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    table.attrs["models"] = [repr(model) for model in models]
+    return table
 
 
-def _rows(model: Model, simulation: Simulation, first: Simulation, levels: Sequence[float]) -> Iterator[dict[str, Any]]:
+def _rows(
+    model: Model, label: str, simulation: Simulation, first: Simulation, levels: Sequence[float]
+) -> Iterator[dict[str, Any]]:
     name, reference = model.headline, getattr(first, first.model.headline)
     sampled = getattr(simulation, name)
     for quantity, level in (("mean", None), *((f"p{level:g}", level / 100.0) for level in levels)):
@@ -59,17 +81,17 @@ def _rows(model: Model, simulation: Simulation, first: Simulation, levels: Seque
         between = from_batches(mine - its, sampled.controls)
         apart = math.hypot(from_batches(mine, sampled.controls).error, from_batches(its, reference.controls).error)
         yield {
-            "model": repr(model),
-            "answer": name,
-            "unit": model.answers()[name].unit,
             "quantity": quantity,
             "simulated": value,
-            "low": low,
-            "high": high,
             "difference": between.value,
             "difference_low": between.interval()[0],
             "difference_high": between.interval()[1],
+            "low": low,
+            "high": high,
             "narrower": apart / between.error if between.error > 0 else math.nan,
+            "unit": model.answers()[name].unit,
+            "answer": name,
+            "model": label,
         }
 
 

@@ -36,8 +36,8 @@ def verify(
 ) -> pd.DataFrame:
     """Every answer of the model by its closed form and by simulation, a row each.
 
-    Columns: quantity, unit, closed_form, simulated, low, high (95% interval), smallest_error (the relative error of the
-    formula that this sample would have seen with probability 0.95), accuracy, verdict ("agrees", "disagrees", or
+    Columns: quantity, closed_form, simulated, low, high (95% interval), smallest_error (the relative error of the
+    formula that this sample would have seen with probability 0.95), unit, accuracy, verdict ("agrees", "disagrees", or
     "unseen" where so few events were drawn that an error of the whole size might be missed). Quantiles, at `levels`
     (fractions), are tested by the share of samples beyond the closed form's quantile. A formula that is right disagrees
     in any row with probability `false_alarm` at most (Student's t, shared evenly among the rows); an approximation is
@@ -167,12 +167,12 @@ def _told(
     smallest = seen / abs(closed) if closed else math.nan
     return {
         "quantity": quantity,
-        "unit": unit,
         "closed_form": closed,
         "simulated": found[1],
         "low": found[0],
         "high": found[2],
         "smallest_error": smallest,
+        "unit": unit,
         "accuracy": label,
         "verdict": "disagrees" if not agrees else "unseen" if smallest > 1.0 else "agrees",
     }

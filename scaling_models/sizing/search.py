@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from scaling_models import units
-from scaling_models.answers import EXACT, Model, NoClosedForm
+from scaling_models.answers import EXACT, Accuracy, Model, NoClosedForm
 from scaling_models.parameters import Integer
 from scaling_models.pools.formulas.sizing import Array
 from scaling_models.sizing.records import Reserve, Sizing, value_of
@@ -145,9 +145,18 @@ def _sizing(model: Model, target: Target, least: int, reserve: Reserve) -> Sizin
     provided = reserve.provided(least)
     if provided > most_servers(model):
         return _none(model, target)
-    says = _says(model, target, (int(provided), least), (achieved, fewer), reserve)
-    whole = model.replace(servers=int(provided))
-    return Sizing(int(provided), least, achieved, fewer, whole, enough.accuracy(target.answer, target.level), says)
+    accuracy = enough.accuracy(target.answer, target.level)
+    says = _says(model, target, (int(provided), least), (achieved, fewer), reserve) + _roughly(accuracy)
+    return Sizing(int(provided), least, achieved, fewer, model.replace(servers=int(provided)), accuracy, says)
+
+
+def _roughly(accuracy: Accuracy) -> str:
+    """How far that can be trusted, where it is not exact."""
+    if accuracy.label == "exact":
+        return ""
+    known = accuracy.label.startswith("within") or accuracy.error is None
+    error = "" if known else f", {100.0 * (accuracy.error or 0.0):.2g}% at most"
+    return f" (the formula is no more than an approximation: {accuracy.label}{error})"
 
 
 def _one_fewer(model: Model, target: Target, servers: int) -> float:

@@ -13,10 +13,11 @@ import numpy as np
 from scaling_models import sweeps, units
 from scaling_models.answers import Model, NoClosedForm
 from scaling_models.latency import Distribution
-from scaling_models.parameters import is_number
+from scaling_models.parameters import is_number, nearest
 from scaling_models.pools.formulas.sizing import ROUNDING
 
 PERCENTILE = re.compile(r"p(\d\d?)(?:_(\d+))?")
+RESERVES = ("zones", "failures", "peak")  # the other keywords of `servers_for`
 EXTREME = 1e300  # ratios are kept within, so that their logarithms are numbers
 
 
@@ -126,6 +127,7 @@ def _read(model: Model, name: str, level: float | None) -> tuple[str, float | No
         return model.headline, float(f"{percentile[1]}.{percentile[2] or 0}") / 100.0
     known = ", ".join(model.answers())
     raise ValueError(
-        f"{name!r} is no target: write p99=0.1 (p99_9 for 99.9%), mean=0.05, or one of {known} with its bound, "
-        f"and level=0.999 with a distribution"
+        f"{name!r} is no target{nearest(name, [*RESERVES, *model.answers()])}: write p99=0.1 (p99_9 for 99.9%), "
+        f"mean=0.05, or one of {known} with its bound, "
+        f"and level=0.999 with a distribution; what is planned for is {', '.join(RESERVES)}"
     )

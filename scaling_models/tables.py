@@ -11,7 +11,7 @@ import io
 import math
 import zlib
 from array import array
-from collections.abc import Collection, Iterator, MutableSequence, Sequence
+from collections.abc import Collection, Iterator, Mapping, MutableSequence, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
@@ -22,6 +22,8 @@ LIMIT_BYTES = 64 * 2**20
 """Files that unpack to more are refused, so that no file can exhaust the memory."""
 
 MOST_COUNTED = 1e15
+SEPARATORS = (";", "\t", "|")  # that are written elsewhere, and not read here
+SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
 
 
 class _Row(NamedTuple):
@@ -116,7 +118,9 @@ def _header(name: str, rows: Iterator[_Row], wanted: Collection[str]) -> dict[st
             raise ValueError(f"{name} line {line}: two columns are called {column!r}")
     for column in wanted:
         if column not in places:
-            raise ValueError(f"{name} line {line}: there is no column {column!r}, only {', '.join(header)}")
+            other = next((mark for mark in SEPARATORS if len(header) == 1 and mark in header[0]), None)
+            why = f": its cells seem to be separated by {other!r}, and are read as separated by ','" if other else ""
+            raise ValueError(f"{name} line {line}: there is no column {column!r}, only {', '.join(header)}{why}")
     return places
 
 
@@ -163,6 +167,7 @@ def read_table(
     counts: Collection[str] = (),
     missing: Collection[str] = (),
     ragged: bool = False,
+    unit: str | Mapping[str, str] = "s",
     limit: int = LIMIT_BYTES,
 ) -> dict[str, NDArray[Any]]:
     """Read a CSV file, plain or gzipped, into one array a column.
@@ -175,11 +180,16 @@ def read_table(
     counts   the columns whose numbers must be whole and not negative.
     missing  what stands for a value that is not there, such as "NA" or "-"; read as NaN.
     ragged   columns may end early: blanks below the last value are allowed, blanks between values are not.
+    unit     what times in the file are in, "s", "ms" or "us"; they become seconds: of all columns of numbers (not of
+             `counts`), or {column: unit}.
     limit    the largest size in bytes, unpacked, that is read.
 
     Raises ValueError with file, line and column for anything else, and OSError for a file that cannot be opened.
     """
     name = Path(path).name
+    for each in unit.values() if isinstance(unit, Mapping) else [unit]:
+        if each not in SECONDS:
+            raise ValueError(f"read_table: unit must be one of {', '.join(map(repr, SECONDS))}; got {each!r}")
     rows = _rows(name, _text(path, limit))
     header = _header(name, rows, columns or ())
     wanted = list(header) if columns is None else columns
@@ -193,4 +203,9 @@ def read_table(
             raise ValueError(f"{name} line {line} has {len(cells)} cells under {len(header)} columns")
         for place, column in places:
             column.append(line, cells[place])
-    return {column.name: column.finished() for column in found.values()}
+    read = {column.name: column.finished() for column in found.values()}
+    timed = {each: unit for each in read if each not in {*text, *counts}} if isinstance(unit, str) else unit
+    for series, in_file in timed.items():
+        if in_file != "s" and series in read:
+            read[series] = read[series] * SECONDS[in_file]
+    return read

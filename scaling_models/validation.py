@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from scaling_models import units
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.estimates import SimulatedLatency
 from scaling_models.parameters import short
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 BATCHES = 20
+UNITS_APART = 100.0  # times, by which no model misses
 
 
 def measured(samples: ArrayLike, warm_up: float = 0.1, batches: int = BATCHES) -> SimulatedLatency:
@@ -48,6 +52,7 @@ def validate(
     measured, less one), inside (whether the closed form lies in the interval). With `replayed`, the latencies of the
     run's very arrivals and demands through the model: also replayed, chance (closed form over replayed, less one: what
     this run's draws make of the formula) and system (replayed over measured, less one: what the model leaves out).
+    Where the medians are more than a hundred times apart, a warning, also in `attrs["says"]`, asks for the unit.
     """
     import pandas as pd
 
@@ -61,7 +66,20 @@ def validate(
         q = level / 100.0
         through = None if replay is None else float(replay.icdf(q))
         rows.append(_row(f"p{level:g}", float(closed_form.icdf(q)), float(run.icdf(q)), run.interval(q), through))
-    return pd.DataFrame(rows).set_index("quantity")
+    table = pd.DataFrame(rows).set_index("quantity")
+    table.attrs["says"] = _units_apart(float(closed_form.icdf(0.5)), float(run.icdf(0.5)))
+    if table.attrs["says"]:
+        warnings.warn(table.attrs["says"], stacklevel=2)
+    return table
+
+
+def _units_apart(closed: float, seen: float) -> str:
+    """A sentence where the medians lie so far apart that their units must differ; else nothing."""
+    if not (0.0 < closed < math.inf and seen > 0.0 and not 1.0 / UNITS_APART < seen / closed < UNITS_APART):
+        return ""
+    larger, smaller = ("measured", "model's") if seen > closed else ("model's", "measured")
+    times = units.number(max(seen / closed, closed / seen))
+    return f"the {larger} median is {times} times the {smaller}: are the samples in seconds?"
 
 
 def _row(

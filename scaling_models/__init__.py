@@ -69,4 +69,6 @@ def _load_families() -> None:
 
 def __dir__() -> list[str]:
     _load_families()
-    return sorted({*globals(), *_FAMILIES, *_LATE})
+    machinery = {"annotations", "importlib", "Any", "TYPE_CHECKING"}
+    named = {name for name in globals() if not name.startswith("_") or name.endswith("__")}
+    return sorted({*named, *_FAMILIES, *_LATE} - machinery)

@@ -56,6 +56,9 @@ class Answer(Generic[T]):
         self.compute, self.unit, self.about, self.accuracy = compute, unit, about, accuracy
         self.__doc__ = compute.__doc__
 
+    def __repr__(self) -> str:
+        return f"<answer {self.name}{f' ({self.unit})' if self.unit else ''}: {self.about}>"
+
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
@@ -77,6 +80,13 @@ def answer(unit: str, about: str, accuracy: Accuracy = EXACT) -> Callable[[Calla
     return lambda compute: Answer(compute, unit, about, accuracy)
 
 
+def _asked_of(answers: dict[str, Answer[Any]], headline: str) -> str:
+    """How a model is asked for quantiles: of its headline, or of the first answer that has any."""
+    names = [name for name, each in answers.items() if each.compute.__annotations__.get("return") == "Distribution"]
+    name = headline if headline in names else next(iter(names), "")
+    return f"{name}.icdf(0.99), or {name}.percentiles(50, 99)" if name else ""
+
+
 class Model(Declared):
     """Base of all models: a frozen record of parameters whose `Answer`s are computed on demand.
 
@@ -93,6 +103,7 @@ class Model(Declared):
         super().__init_subclass__(**options)
         own = {name: value for name, value in vars(cls).items() if isinstance(value, Answer)}
         cls._answered = {**cls._answered, **own}
+        cls._quantiles = _asked_of(cls._answered, cls.headline)
 
     @classmethod
     def answers(cls) -> dict[str, Answer[Any]]:

@@ -7,8 +7,9 @@ import difflib
 import inspect
 import math
 import numbers
+import re
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, Self, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
 
 
 def is_number(value: Any) -> bool:
@@ -172,6 +173,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {found[0]}?)" if found else ""
 
 
+QUANTILE = re.compile(r"p\d[\d_]*|quantiles?|percentile|ppf|isf|median")  # names that they have elsewhere
 MOST_SHOWN = 50  # numbers in a row up to which a repr can be pasted back
 
 
@@ -215,6 +217,7 @@ class Declared:
 
     _declared: ClassVar[dict[str, Parameter]] = {}
     _fields: ClassVar[tuple[str, ...]] = ()
+    _quantiles: ClassVar[str] = ""  # how to ask for them, where somebody guessed another name
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -238,6 +241,14 @@ class Declared:
         for name, each in self._declared.items():
             object.__setattr__(self, each.field, each.check(owner, given.get(name, each.default)))
         self._check()
+
+    if not TYPE_CHECKING:  # which would then take any name for legal
+
+        def __getattr__(self, name: str) -> Any:
+            if hasattr(type(self), name):  # its own computation asked for something that there is not
+                return object.__getattribute__(self, name)
+            hint = f": ask {self._quantiles}" if QUANTILE.fullmatch(name) and self._quantiles else ""
+            raise AttributeError(f"{type(self).__name__} has no {name!r}{hint}", name=name, obj=self)
 
     def _key(self) -> tuple[Any, ...]:
         return tuple([getattr(self, name) for name in self._fields])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,7 +17,12 @@ from scaling_models.parameters import Declared
 
 Array = NDArray[np.float64]
 SLACK = 1e-9  # of a level: 1 - 0.001 is one too
-Values = Any  # a float64 for a scalar argument, an array for an array
+Values = Any  # a number for a scalar argument, an array for an array
+
+
+def _plain(times: Array) -> Values:
+    """A float for a scalar, which prints as one."""
+    return times if np.ndim(times) else float(times)
 
 
 class Distribution(Declared):
@@ -25,6 +30,8 @@ class Distribution(Declared):
 
     Times are seconds, probabilities plain fractions; every face broadcasts over arrays.
     """
+
+    _quantiles: ClassVar[str] = "icdf(0.99), or percentiles(50, 99)"
 
     @property
     def support(self) -> tuple[float, float]:
@@ -128,15 +135,15 @@ class Distribution(Declared):
         self._refuse_beyond(levels)
         upper = levels > 0.5
         if upper.all():  # one search instead of two
-            return self._iccdf(1.0 - levels)[()]
+            return _plain(self._iccdf(1.0 - levels))
         low = self._icdf(np.where(upper, 0.5, levels))
-        return np.where(upper, self._iccdf(np.where(upper, 1.0 - levels, 0.5)), low)[()]
+        return _plain(np.where(upper, self._iccdf(np.where(upper, 1.0 - levels, 0.5)), low))
 
     def iccdf(self, p: ArrayLike) -> Values:
         """The upper quantile: the least t with P(T > t) <= p, precise for tiny p in [0, 1]."""
         levels = self._levels("p", p)
         self._refuse_beyond(1.0 - levels)
-        return self._iccdf(levels)[()]
+        return _plain(self._iccdf(levels))
 
     def percentiles(self, *levels: float) -> Array:
         """The quantiles at `levels` in per cent (50, 95 and 99 unless told), seconds."""

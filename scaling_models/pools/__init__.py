@@ -1,5 +1,7 @@
 """The stateless tier: servers behind a load balancer. A new model is one file and one line in MODELS."""
 
+from typing import TYPE_CHECKING, Any
+
 from scaling_models.pools.abandonment import Abandonment
 from scaling_models.pools.autoscaled import Autoscaler
 from scaling_models.pools.balancer import BalancedPool
@@ -127,3 +129,10 @@ __all__ = [
     "erlang_c",
     "machine_repairman",
 ]
+
+
+if not TYPE_CHECKING:  # which would then take any name for legal
+
+    def __getattr__(name: str) -> Any:
+        hint = ": it is scaling_models.PoolPlan" if name == "PoolPlan" else ""
+        raise AttributeError(f"module 'scaling_models.pools' has no attribute {name!r}{hint}")

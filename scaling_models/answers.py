@@ -96,6 +96,7 @@ class Model(Declared):
     _answered: ClassVar[dict[str, Answer[Any]]] = {}
     _assumptions: ClassVar[tuple[Assumption, ...]] = ()
     headline: ClassVar[str] = "latency"  # the answer that a panel's sensitivities speak of
+    bounded: ClassVar[str] = "steady state"  # what there is none of, where the headline is without bound
     verified_with: ClassVar[int] = 1_000_000  # simulated requests that see errors of a few per cent at the defaults
     violations: ClassVar[tuple[str, ...]] = ()  # what `simulate` can break of the assumptions
 

@@ -33,7 +33,8 @@ LEVELS = (50.0, 95.0, 99.0)
 class Sensitivity:
     """What changing one input does: the relative `change` of the input, the relative `effect` on the answer.
 
-    `effect` is `inf` where there is no steady state any more and NaN where there is no answer; `says` tells it all.
+    `effect` is `inf` where there is no steady state any more and NaN where there is no answer; `does` says it in words,
+    and `says` tells it all.
     """
 
     path: str
@@ -41,6 +42,7 @@ class Sensitivity:
     change: float
     effect: float
     says: str
+    does: str = ""
 
 
 def is_distribution(kind: type[Model], answer: str) -> bool:
@@ -272,19 +274,20 @@ def _moved(each: Input, got: Model, measure: str, before: float, after: float) -
     value = find(got, each.path).value
     change = value / each.value - 1.0
     effect = after / before - 1.0 if math.isfinite(before) and before else math.nan
-    told = _effect(measure, before, after, got.answers()[got.headline].unit)
+    told = _effect(measure, before, after, got)
     shown = f"to {value:,}" if isinstance(each.domain, Integer) else f"{change:+.0%}"
-    return Sensitivity(each.path, each.label, change, effect, f"{each.label} {shown}: {told}")
+    return Sensitivity(each.path, each.label, change, effect, f"{each.label} {shown}: {told}", told)
 
 
-def _effect(measure: str, before: float, after: float, unit: str) -> str:
+def _effect(measure: str, before: float, after: float, model: Model) -> str:
+    unit = model.answers()[model.headline].unit
     if math.isnan(before) or math.isnan(after) or before == 0:
         return f"{measure} not known"
     a_time = measure in ("mean", "p99")  # an infinite number of servers is not a queue that grows
     if math.isinf(after):
-        lacking = "no steady state" if a_time else f"no number of {unit} will do"
+        lacking = f"no {model.bounded}" if a_time else f"no number of {unit} will do"
         return f"{'still' if math.isinf(before) else 'then'} {lacking}"
     if math.isinf(before):
-        return f"then {f'a steady state, {measure} ' if a_time else ''}{units.human(after, unit)}"
+        return f"then {f'a {model.bounded}, {measure} ' if a_time else ''}{units.human(after, unit)}"
     effect = after / before - 1.0
     return f"{measure} unchanged" if abs(effect) < 5e-3 else f"{measure} {effect:+.0%}".replace("-", "−")

@@ -133,7 +133,7 @@ def test_overload_is_drawn_and_comes_back() -> None:
     panel.controls["arrival_rate"].value = 1200
     assert "no steady state" in panel.figure.layout.title.text
     doubled = human(CentralQueue(arrival_rate=1200, workers=2).latency.icdf(0.99), "s")
-    assert "arrival rate +10%: still no steady state" in panel.assumptions.value
+    assert "servers to 11, service mean +10%: still no steady state" in panel.assumptions.value
     assert f"workers to 2: then a steady state, p99 {doubled}" in panel.assumptions.value
     panel.controls["arrival_rate"].value = 800
     assert "49.5 ms" in panel.figure.layout.title.text

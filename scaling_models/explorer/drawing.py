@@ -33,6 +33,7 @@ def redraw(widget: go.FigureWidget, figure: go.Figure) -> None:
         for place in ("title", "xaxis.title", "yaxis.title"):
             _copy(widget.layout[place], figure.layout[place], ("text",))
         for axis in ("xaxis", "yaxis"):
+            _copy(widget.layout[axis], figure.layout[axis], ("tickvals",))
             if figure.layout[axis].range is not None:  # else plotly finds it, or a reader has chosen one
                 _copy(widget.layout[axis], figure.layout[axis], ("range",))
 

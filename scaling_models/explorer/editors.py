@@ -110,7 +110,11 @@ class Fields:
             name: editor(declared.domain, declared, value.values()[name], changed, title(declared))
             for name, declared in value.parameters().items()
         }
-        self.widgets = [each.widget for each in self.editors.values()]
+
+    @property
+    def widgets(self) -> list[Any]:
+        """All editors' widgets, in order."""
+        return [each.widget for each in self.editors.values()]
 
     @property
     def value(self) -> Any:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from html import escape
 
 from scaling_models import sweeps, units
 from scaling_models.answers import Accuracy, Model, NoClosedForm
+from scaling_models.sweeps import Sensitivity
 
 LINE = '<div style="line-height:1.45; font-size:13px">{}</div>'
 
@@ -46,11 +48,19 @@ def accuracy(model: Model) -> str:
     return LINE.format(f"<b>How accurate the formula is</b> ({units.words(model.headline)}): {escape(said)}.")
 
 
+def _grouped(found: Sequence[Sensitivity]) -> list[str]:
+    """What the possible changes do, those that do the same in one; those that do something by themselves first."""
+    groups: dict[str, list[str]] = {}
+    for each in found:
+        if not math.isnan(each.change):
+            groups.setdefault(each.does, []).append(each.says.removesuffix(f": {each.does}"))
+    return [f"{', '.join(who)}: {does}" for does, who in sorted(groups.items(), key=lambda each: len(each[1]))]
+
+
 def assumptions(model: Model) -> str:
     """What the model assumes and which way it errs, and what 10% more of each input does."""
     taken = "; ".join(f"{each.says} (<i>{escape(each.errs)}</i>)" for each in model.assumptions(model.headline))
-    possible = [each for each in sweeps.sensitivities(model) if not math.isnan(each.change)]
-    changes = "; ".join(escape(each.says) for each in possible)
+    changes = "; ".join(escape(each) for each in _grouped(sweeps.sensitivities(model)))
     lines = [f"<b>What it assumes:</b> {taken or 'nothing'}."]
     lines += [f"<b>What 10% more of each input does:</b> {changes}."] if changes else []
     return LINE.format("<br>".join(lines))

@@ -9,11 +9,13 @@ from typing import Any
 import ipywidgets as widgets
 
 from scaling_models import units
-from scaling_models.parameters import Integer, Parameter, Slider
+from scaling_models.parameters import Domain, Integer, Parameter, Real, Rows, Slider
 
 LABEL = {"description_width": "14.5em"}
 REFINEMENTS = (1, 2, 4, 5, 10, 20, 50, 100, 1000)  # finer grids tried until the present value lies on one
 EVEN = 200  # steps of a slider in decades that stands at nothing
+AHEAD = 2.0  # times the present value: how far a slider goes whose declared end is no further
+BELOW = 1.0 - 1e-6  # times an end that is itself illegal
 LOG_DIGITS = 3  # of a value read from a slider in geometric steps
 
 
@@ -33,19 +35,22 @@ class Grid:
         return abs(steps - round(steps)) < 1e-6 and self.low <= shown * (1 + 1e-12) and shown <= self.high * (1 + 1e-12)
 
 
-def grid(slider: Slider, scale: units.Scale, value: float, whole: bool = False) -> Grid:
+def grid(slider: Slider, scale: units.Scale, value: float, whole: bool = False, most: float = math.inf) -> Grid:
     """The declared grid as shown; widened, refined or shifted so that the present value lies on it.
 
-    A browser moves a value that lies off its slider's grid to the nearest place, unasked.
+    Where the value lies at the declared end or beyond, the grid goes to twice the value, or as near to `most` (the
+    largest legal value) as a step comes. A browser moves a value that lies off its slider's grid to the nearest place,
+    unasked.
     """
     shown, low, high = (scale.show(each) for each in (value, slider.low, slider.high))
+    end = min(AHEAD * shown, scale.show(most)) if shown >= high else high
     if slider.log and shown == 0:  # which no decade holds
         return Grid(0.0, high, high / EVEN, False)
     if slider.log:
-        return _decades(shown, low, high, slider.step)
+        return _decades(shown, low, max(high, end), slider.step)
     step = scale.show(slider.step)
     low -= step * max(0, math.ceil((low - shown) / step))
-    high += step * max(0, math.ceil((shown - high) / step))
+    high += step * max(0, math.ceil((shown - high) / step), math.floor((end - high) / step + 1e-9))
     tried = (Grid(low, high, step / finer, False) for finer in REFINEMENTS if not whole or step % finer == 0)
     fallback = (
         Grid(low, high, 1, False) if whole else Grid(shown - step * math.floor((shown - low) / step), high, step, False)
@@ -59,6 +64,14 @@ def _decades(shown: float, low: float, high: float, step: float) -> Grid:
         return declared
     below = max(0, math.ceil(math.log10(shown / low) / step))
     return Grid(shown / 10.0 ** (below * step), max(high, shown), step, True)
+
+
+def largest(domain: Domain) -> float:
+    """The largest number of a domain; just below its end where that is open."""
+    number = domain.item if isinstance(domain, Rows) else domain
+    if not isinstance(number, Real | Integer):
+        return math.inf
+    return number.high * BELOW if isinstance(number, Real) and number.open_high else number.high
 
 
 class NumberEditor:
@@ -81,7 +94,7 @@ class NumberEditor:
         }
         if declared.slider is None:
             return widgets.IntText(**common) if self.whole else widgets.FloatText(**common)
-        on = self.grid = grid(declared.slider, self.scale, value, self.whole)
+        on = self.grid = grid(declared.slider, self.scale, value, self.whole, largest(declared.domain))
         if on.log:
             ends = {"min": math.log10(on.low), "max": math.log10(on.high)}
             return widgets.FloatLogSlider(step=on.step, base=10, readout_format=".3r", **ends, **common)

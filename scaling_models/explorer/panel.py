@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ipywidgets as widgets
@@ -14,7 +14,7 @@ from scaling_models import figures, inputs, sweeps
 from scaling_models.answers import Model, Simulation
 from scaling_models.explorer import notes
 from scaling_models.explorer.drawing import Quiet, redraw, shown
-from scaling_models.explorer.editors import Fields
+from scaling_models.explorer.editors import Editor, Fields
 from scaling_models.parameters import short
 
 SEED = 0
@@ -24,15 +24,23 @@ KEPT = 32  # simulations kept of models that were shown
 class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
     """Sliders and figure of one model: `model` as it stands, `figure`, `controls` by path, `message`."""
 
-    def __init__(self, model: Model, figure: Callable[..., go.Figure], options: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        model: Model,
+        figure: Callable[..., go.Figure],
+        options: dict[str, Any],
+        first: Sequence[str] | None = None,
+    ) -> None:
         self.model = model
         self._draw = functools.partial(figure, **options)
-        self._takes_dots = "simulation" in inspect.signature(figure).parameters and "simulation" not in options
+        free = set(inspect.signature(figure).parameters) - set(options)
+        self._takes_dots, self._takes_rest = "simulation" in free, "resting" in free
         self._simulations: dict[Model, Simulation | str] = {}
         self._quiet = Quiet()
         self._fields = Fields(model, self._changed)
+        inside = _controls(self._fields, first)
         self._make_widgets()
-        self.figure = shown(self._draw(model))
+        self.figure = shown(self._picture(model, None))
         self.timeline: go.FigureWidget | None = None
         # Both figures stay in the page, one hidden: taken out of it, a figure never draws again.
         self._shown, self._broken = widgets.VBox([self.figure]), widgets.VBox([])
@@ -41,7 +49,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         buttons = widgets.HBox([self.dots, self.break_it] if self._takes_dots else [self.break_it])
         super().__init__(
             [
-                _columns(self._fields),
+                *inside,
                 self.message,
                 self._shown,
                 self._broken,
@@ -100,8 +108,9 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         self._say(self._sentence(model, found))
         self._quiet.later(lambda: self._guarded(self._explain))
 
-    def _picture(self, model: Model, found: Simulation | str | None) -> go.Figure:
-        return self._draw(model, simulation=found) if isinstance(found, Simulation) else self._draw(model)
+    def _picture(self, model: Model, found: Simulation | str | None, resting: bool = False) -> go.Figure:
+        more: dict[str, Any] = {"simulation": found} if isinstance(found, Simulation) else {}
+        return self._draw(model, **more, **({"resting": resting} if self._takes_rest else {}))
 
     def _wants_dots(self, model: Model) -> bool:
         return self._takes_dots and (bool(self.dots.value) or bool(notes.closed_form_sentence(model)))
@@ -115,9 +124,9 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         model = self.model
         self.accuracy.value = notes.accuracy(model)
         self.assumptions.value = notes.assumptions(model)
-        if self._wants_dots(model):
-            found = self._simulated(model)
-            redraw(self.figure, self._picture(model, found))
+        found = self._simulated(model) if self._wants_dots(model) else None
+        if found is not None or self._takes_rest:
+            redraw(self.figure, self._picture(model, found, resting=True))
             self._say(self._sentence(model, found))
         if self.break_it.value:
             self._break()
@@ -162,26 +171,47 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets ships no types
         self._swap(broken=True)
 
 
-def _columns(fields: Fields) -> Any:
+def _controls(fields: Fields, first: Sequence[str] | None) -> list[Any]:
+    """The editors in columns; those that are not named among the `first`, if any are, folded away below."""
+    if first is None:
+        return [_columns(list(fields.editors.values()))]
+    unknown = [name for name in first if name not in fields.editors]
+    if unknown or isinstance(first, str):
+        known = ", ".join(fields.editors)
+        raise ValueError(f"explore.first must be a list of parameters of the model, of {known}; got {first!r}")
+    rest = [each for name, each in fields.editors.items() if name not in first]
+    folded = widgets.Accordion([_columns(rest)], titles=("more parameters",), selected_index=None)
+    return [_columns([fields.editors[name] for name in first]), *([folded] if rest else [])]
+
+
+def _columns(editors: Sequence[Editor]) -> Any:
     """The editors in two columns of about equal height, one under the other where the page is narrow."""
-    weights = [1 + len(each.controls) for each in fields.editors.values()]
+    weights = [1 + len(each.controls) for each in editors]
     half, left = sum(weights) / 2.0, 0
     while left < len(weights) and sum(weights[: left + 1]) <= half + weights[left] / 2.0:
         left += 1
     layout = widgets.Layout(flex="1 1 28em", min_width="28em")
-    columns = [widgets.VBox(part, layout=layout) for part in (fields.widgets[:left], fields.widgets[left:]) if part]
+    parts = ([each.widget for each in part] for part in (editors[:left], editors[left:]))
+    columns = [widgets.VBox(part, layout=layout) for part in parts if part]
     return widgets.HBox(columns, layout=widgets.Layout(flex_flow="row wrap", width="100%"))
 
 
-def explore(model: Model | type[Model], figure: Callable[..., go.Figure] | None = None, **figure_options: Any) -> Panel:
+def explore(
+    model: Model | type[Model],
+    figure: Callable[..., go.Figure] | None = None,
+    *,
+    first: Sequence[str] | None = None,
+    **figure_options: Any,
+) -> Panel:
     """A panel of sliders for a model (or a class, at its defaults), with a figure.
 
     Unless given, that is `figures.survival` of a headline that is a distribution, else its sweep over the first slider.
     `figure_options` are handed on to the figure: `explore(CentralQueue, figures.sweep, parameter="arrival_rate")`.
+    `first` names the parameters whose sliders are seen, in that order; all others are under "more parameters".
     """
     shown_model = model() if isinstance(model, type) else model
     if not isinstance(shown_model, Model):
         raise ValueError(f"explore must be given a model or a class of models; got {short(model)}")
     if figure is None and not sweeps.is_distribution(type(shown_model), shown_model.headline):
         figure, figure_options = figures.sweep, {"parameter": inputs.leading(shown_model).path, **figure_options}
-    return Panel(shown_model, figure or figures.survival, figure_options)
+    return Panel(shown_model, figure or figures.survival, figure_options, first)

@@ -24,7 +24,8 @@ NAMES = ("hottest key", f"keys 2 to {FEW}", f"keys {FEW + 1} to {TOP}", "other k
 LOOKS = (style.RED, style.ORANGE, style.SKY, "#D5D5D5")
 WIDE = 100  # shards up to which bars are so wide that their segments can have an edge
 COLUMNS = 2  # of panels, where there are several
-GAP = 0.10  # between panels, of the width
+GAP = 0.22  # between panels, of the width: what is said of the levels stands there
+BESIDE = 150  # pixels for that right of the last panel
 HIGH, APART, AROUND = 240, 100, 170  # pixels: of a panel, between two, around all
 
 
@@ -64,7 +65,7 @@ def hot_shards(
         axes |= _axes(name, model, busy, panel, len(named))
     title = f"{units.title_of(first)}: {_says(drawn[0], rate, busiest)}"
     height = {"height": _height(len(named))} if len(named) > 1 else {}
-    shown = style.figure(traces, title, "", "", barmode="stack", bargap=0.1, **height)
+    shown = style.figure(traces, title, "", "", barmode="stack", bargap=0.1, margin_r=BESIDE, **height)
     return shown.update_layout(axes)
 
 
@@ -128,7 +129,8 @@ def _panel(model: ShardLoad, found: Drawn, rate: float, *, legend: bool) -> list
         for number, ((x, y), name, colour) in enumerate(zip(bars, NAMES, LOOKS, strict=True))
     ]
     mean = rate * float(found.loads.mean())
-    levels = [(mean, "mean", "dot", "top left"), (model.capacity, "capacity", "dash", "bottom left")]
+    up, down = ("bottom right", "top right") if mean < model.capacity else ("top right", "bottom right")
+    levels = [(mean, "mean", "dot", up), (model.capacity, "capacity", "dash", down)]
     return [*traces, *(_level(model, *each) for each in levels)]
 
 
@@ -138,8 +140,8 @@ def _segments(found: Drawn, keys: slice) -> tuple[Indices, Array]:
 
 
 def _level(model: ShardLoad, height: float, name: str, dash: str, place: str) -> go.Scatter:
-    """A line over all shards that says how high it is, at its cool end."""
-    x, text = [0.5, model.shards + 0.5], ["", f"{name} {units.human(height, 'requests/s')}"]
+    """A line over all shards that says how high it is, right of them all, where no bar lies under it."""
+    x, text = [0.5, model.shards + 0.5], ["", f"{name} {units.human(height, '/s')}"]
     drawn = style.labels(x, [height] * 2, text, name, style.BLACK, mode="lines+markers+text", textposition=place)
     unseen = {"color": "rgba(0,0,0,0)", "size": 8, "line_width": 0}  # holds the text off the line
     return drawn.update(line={"color": style.BLACK, "dash": dash, "width": 1.5}, marker=unseen, hoverinfo="skip")
@@ -147,8 +149,13 @@ def _level(model: ShardLoad, height: float, name: str, dash: str, place: str) ->
 
 def _axes(name: str, model: ShardLoad, busy: float, panel: int, panels: int) -> dict[str, Any]:
     number = str(panel) if panel > 1 else ""
-    said = f"{model.shards:,} shards, hottest first"
-    across: dict[str, Any] = {"title_text": said, "anchor": f"y{number}", "showgrid": False}
+    said = f"{model.shards:,} shard{'s' if model.shards > 1 else ''}, hottest first"
+    across: dict[str, Any] = {
+        "title_text": said,
+        "anchor": f"y{number}",
+        "showgrid": False,
+        "range": [0.5, model.shards + 0.5],
+    }
     up: dict[str, Any] = {"title_text": "load of a shard (requests/s)", "anchor": f"x{number}", "rangemode": "tozero"}
     if panels > 1:
         column, row = (panel - 1) % COLUMNS, (panel - 1) // COLUMNS
@@ -156,7 +163,7 @@ def _axes(name: str, model: ShardLoad, busy: float, panel: int, panels: int) -> 
         top = 1.0 - row * (HIGH + APART) / plot
         width = (1.0 - GAP * (COLUMNS - 1)) / COLUMNS
         across |= {
-            "title_text": f"<b>{name}</b>: hottest {busy:.0%} busy<br>{said}",
+            "title_text": f"<b>{name}</b>: hottest {_busy(busy)}<br>{said}",
             "domain": [column * (width + GAP), column * (width + GAP) + width],
         }
         up |= {"domain": [max(0.0, top - HIGH / plot), top], **({"matches": "y"} if panel > 1 else {})}
@@ -168,11 +175,18 @@ def _height(panels: int) -> int:
     return AROUND + rows * (HIGH + APART) - APART
 
 
+def _busy(demand: float) -> str:
+    """How busy a shard is that is asked for so many times its capacity."""
+    return f"{demand:.0%} busy" if demand < 1.005 else f"asked for {demand:.3g} times its capacity"
+
+
 def _says(found: Drawn, rate: float, busiest: Sequence[float]) -> str:
     said = f"at {units.human(rate, 'requests/s')} the hottest shard is"
     if len(busiest) > 1:
-        return f"{said} {min(busiest):.0%} to {max(busiest):.0%} busy"
+        least, most = min(busiest), max(busiest)
+        ends = f"{least:.0%} to {most:.0%} busy" if most < 1.005 else f"{_busy(least)} at best, {_busy(most)} at worst"
+        return f"{said} {ends}"
     there = found.parts[(found.at == 0).any(axis=1)]  # keys of the hottest shard, hottest first
     key = f", {there[0] / found.loads[0]:.0%} of it with one key" if there.size else ""
     mean = busiest[0] * float(found.loads.mean() / found.loads[0])
-    return f"{said} {busiest[0]:.0%} busy{key}; the mean shard is {mean:.0%} busy"
+    return f"{said} {_busy(busiest[0])}{key}; the mean shard is {_busy(mean)}"

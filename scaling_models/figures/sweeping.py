@@ -57,6 +57,7 @@ class _Look:
     name: str
     at: int
     alone: bool
+    bounded: str
     across: units.Scale
     scale: units.Scale
 
@@ -82,7 +83,8 @@ def _looks(models: Sequence[Model], swept: Input, unit: str, curves: Sequence[Cu
     least = [float(found.finite.min()) for found in curves if len(found.finite)]
     largest = [float(found.finite.max()) for found in curves if len(found.finite)]
     scale, across = units.axis(unit, least if unit == "s" else largest), units.slider(swept.declared)
-    return [_Look(name, at, len(models) == 1, across, scale) for at, name in enumerate(names_of(models))]
+    each = zip(names_of(models), models, strict=True)
+    return [_Look(name, at, len(models) == 1, model.bounded, across, scale) for at, (name, model) in enumerate(each)]
 
 
 def names_of(models: Sequence[Model]) -> list[str]:
@@ -121,7 +123,7 @@ def _wall(found: Curve, look: _Look) -> go.Scatter:
     x = [look.across.show(found.wall)] * 2 if there else []
     y = [look.scale.show(float(end)) for end in (found.finite.min(), found.finite.max())] if there else []
     side = "from" if found.above else "up to"
-    text = ["", f"no steady state {side} {look.across.text(found.wall)}" if look.alone else ""] if there else []
+    text = ["", f"no {look.bounded} {side} {look.across.text(found.wall)}" if look.alone else ""] if there else []
     place = style.away(_share(found.wall, found), 0.6)
     drawn = style.labels(x, y, text, "wall", style.GREY, mode="lines+text", textposition=place)
     return drawn.update(line={"color": style.GREY if look.alone else look.colour, "dash": "dot", "width": 2})
@@ -154,7 +156,7 @@ def _says(answer: str, swept: Input, curves: Sequence[Curve], looks: Sequence[_L
         if math.isfinite(found.wall)
     ]
     if not any(len(found.finite) for found in curves):
-        return f"{units.words(answer)} has no closed form or no steady state at any {swept.label}"
+        return f"{units.words(answer)} has no closed form or no {looks[0].bounded} at any {swept.label}"
     said = f"{units.words(answer)} against {swept.label}"
     return f"{said}, without bound {' and '.join(dict.fromkeys(walls))}" if walls else said
 

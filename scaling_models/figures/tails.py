@@ -55,7 +55,7 @@ def survival(
         style.line(*_curve(None if banded else latency, end, scale.factor), "closed form", style.BLUE),
         *(_percentile_trace(level, value, scale, end) for level, value in zip(LEVELS, marked, strict=True)),
     ]
-    said = banded or _says(name, latency, marked, found, declared.unit)
+    said = banded or _says(name, latency, marked, found, model)
     title = f"{units.title_of(model)}: {said}"
     x, y = scale.title(units.words(name)), "chance of more than that"
     return style.figure(traces, title, x, y, yaxis=style.tail_axis(LOWEST), xaxis_rangemode="tozero")
@@ -180,13 +180,13 @@ def _measured_trace(samples: Array, factor: float) -> go.Scatter:
     return trace.update(line_shape="hv", line_width=2)
 
 
-def _says(name: str, latency: Distribution | None, marked: Sequence[float], found: Sampled | None, unit: str) -> str:
-    said = units.words(name)
+def _says(name: str, latency: Distribution | None, marked: Sequence[float], found: Sampled | None, model: Model) -> str:
+    said, unit = units.words(name), model.answers()[name].unit
     if latency is None:
         drawn = "simulation only" if found is not None else "simulate it"
         return f"{said}, no closed form for these parameters: {drawn}"
     if latency.lost >= 1.0:
-        return f"{said} without bound, for there is no steady state"
+        return f"{said} without bound, for there is no {model.bounded}"
     if any(math.isnan(value) for value in marked):
         return f"{said} known by its mean only, {units.human(latency.mean(), unit)}"
     half, most = (units.human(value, unit) for value in (marked[0], marked[-1]))

@@ -10,6 +10,7 @@ from scaling_models import units
 from scaling_models.answers import Model, Timeline
 from scaling_models.figures import style
 
+SHARES = (0, 20, 40, 60, 80, 100)
 LEVELS_OF_MARKS = 4  # heights over which the labels of marks are spread, so that neighbours do not overlap
 
 
@@ -31,7 +32,10 @@ def timeline(model: Model, seed: int = 0) -> go.Figure:
     title = f"{units.title_of(model)}: {told.says}"
     y = scale.suffix if told.unit != "s" else scale.title("time it takes")
     figure = style.figure([*traces, *marks(told, across, top)], title, across.title("time"), y)
-    return figure.update_layout(yaxis_rangemode="tozero", xaxis_range=[0, largest(times) * across.factor])
+    ticks = SHARES if scale.suffix == "%" and top <= SHARES[-1] else None  # none beyond 100%, where only labels stand
+    return figure.update_layout(
+        yaxis={"rangemode": "tozero", "tickvals": ticks}, xaxis_range=[0, largest(times) * across.factor]
+    )
 
 
 def largest(values: NDArray[np.float64]) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Self
 
 import numpy as np
@@ -22,6 +23,7 @@ from scaling_models.quorums.replay import Replay, replay, swim_lanes
 BATCHES, TRIALS = 64, 16  # of a simulation; runs of heartbeats a crash
 KEPT = 20_000_000  # crashes of a simulation: its times take 640 MB
 FEWER = 4  # disruptions than crashes
+NEAR = 0.15  # of the time shown: marks that are nearer have one label
 
 BEHIND, IN_STEP = "a follower's log is behind", "ticks in step"
 
@@ -147,9 +149,20 @@ class Election(Disturbances):
         times = np.union1d(np.linspace(-0.2 * shown.over, 1.2 * shown.over, 400), [0.0, shown.over]) + 0.2 * shown.over
         crash = 0.2 * shown.over
         line = ((times < crash) | (times >= crash + shown.over)).astype(float)
-        stands = [(crash + e.time, f"member {e.one + 2} stands") for e in shown.events if e.kind == 0]
-        marks = ((crash, "the leader crashes"), *stands, (crash + shown.over, "the next is at work"))
+        stands = [(crash + e.time, e.one + 2) for e in shown.events if e.kind == 0]
+        stand = _stand(stands, NEAR * shown.over)
+        marks = ((crash, "the leader crashes"), *stand, (crash + shown.over, "the next is at work"))
         return Timeline(self._says(shown), times, {"a leader is there": line}, "", marks)
+
+
+def _stand(stands: Sequence[tuple[float, int]], near: float) -> Iterator[tuple[float, str]]:
+    """Marks of the members who stand, one for those who do within `near` seconds of the first."""
+    left = sorted(stands)
+    while left:
+        at = left[0][0]
+        who = [str(member) for time, member in left if time < at + near]
+        left = left[len(who) :]
+        yield at, f"members {', '.join(who)} stand" if len(who) > 1 else f"member {who[0]} stands"
 
 
 def scaled(found: Estimate, factor: float) -> Estimate:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from scaling_models.answers import Model
@@ -17,6 +19,8 @@ MOST_BEATS = 1_000_000  # within the range of the timeouts, each a number that m
 
 class Group(Model):
     """Base of models of a group that elects a leader."""
+
+    bounded: ClassVar[str] = "leader"
 
     members: int = parameter(
         default=3, domain=Integer(1, 101), symbol="n", about="members of the group", slider=Slider(3, 9, 1)

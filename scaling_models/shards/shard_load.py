@@ -188,12 +188,12 @@ class ShardLoad(Model):
         at = self.capacity / loads[-1]
         return Timeline(
             f"The hottest shard is full at {at:,.0f} requests/s, {100 / (self.shards * loads[-1]):.0f}% of what the "
-            f"{self.shards} shards could serve together",
+            f"{self.shards} shard{'s' if self.shards > 1 else ''} could serve together",
             times,
             {
-                f"demand on the {name} shard, over its capacity": share * offered / self.capacity
-                for name, share in busy.items()
+                **{f"demand on the {name} shard": share * offered / self.capacity for name, share in busy.items()},
+                "what it can serve": np.ones_like(times),
             },
-            "",
+            "times the capacity of a shard",
             ((float(full), "hottest shard full"),),
         )

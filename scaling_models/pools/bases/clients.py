@@ -89,6 +89,7 @@ class Clients(Model):
         Assumption("a given-up attempt is served all the same", "pessimistic if workers notice that nobody waits"),
         Assumption("workers as fast under load as without", "optimistic if they slow down"),
     )
+    bounded: ClassVar[str] = "good state"
     violations: ClassVar[tuple[str, ...]] = ("arrivals in bursts",)
 
     def _check(self) -> None:

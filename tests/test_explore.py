@@ -343,3 +343,48 @@ def test_only_models_can_be_explored() -> None:
 
 def test_the_room_may_be_called_by_its_name_however_often() -> None:
     assert sm.explore(CentralQueue).model == sm.explore(CentralQueue).model
+
+
+def test_what_is_not_named_first_is_folded_away_and_still_moves_the_model() -> None:
+    panel = explore(CentralQueue, first=["servers", "arrival_rate"])
+    columns, folded = panel.children[:2]
+    assert isinstance(folded, widgets.Accordion)
+    assert folded.selected_index is None
+    assert folded.titles == ("more parameters",)
+    seen = [each.description for column in columns.children for each in column.children]
+    assert seen == ["servers N", "arrival rate λ (requests/s)"]
+    panel.controls["workers"].value = 2
+    assert panel.model == CentralQueue(workers=2)
+
+
+def test_everything_named_first_leaves_nothing_to_fold() -> None:
+    panel = explore(CentralQueue, first=list(CentralQueue.parameters()))
+    assert not any(isinstance(each, widgets.Accordion) for each in panel.children)
+
+
+@pytest.mark.parametrize("first", [["speed"], "servers", ["service.mean"]])
+def test_only_parameters_can_be_first(first: Any) -> None:
+    with pytest.raises(ValueError, match="explore.first must be a list of parameters of the model, of arrival_rate, "):
+        explore(CentralQueue, first=first)
+
+
+def test_a_slider_goes_to_twice_a_value_at_or_beyond_its_declared_end() -> None:
+    slider, scale = Slider(10.0, 100.0, 10.0), Scale()
+    assert grid(slider, scale, 90.0).high == 100.0
+    assert grid(slider, scale, 100.0).high == 200.0
+    assert grid(slider, scale, 730.0).high == 1460.0
+    assert grid(slider, scale, 100.0, most=150.0).high == 150.0
+    assert grid(slider, scale, 100.0, most=100.0).high == 100.0
+    assert grid(Slider(0.1, 10.0, 0.1, log=True), scale, 30.0).high == 60.0
+    step = explore(sm.LoadStep(before=700, after=1100)).controls
+    assert step["after"].max >= 2200
+    share = explore(sm.PoolPlan(level=0.9999)).controls["level"]
+    assert share.max < 100.0
+
+
+def test_inputs_of_equal_effect_are_told_together() -> None:
+    raft = explore(sm.Raft(follower_rtts=(0.01, 0.02, 0.5, 0.6), fsync=0.002))
+    assert raft.assumptions.value.count("unchanged") == 1
+    gone = explore(sm.RetryingClients(arrival_rate=990)).assumptions.value
+    assert "still no good state" in gone
+    assert "steady state" not in gone.split("What 10% more")[1]

@@ -32,8 +32,8 @@ def redraw(widget: go.FigureWidget, figure: go.Figure) -> None:
             _copy(old, new, DATA)
         for place in ("title", "xaxis.title", "yaxis.title"):
             _copy(widget.layout[place], figure.layout[place], ("text",))
-        for axis in ("xaxis", "yaxis"):
-            _copy(widget.layout[axis], figure.layout[axis], ("tickvals",))
+        for axis in ("xaxis", "yaxis", *(axis for axis in ("yaxis2",) if axis in figure.layout)):
+            _copy(widget.layout[axis], figure.layout[axis], ("tickvals", "ticktext"))
             if figure.layout[axis].range is not None:  # else plotly finds it, or a reader has chosen one
                 _copy(widget.layout[axis], figure.layout[axis], ("range",))
 

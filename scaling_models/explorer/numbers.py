@@ -51,11 +51,17 @@ def grid(slider: Slider, scale: units.Scale, value: float, whole: bool = False, 
     step = scale.show(slider.step)
     low -= step * max(0, math.ceil((low - shown) / step))
     high += step * max(0, math.ceil((shown - high) / step), math.floor((end - high) / step + 1e-9))
-    tried = (Grid(low, high, step / finer, False) for finer in REFINEMENTS if not whole or step % finer == 0)
+    steps = [step / finer for finer in REFINEMENTS if not whole or step % finer == 0]
+    tried = (Grid(low, _legal(high, each, scale.show(most)), each, False) for each in steps)
     fallback = (
         Grid(low, high, 1, False) if whole else Grid(shown - step * math.floor((shown - low) / step), high, step, False)
     )
     return next((each for each in tried if shown in each), fallback)
+
+
+def _legal(high: float, step: float, most: float) -> float:
+    """The end of a grid, drawn back by whole steps to what is legal."""
+    return high - step * math.ceil((high - most) / step - 1e-9) if high > most else high
 
 
 def _decades(shown: float, low: float, high: float, step: float) -> Grid:

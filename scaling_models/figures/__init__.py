@@ -14,6 +14,7 @@ from scaling_models.figures.sizing import sizing
 from scaling_models.figures.sweeping import sweep
 from scaling_models.figures.tails import survival
 from scaling_models.figures.timelines import timeline
+from scaling_models.figures.timeouts import timeouts
 from scaling_models.figures.verifications import verification
 from scaling_models.figures.waves import wave
 
@@ -32,6 +33,7 @@ __all__ = [
     "sweep",
     "swim_lanes",
     "timeline",
+    "timeouts",
     "verification",
     "wave",
 ]

@@ -25,7 +25,8 @@ LOOKS = (style.RED, style.ORANGE, style.SKY, "#D5D5D5")
 WIDE = 100  # shards up to which bars are so wide that their segments can have an edge
 COLUMNS = 2  # of panels, where there are several
 GAP = 0.22  # between panels, of the width: what is said of the levels stands there
-BESIDE = 150  # pixels for that right of the last panel
+NEAR = 0.35  # of the axis: the room that two lines of text at each of two levels take
+BESIDE = 110  # pixels for that right of the last panel
 HIGH, APART, AROUND = 240, 100, 170  # pixels: of a panel, between two, around all
 
 
@@ -108,13 +109,13 @@ def _loads(shares: Array, owners: Indices, shards: int) -> Array:
 
 
 def _panel(model: ShardLoad, found: Drawn, rate: float, *, legend: bool) -> list[Any]:
-    places = np.arange(1, model.shards + 1)
+    shards = np.arange(1, model.shards + 1)
     warm = _loads(found.parts * model.replicas * (np.arange(len(found.parts)) >= FEW), found.at, model.shards)
     hot = _loads(found.parts * model.replicas, found.at, model.shards)
     bars = [
         *(_segments(found, slice(*ends)) for ends in ((0, 1), (1, FEW))),
-        (places, warm),
-        (places, np.maximum(found.loads - hot, 0.0)),
+        (shards, warm),
+        (shards, np.maximum(found.loads - hot, 0.0)),
     ]
     edge = 0.4 if model.shards <= WIDE else 0.0
     traces: list[Any] = [
@@ -129,8 +130,10 @@ def _panel(model: ShardLoad, found: Drawn, rate: float, *, legend: bool) -> list
         for number, ((x, y), name, colour) in enumerate(zip(bars, NAMES, LOOKS, strict=True))
     ]
     mean = rate * float(found.loads.mean())
-    up, down = ("bottom right", "top right") if mean < model.capacity else ("top right", "bottom right")
-    levels = [(mean, "mean", "dot", up), (model.capacity, "capacity", "dash", down)]
+    near = abs(mean - model.capacity) < NEAR * max(model.capacity, rate * float(found.loads[0]))
+    above = (mean < model.capacity) != near  # away from each other where they are near, else away from the ends
+    places = ("top right", "bottom right") if above else ("bottom right", "top right")
+    levels = zip((mean, model.capacity), ("mean", "capacity"), ("dot", "dash"), places, strict=True)
     return [*traces, *(_level(model, *each) for each in levels)]
 
 
@@ -141,7 +144,7 @@ def _segments(found: Drawn, keys: slice) -> tuple[Indices, Array]:
 
 def _level(model: ShardLoad, height: float, name: str, dash: str, place: str) -> go.Scatter:
     """A line over all shards that says how high it is, right of them all, where no bar lies under it."""
-    x, text = [0.5, model.shards + 0.5], ["", f"{name} {units.human(height, '/s')}"]
+    x, text = [0.5, model.shards + 0.5], ["", f"{name}<br>{units.number(height)}/s"]
     drawn = style.labels(x, [height] * 2, text, name, style.BLACK, mode="lines+markers+text", textposition=place)
     unseen = {"color": "rgba(0,0,0,0)", "size": 8, "line_width": 0}  # holds the text off the line
     return drawn.update(line={"color": style.BLACK, "dash": dash, "width": 1.5}, marker=unseen, hoverinfo="skip")

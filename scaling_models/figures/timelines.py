@@ -50,7 +50,7 @@ def marks(told: Timeline, across: units.Scale, top: float) -> list[go.Scatter]:
     y = [part for _ in at for part in (0.0, 1.28 * top, None)]
     drawn = style.line(x, y, "marks", style.GREY, "dot", showlegend=False, hoverinfo="skip")
     end = largest(np.asarray(told.times, dtype=float)) * across.factor
-    heights = [top * (1.25 - 0.06 * (number % LEVELS_OF_MARKS)) for number in range(len(at))]
+    heights = [top * (1.25 - 0.075 * (number % LEVELS_OF_MARKS)) for number in range(len(at))]
     text = [f"\u00a0{said}\u00a0" for _, said in told.marks]  # a space off the line
     places = [style.away(time / end, 0.75, "middle") for time in at]
     return [drawn, style.labels(at, heights, text, "events", style.BLACK, textposition=places, mode="text")]

@@ -23,7 +23,7 @@ from scaling_models.quorums.replay import Replay, replay, swim_lanes
 BATCHES, TRIALS = 64, 16  # of a simulation; runs of heartbeats a crash
 KEPT = 20_000_000  # crashes of a simulation: its times take 640 MB
 FEWER = 4  # disruptions than crashes
-NEAR = 0.15  # of the time shown: marks that are nearer have one label
+NEAR = 0.2  # of the time shown: marks that are nearer have one label
 
 BEHIND, IN_STEP = "a follower's log is behind", "ticks in step"
 

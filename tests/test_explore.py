@@ -364,7 +364,7 @@ def test_everything_named_first_leaves_nothing_to_fold() -> None:
 
 @pytest.mark.parametrize("first", [["speed"], "servers", ["service.mean"]])
 def test_only_parameters_can_be_first(first: Any) -> None:
-    with pytest.raises(ValueError, match="explore.first must be a list of parameters of the model, of arrival_rate, "):
+    with pytest.raises(ValueError, match=r"explore\.first must be a list of parameters of the model, of arrival_"):
         explore(CentralQueue, first=first)
 
 

@@ -11,6 +11,9 @@ from scaling_models.figures import style
 BARS = ("#C9DDEA", style.ORANGE, style.GREEN)
 ARROWS = (style.GREY, style.BLUE, style.RED, style.PURPLE)
 AROUND = ("bottom right", "bottom left", "top left", "top right")
+NARROW = 76  # characters of a line of the title, which is long where there are several protocols
+# Of many kinds, as many rows as there is room for in the page: under the plot, where they push nothing away.
+BELOW, BELOW_HIGH = {"yref": "container", "y": 0.0, "yanchor": "bottom"}, 124
 THICK, HEAD = 16, 9  # pixels: of a bar, of an arrow's head
 
 
@@ -25,9 +28,12 @@ def swim_lanes(record: SwimLanes) -> go.Figure:
     across = units.scale("s", [max(times) - min(times)])
     traces = [_bars(record, kind, BARS[i % len(BARS)], across) for i, kind in enumerate(record.bar_kinds)]
     traces += [_arrows(record, kind, ARROWS[i % len(ARROWS)], across) for i, kind in enumerate(record.arrow_kinds)]
-    figure = style.figure([*traces, _marks(record, across)], record.says, across.title("time"), "")
+    title = style.wrapped(record.says, NARROW)
+    figure = style.figure([*traces, _marks(record, across)], "", across.title("time"), "", title_text=title)
     margin = 0.03 * (max(times) - min(times))
     return figure.update_layout(
+        legend=BELOW,
+        margin_b=BELOW_HIGH,
         xaxis={"range": [(min(times) - margin) * across.factor, (max(times) + 3 * margin) * across.factor]},
         yaxis={
             "tickvals": list(range(len(record.lanes))),

@@ -57,7 +57,7 @@ TEMPLATE = go.layout.Template(
 def figure(traces: Sequence[Any], title: str, x: str, y: str, **layout: Any) -> go.Figure:
     """A figure in the shared look, with the titles of its axes."""
     made = go.Figure(list(traces), layout=go.Layout(template=TEMPLATE))
-    return made.update_layout(title_text=wrapped(title), xaxis_title_text=x, yaxis_title_text=y, **layout)
+    return made.update_layout(**{"title_text": wrapped(title), "xaxis_title_text": x, "yaxis_title_text": y, **layout})
 
 
 def wrapped(title: str, width: int = TITLE_WIDTH) -> str:

@@ -26,6 +26,7 @@ NEAR_SWAY = 0.003
 ROUGH = 0.05
 FEW_PROBED = Accuracy("within 15%", 0.15, "the spread is that of many nodes")
 NEAR = Accuracy("within 3%", 0.005, "one node, or the fabric, carries all that moves, and the last round is short")
+NEAR_PAUSE = Accuracy("within 3%", 0.02, f"{NEAR.region}; the pause by whole rounds")
 LATTICE = Accuracy("within 3%", 0.004, "chunks up to 100 mean services, disk up to 95% busy; the mean wait is exact")
 
 
@@ -56,6 +57,8 @@ class Rebalance(MovingData):
         coarse = metric in ("rounds", "cutover_pause") and self.writes != APPENDED  # pages are not endlessly many
         if coarse or not self._one or self._sway > NEAR_SWAY:
             return FAR
+        if metric == "cutover_pause":
+            return NEAR_PAUSE
         return EXACT if metric in ("copy_rate", "margin") else NEAR if level is None else SHARE
 
     @property

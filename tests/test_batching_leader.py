@@ -156,7 +156,7 @@ def test_what_is_wrong_is_seen():
 
 def test_bursts_are_missed():
     table = sm.verify(BatchingLeader(), requests=400_000, violating="commands in bursts").set_index("quantity")
-    assert table.loc["latency p99", "miss"] < -0.02
+    assert table.loc["batch", "miss"] > 0.03  # windows end with fewer
 
 
 def test_what_it_can_take():
@@ -164,7 +164,7 @@ def test_what_it_can_take():
     assert model.replace(window=math.inf).throughput_bound == pytest.approx(20 / 0.0014)
     assert model.replace(window=0.0).throughput_bound == pytest.approx(1 / 0.00102)
     most = model.replace(window=0.0005).throughput_bound
-    assert model.replace(window=0.0005, arrival_rate=most).utilization == pytest.approx(1.0)
+    assert model.replace(window=0.0005, arrival_rate=most).busy == pytest.approx(1.0)
     endless = model.replace(closing=FREE, batch_size=10**6, command_work=0.0)
     assert endless.throughput_bound == pytest.approx(1e9)
 
@@ -172,7 +172,7 @@ def test_what_it_can_take():
 def test_overload_is_an_answer():
     over = BatchingLeader(arrival_rate=20_000.0)
     assert over.latency.lost == 1.0
-    assert over.utilization > 1.0
+    assert over.busy > 1.0
     with pytest.raises(ValueError, match="it has no steady state"):
         over.simulate(1000)
     with pytest.raises(sm.NoClosedForm, match=r"more than 0.95: simulate it"):

@@ -171,13 +171,13 @@ class BatchingLeader(Model):
         return float(found.sizes @ found.chances)
 
     @answer("", "share of its time that the leader works on batches; above 1 it falls behind")
-    def utilization(self) -> float:
+    def busy(self) -> float:
         """lambda (f / E N + c)."""
         return self.arrival_rate * (self.batch_work / self.batch + self.command_work)
 
     @answer("commands/s", "most commands that this leader can take")
     def throughput_bound(self) -> float:
-        """Where the utilization is 1: B / (f + B c) with full batches, less where the window ends first."""
+        """Where `busy` is 1: B / (f + B c) with full batches, less where the window ends first."""
         window = self.window if self._gathers else math.inf
         most = self._most if self._gathers else self.batch_size
         return gathering.gathered_bound(most, window, self.batch_work, self.command_work)
@@ -190,9 +190,9 @@ class BatchingLeader(Model):
         if not self._gathers:
             self._refuse_full()
             return GroupResponse(self.arrival_rate, self.batch_work, self.command_work) + self._round
-        if self.utilization > BUSIEST:
+        if self.busy > BUSIEST:
             raise NoClosedForm(
-                f"BatchingLeader has no formula for waits here: the load is {self.utilization:.2g}, more than "
+                f"BatchingLeader has no formula for waits here: the load is {self.busy:.2g}, more than "
                 f"{BUSIEST:g}: simulate it"
             )
         window = self.window if self._most > 1 else 1.0  # of no use there
@@ -207,7 +207,7 @@ class BatchingLeader(Model):
         """Commands until an empty leader is as any."""
         load = self.arrival_rate / self.throughput_bound
         if self._gathers:
-            batch, idle = self.batch, 1.0 - self.utilization
+            batch, idle = self.batch, 1.0 - self.busy
         else:
             slope = self.arrival_rate * self.command_work
             batch, idle = (1.0 + self.arrival_rate * self.batch_work) / (1.0 - slope), 1.0 - max(load, slope)
@@ -248,7 +248,7 @@ class BatchingLeader(Model):
             latency=SimulatedLatency(done - came + self._rounds(done, seed)),
             gather_wait=SimulatedLatency(leaves - came),
             batch=ratio(commands, batches),
-            utilization=ratio(busy, done[:, -1] - done[:, 0]),
+            busy=ratio(busy, done[:, -1] - done[:, 0]),
         )
 
     def _rounds(self, done: Array, seed: int) -> Array:

@@ -97,7 +97,7 @@ def test_what_the_members_agree_on_decides_what_a_disruption_costs():
     "group",
     [
         Election(),
-        Election(members=5, timers="continuous", one_way=0.02, timeout=0.3, heartbeat=0.1, pauses=5.0),
+        Election(members=5, timers="continuous", one_way=0.02, timeout=0.3, heartbeat=0.05, pauses=5.0),
         Election(check_quorum="no", timers="continuous", loss=0.005, timeout=0.3, pause=sm.Exponential(0.3)),
         Election(check_quorum="no", pre_vote="yes", timers="continuous", timeout=0.5, lease=0.15, pause=0.55),
     ],

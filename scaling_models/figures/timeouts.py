@@ -16,7 +16,7 @@ from scaling_models.montecarlo.streams import stream
 from scaling_models.quorums import Election
 
 Array = NDArray[np.float64]
-POINTS, PLAYED = 41, 9  # timeouts of the closed form, and among them of the simulation
+POINTS, MOVING, PLAYED = 41, 13, 9  # timeouts of the closed form, at rest and while it moves; of the simulation
 CRASHES = 2000  # of a simulated point: its mean errs by 1 to 2%
 SLOWEST = 0.7  # of the timeouts' range: requests that take longer split nearly every term
 HEIGHT = 520
@@ -48,7 +48,7 @@ def timeouts(model: Election, resting: bool = True, seed: int = 0) -> go.Figure:
     false elections a day, those of the model.
     """
     ends = _ends(model)
-    known = _known(model, ends)
+    known = _known(model, ends, POINTS if resting else MOVING)
     played = _played(model, ends, tuple(np.isnan(known.mean)), seed) if resting else _nothing()
     both = Points(*(np.concatenate(parts) for parts in zip(known, played, strict=True)))
     now = _at(model, both)
@@ -88,9 +88,9 @@ def _nothing() -> Points:
     return Points(np.array([]), np.array([]), np.array([]))
 
 
-def _known(model: Election, ends: tuple[float, float]) -> Points:
+def _known(model: Election, ends: tuple[float, float], points: int) -> Points:
     """By the closed form; NaN where it refuses, or where there is never a leader."""
-    places = np.geomspace(*ends, POINTS)
+    places = np.geomspace(*ends, points)
     table = sweeps.columns([_scaled(model, float(place)) for place in places], "downtime", (99.0,))
     return Points(places, *(np.where(np.isfinite(table[name]), table[name], np.nan) for name in NAMES))
 

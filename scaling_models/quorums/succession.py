@@ -13,6 +13,7 @@ from scaling_models.quorums.group import Group
 
 WIDEST = 0.4  # of the range of the timeouts: a request that takes longer leaves hardly a term unsplit
 FARTHEST = 0.1  # of the shortest timeout and of the range: requests that vary by more have no formula
+FAR = 0.02  # of the same: where they vary by more, terms are rough (seven members, 4%: 7% too few)
 FEWEST_TICKS = 8  # numbers of ticks that a timeout may take
 MOST_LOST = 0.01  # heartbeats: where more are lost, timers no longer start together
 SELDOM = 0.98  # level: beyond it slow requests split more terms than those of the mean length
@@ -32,18 +33,23 @@ class Succession(Group):
     @property
     def _unknown(self) -> str:
         """Why there is no closed form here; empty where there is one."""
-        late = self.one_way.icdf(0.999) + self.fsync.icdf(0.999)
         if self.hop > WIDEST * self.range:
             return f"a request takes {self.hop / self.range:.2g} of the timeouts' range, more than {WIDEST:g}"
         if self.votes + max(self.asking, 0.0) >= self.least:
             return "votes take longer than the shortest timeout"
-        if late - self.one_way.mean() - self.fsync.mean() > FARTHEST * min(self.least, self.range):
+        if self._late > FARTHEST:
             return "requests vary by more than a tenth of the shortest timeout, or of the timeouts' range"
         if self.ticked and self.ticks[1] < FEWEST_TICKS:
             return f"timeouts of {self.ticks[1]} numbers of ticks, fewer than {FEWEST_TICKS}, often tie"
         if self.loss > MOST_LOST:
             return f"more than {100 * MOST_LOST:g}% of the heartbeats are lost"
         return ""
+
+    @property
+    def _late(self) -> float:
+        """By how much slow requests are later than those of the mean length, of the shortest timeout or the range."""
+        late = self.one_way.icdf(0.999) + self.fsync.icdf(0.999) - self.one_way.mean() - self.fsync.mean()
+        return float(late / min(self.least, self.range))
 
     def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """As measured against the simulation of events, over the region where there is a formula."""
@@ -55,6 +61,8 @@ class Succession(Group):
             return EXACT
         if self._unknown or (metric == "probability_of_split" and (self._promised or self.varying)):
             return SIMULATED
+        if stated is CLOSE and metric != "first_timeout" and self._late > FAR:
+            stated = ROUGH
         if level is None or metric == "first_timeout":
             return stated
         return TORN if self._torn(level) else ROUGH if level > MIDDLE else stated

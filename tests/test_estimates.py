@@ -84,3 +84,13 @@ def test_an_atom_is_found_within_the_resolution_wherever_in_its_bin_it_lies(atom
     assert (abs(binned.icdf(levels) / atom - 1.0) <= binned.resolution).all()
     assert binned.ccdf_estimate(atom * (1.0 - binned.resolution)).value == pytest.approx(1.0)
     assert binned.ccdf_estimate(atom * (1.0 + binned.resolution)).value == pytest.approx(0.01)
+
+
+def test_the_interval_of_an_atom_in_bins_holds_it():
+    """Ten million constants fall in one bin: where in it they lie, nobody knows."""
+    times = np.where(np.random.default_rng(1).random((5000, 64)) < 0.7, 0.01, 0.02)
+    binned = BinnedLatency(Counts.of(times, np.arange(64), 64))
+    for level, atom in ((0.5, 0.01), (0.9, 0.02)):
+        low, high = binned.interval(level)
+        assert low <= atom <= high
+        assert high - low <= 2.0 * binned.resolution * atom

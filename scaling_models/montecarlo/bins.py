@@ -145,6 +145,13 @@ class BinnedLatency(Sampled):
             inside = low + part * (high - low)
         return np.where(low == 0.0, 0.0, np.where(np.isinf(high), low, inside))
 
+    def interval(self, q: float, confidence: float = 0.95) -> tuple[float, float]:
+        """An interval of the quantile; of at least a bin, for an atom may lie anywhere in its own."""
+        low, high = super().interval(q, confidence)
+        at = int(np.clip(np.searchsorted(self._edges, low, side="right") - 1, 0, len(self._total) - 1))
+        below, above = float(self._edges[at]), float(self._edges[at + 1])
+        return (below, above) if 0.0 < below and high <= above < math.inf else (low, high)
+
     def off_the_atom(self) -> int:
         """How many samples are not in the bin of the least."""
         return int(self.size - self._total[np.flatnonzero(self._total)[0]])

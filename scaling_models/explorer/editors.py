@@ -15,7 +15,7 @@ from scaling_models.inputs import MOST_ROWS
 from scaling_models.parameters import Choice, Declared, Integer, Parameter, Real, Record, Rows
 
 Changed = Callable[[], None]
-NESTED = widgets.Layout(margin="0 0 0 1.2em")
+NESTED = "0 0 0 1.2em"  # the margin of what stands inside another
 
 
 class Editor(Protocol):
@@ -141,7 +141,7 @@ class Kinds:
         options = [*given, *((kind.__name__, kind) for kind in kinds)]
         self._choice = dropdown(options, type(value) if known else None, label, declared.about)
         self._choice.observe(lambda _: self._switch(), "value")
-        self._inside = widgets.VBox(layout=NESTED)
+        self._inside = widgets.VBox(layout=widgets.Layout(margin=NESTED))
         self.widget = widgets.VBox([self._choice, self._inside])
         self._fill(value if known else None)
 

@@ -150,7 +150,7 @@ class BinnedLatency(Sampled):
         low, high = super().interval(q, confidence)
         at = int(np.clip(np.searchsorted(self._edges, low, side="right") - 1, 0, len(self._total) - 1))
         below, above = float(self._edges[at]), float(self._edges[at + 1])
-        return (below, above) if 0.0 < below and high <= above < math.inf else (low, high)
+        return (below, above) if below > 0.0 and high <= above < math.inf else (low, high)
 
     def off_the_atom(self) -> int:
         """How many samples are not in the bin of the least."""

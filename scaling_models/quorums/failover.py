@@ -7,14 +7,28 @@ import math
 
 import numpy as np
 
+from scaling_models.answers import NoClosedForm
 from scaling_models.latency.distribution import Array
 from scaling_models.latency.lattices import Lattice, Survival
+from scaling_models.montecarlo.arrays import Flags
 from scaling_models.parameters import Choice, Integer, Real, parameter, short
 from scaling_models.quorums.formulas.terms import Timers, TimeToStand, time_to_stand
 
 KNOWN_TO = 1e-8  # the ccdf below which the tail is taken to be exponential
 FEW, MOST = 4, 65536  # steps: of a heartbeat at least, and in all at most
 TIMES = Real(open_low=False)
+SELDOM = 0.98  # level: beyond it slow requests split more terms than those of the mean length
+EITHER = 1.3  # times the share of first terms that split: a chance off by so much moves a quantile to the next term
+
+
+def between_terms(levels: Array, split: float, varying: bool) -> Flags:
+    """Which quantiles lie between the first term's times and the second's, so that no one can tell whose they are.
+
+    Where requests vary they may be among the slow ones, whose splits no formula counts.
+    """
+    over = 1.0 - levels
+    between = (over > split / EITHER) & (over < split * EITHER)
+    return between | (levels > SELDOM) & (levels < 1.0) if varying else between
 
 
 class Failover(Lattice):
@@ -38,6 +52,9 @@ class Failover(Lattice):
     heartbeat: float = parameter(default=0.1, domain=TIMES, unit="s", symbol="H", about="time between heartbeats")
     around: float = parameter(default=0.005, domain=TIMES, unit="s", about="what comes before and after")
     lease: float = parameter(default=0.0, domain=TIMES, unit="s", about="how long a lease holds")
+    varying: str = parameter(
+        default="no", domain=Choice(("yes", "no")), about="whether requests vary, taken as they are"
+    )
 
     def _check(self) -> None:
         if not self.members // 2 < self.alive <= self.members:
@@ -70,6 +87,16 @@ class Failover(Lattice):
             max(self.asking, 0.0),
         )
         return time_to_stand(timers)
+
+    def _refuse_beyond(self, levels: Array) -> None:
+        super()._refuse_beyond(levels)
+        unknown = between_terms(levels, self.standing.split, self.varying == "yes")
+        if unknown.any():
+            level = 100.0 * float(levels[unknown].flat[0])
+            raise NoClosedForm(
+                f"p{level:.4g} of the time without a leader lies where terms that elected somebody meet those that "
+                "split, or requests that are slow: simulate it"
+            )
 
     @property
     def support(self) -> tuple[float, float]:

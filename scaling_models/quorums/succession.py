@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from scaling_models.answers import EXACT, Accuracy, NoClosedForm, answer
 from scaling_models.latency import Distribution, Never, Shifted, Uniform, fastest
-from scaling_models.quorums.failover import Failover
+from scaling_models.quorums.failover import Failover, between_terms
 from scaling_models.quorums.formulas import elections as formulas
 from scaling_models.quorums.formulas.terms import TimeToStand
 from scaling_models.quorums.group import Group
@@ -16,8 +18,6 @@ FARTHEST = 0.1  # of the shortest timeout and of the range: requests that vary b
 FAR = 0.02  # of the same: where they vary by more, terms are rough (seven members, 4%: 7% too few)
 FEWEST_TICKS = 8  # numbers of ticks that a timeout may take
 MOST_LOST = 0.01  # heartbeats: where more are lost, timers no longer start together
-SELDOM = 0.98  # level: beyond it slow requests split more terms than those of the mean length
-EITHER = 1.3  # times the share of first terms that split: a chance off by so much moves a quantile to the next term
 MIDDLE = 0.5  # between the first term's times and the second's there are few: there a quantile errs by more
 HOLDS = (
     "requests within 0.4 of the timeouts' range, of nearly one length; 8 ticks or more; at most 1% of heartbeats lost"
@@ -65,15 +65,8 @@ class Succession(Group):
             stated = ROUGH
         if level is None or metric == "first_timeout":
             return stated
-        return TORN if self._torn(level) else ROUGH if level > MIDDLE else stated
-
-    def _torn(self, level: float) -> bool:
-        """Whether a quantile lies between the first term's times and the second's, so that no one can tell whose it is.
-
-        Where requests vary it may be among the slow ones, whose splits no formula counts.
-        """
-        over, split = 1.0 - level, self._standing.split
-        return split / EITHER < over < split * EITHER or (self.varying and level > SELDOM)
+        torn = between_terms(np.asarray(level), self._standing.split, self.varying)
+        return TORN if torn.any() else ROUGH if level > MIDDLE else stated
 
     @property
     def _promised(self) -> bool:
@@ -103,6 +96,7 @@ class Succession(Group):
             heartbeat,
             around,
             lease,
+            "yes" if self.varying else "no",
         )
 
     @answer("s", "time from a crash of the leader until the next is at work", CLOSE)

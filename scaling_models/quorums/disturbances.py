@@ -13,7 +13,7 @@ from scaling_models.quorums.formulas import elections as formulas
 from scaling_models.quorums.formulas.elections import Array
 from scaling_models.quorums.formulas.pauses import Patience, Waiting, waiting
 from scaling_models.quorums.group import DAY
-from scaling_models.quorums.succession import CLOSE, MOST_LOST, ROUGH, WIDEST, Succession
+from scaling_models.quorums.succession import CLOSE, FEWEST_TICKS, MOST_LOST, ROUGH, WIDEST, Succession
 
 SMALL = 0.1  # share of the unavailability: an error of 15% of no more is within 3% with that of the rest
 AHEAD = 0.25  # of the range of the timeouts: how far a candidate may be before the others whose leader it deposed
@@ -165,6 +165,8 @@ class Disturbances(Succession):
             raise NoClosedForm(
                 f"Election has no closed form here: more than {100 * MOST_LOST:g}% are lost: simulate it"
             )
+        if self.least <= 0.0 or (self.ticked and self.ticks[1] < FEWEST_TICKS):
+            raise NoClosedForm("Election has no closed form here: so few ticks as its timeouts take tie: simulate it")
         scale = np.geomspace(1.0, 1e4, STEPS) * max(self.hop, 1e-6) / (WIDEST * self.range)
         downtime = self._renewed(scale, self.alive) - self.heartbeat * scale / 2.0 + self.rediscovery
         if self._deposes:

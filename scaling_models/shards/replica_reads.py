@@ -7,7 +7,7 @@ import functools
 from typing import ClassVar
 
 from scaling_models.answers import EXACT, Accuracy, Assumption, Model, NoClosedForm, Simulation, Timeline, answer
-from scaling_models.latency import Distribution, Erlang, Never, mixture
+from scaling_models.latency import Distribution, Erlang, Exponential, Never, mixture
 from scaling_models.montecarlo.streams import checked_requests
 from scaling_models.parameters import Integer, Real, Slider, parameter
 from scaling_models.shards.formulas.replica_reads import least_hottest, occupancies
@@ -144,6 +144,8 @@ class ReplicaReads(Model):
             raise NoClosedForm("ReplicaReads has one copy of each key, and nothing to choose: see ShardLatency")
         if self.nodes > 1 and (TAIL * self._error > USABLE or self._hottest_key > HOT):
             raise NoClosedForm("ReplicaReads: hot keys, few nodes or uneven ones make its queues longer: simulate it")
+        if self.compared == 1:
+            return Exponential(1.0 / (self.capacity * (1.0 - self.utilization)))
         written = self.utilization * self.write_share * self.replicas / self.work
         shares = occupancies(self.utilization - written, written, self.compared) ** self.compared
         weights = shares[:-1] - shares[1:]

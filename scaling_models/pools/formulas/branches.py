@@ -12,7 +12,7 @@ from scipy import optimize
 from scaling_models.latency.quadrature import Array
 
 TINY = 1e-200  # a gap's transform below it has no digits left to divide by
-NEAR = 1e-3  # how far off a root near zero may be for rounding
+NOTHING = 1e-40  # of the smallest pole: nearer to zero than any root
 HAIR = 1e-15  # how far from the pole below it a root is looked for
 MOST_TURNS = 2000  # of a root search: roots may lie as near to a pole as 1e-200
 
@@ -39,10 +39,12 @@ def branched_times(gap: float, stages: int, branches: Sequence[tuple[float, floa
         known[rate] = known.get(rate, 0.0) + share
     poles = np.array(sorted(known))
     weights = np.array([known[rate] for rate in poles]) * poles
-    below = np.array([_below(gap, stages, poles, weights, place) for place in range(len(poles))])
+    below = np.array([_below(gap, stages, poles, weights, place) for place in range(1, len(poles))])
+    least = _smallest(gap, stages, poles, weights / poles)
+    first = float(poles[0]) - least if least else _below(gap, stages, poles, weights, 0)
+    below = np.concatenate([[first], below])
     roots = poles - below
-    if roots[0] < below[0]:
-        roots[0] = _smallest(gap, stages, poles, weights / poles, float(roots[0]))
+    roots[0] = least or roots[0]
     away = poles - roots[:, None]
     np.fill_diagonal(away, 1.0)
     apart = roots - roots[:, None]
@@ -59,13 +61,22 @@ def _transform(gap: float, stages: int, x: float) -> float:
     return math.exp(-stages * math.log1p(x * gap / stages))
 
 
-def _smallest(gap: float, stages: int, poles: Array, shares: Array, guess: float) -> float:
-    """The smallest root where it is near zero: by (B(-x) - 1)/x = (1/A(x) - 1)/x, from which nothing cancels."""
+def _smallest(gap: float, stages: int, poles: Array, shares: Array) -> float:
+    """The smallest root if it is nearer to zero than to its pole, else 0: by (B(-x) - 1)/x = (1/A(x) - 1)/x.
+
+    Nothing cancels there, and zero, a root of A(x) B(-x) = 1 as well, is none. Raises `ArithmeticError` at a
+    utilization that cannot be told from 1.
+    """
 
     def above(x: float) -> float:
         return float((shares / (poles - x)).sum()) - math.expm1(stages * math.log1p(x * gap / stages)) / x
 
-    return float(optimize.brentq(above, (1.0 - NEAR) * guess, (1.0 + NEAR) * guess, xtol=1e-300, rtol=1e-15))
+    near, half = NOTHING * float(poles[0]), float(poles[0]) / 2.0
+    if above(near) >= 0.0:
+        raise ArithmeticError(f"a utilization of 1 to rounding, of gaps of {gap:g} s")
+    if above(half) <= 0.0:
+        return 0.0
+    return float(optimize.brentq(above, near, half, xtol=1e-300, rtol=1e-15, maxiter=MOST_TURNS))
 
 
 def _below(gap: float, stages: int, poles: Array, weights: Array, place: int) -> float:
@@ -77,13 +88,7 @@ def _below(gap: float, stages: int, poles: Array, weights: Array, place: int) ->
     def above(down: float) -> float:
         return _transform(gap, stages, top - down) * (own + down * float((far / (gaps + down)).sum())) - down
 
-    if place:
-        end = float(top - poles[place - 1]) * (1.0 - HAIR)
-    else:  # zero is a root as well: from there the function falls first
-        left = top / 2.0
-        while above(top - left) >= 0.0:
-            left /= 2.0
-        end = top - left
+    end = float(top - poles[place - 1]) * (1.0 - HAIR) if place else top / 2.0
     if not above(0.0) > 0.0:  # so near that it underflows
         return 0.0
     return float(optimize.brentq(above, 0.0, end, xtol=1e-300, rtol=1e-15, maxiter=MOST_TURNS))

@@ -15,6 +15,7 @@ Array = NDArray[np.float64]
 NODES = 12  # a panel
 NEVER = 1e-15  # the chance of so many losses in a row that their number is no longer told apart
 MOST_MISSES = 64
+ROUNDING = 1e-12
 SHORTEST = 1e-6  # of the longest timeout: pauses that are shorter hardly count
 
 
@@ -73,7 +74,8 @@ class Waiting(NamedTuple):
         """P(pause > first timeout), and E min(pause, first timeout) (s), all timeouts `scale` times as long."""
         factor = np.asarray(scale, dtype=float)
         lasts = np.asarray(pause.ccdf(factor[..., None] * self.time))
-        at_once = max(1.0 - float(self.density @ self.weight), 0.0)  # timers that fire between two heartbeats
+        at_once = 1.0 - float(self.density @ self.weight)  # timers that fire between two heartbeats
+        at_once = at_once if at_once > ROUNDING else 0.0
         return at_once + lasts @ (self.weight * self.density), factor * (lasts @ (self.weight * self.ccdf))
 
     def mean(self) -> float:

@@ -41,8 +41,10 @@ def _windows(delays: tuple[tuple[float, ...], ...], asked: int, jitter: float) -
 
 def _window(mean: Array, first: NDArray[np.intp], arrive: Array, jitter: float) -> Array:
     """w_D (points) of the replica with these delays: `first` (points, asked) are asked, and hear at `arrive`."""
-    low, high = -mean[0] * (1.0 - jitter + TAIL * jitter), arrive.max(axis=1)
-    step = (high - low) / PLACES
+    longest = 1.0 - jitter + TAIL * jitter
+    low = np.maximum(-mean[0] * longest, (arrive - longest * mean[first]).min(axis=1))  # before, all surely know it
+    high = (arrive - (1.0 - jitter) * mean[first]).max(axis=1)  # and after, nobody
+    step = np.maximum(high - low, 0.0) / PLACES
     grid = low + step * (np.arange(PLACES)[:, None] + 0.5)  # (places, points)
     known = _heard(arrive - grid[..., None], mean[first], jitter)
     some = 1.0 - known.prod(axis=2) - (1.0 - known).prod(axis=2)

@@ -204,8 +204,12 @@ def read_table(
         for place, column in places:
             column.append(line, cells[place])
     read = {column.name: column.finished() for column in found.values()}
-    timed = {each: unit for each in read if each not in {*text, *counts}} if isinstance(unit, str) else unit
+    numbers = [each for each in read if each not in {*text, *counts}]
+    timed = dict.fromkeys(numbers, unit) if isinstance(unit, str) else unit
+    for series in timed:
+        if series not in numbers:
+            raise ValueError(f"read_table: unit is of columns of numbers, {', '.join(numbers)}; got {series!r}")
     for series, in_file in timed.items():
-        if in_file != "s" and series in read:
+        if in_file != "s":
             read[series] = read[series] * SECONDS[in_file]
     return read

@@ -67,7 +67,8 @@ def validate(
         through = None if replay is None else float(replay.icdf(q))
         rows.append(_row(f"p{level:g}", float(closed_form.icdf(q)), float(run.icdf(q)), run.interval(q), through))
     table = pd.DataFrame(rows).set_index("quantity")
-    table.attrs["says"] = _units_apart(float(closed_form.icdf(0.5)), float(run.icdf(0.5)))
+    told = closed_form.highest_level >= 0.5  # not where only the mean is known
+    table.attrs["says"] = _units_apart(float(closed_form.icdf(0.5)), float(run.icdf(0.5))) if told else ""
     if table.attrs["says"]:
         warnings.warn(table.attrs["says"], stacklevel=2)
     return table

@@ -8,6 +8,7 @@ import pytest
 import scaling_models as sm
 from scaling_models import figures
 from scaling_models.figures import style
+from scaling_models.montecarlo.comparison import labels
 from scaling_models.pools import CentralQueue, FanOut, FiniteQueue, PowerOfChoices, RandomSplit
 
 MODELS = [RandomSplit(), PowerOfChoices(), CentralQueue()]
@@ -112,3 +113,12 @@ def test_sizing_starts_from_what_is_legal_and_says_what_is_not_known():
     assert found.servers == 1
     assert found.says.endswith("at most 100 ms is wanted")
     assert sm.servers_for(FanOut(), p99=1.0).servers == 8
+
+
+def test_labels_that_are_alike_are_numbered():
+    first, second = (
+        sm.CentralQueue(100, 12, sm.Exponential(0.01) + sm.LogNormal(0.02, 1.0) + last)
+        for last in (sm.Deterministic(0.003), sm.Deterministic(0.004))
+    )
+    assert len(set(labels([first, second]))) == 2
+    assert labels([first, first.replace(servers=13)]) == ["servers=12", "servers=13"]

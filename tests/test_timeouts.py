@@ -85,3 +85,8 @@ def test_members_who_stand_at_nearly_the_same_time_have_one_label() -> None:
     assert [text for _, text in marks if text.startswith("members")]
     times = [time for time, text in marks if "stand" in text]
     assert min(np.diff(times), default=1.0) > 0.05
+
+
+def test_a_heartbeat_as_long_as_the_shortest_timeout_is_drawn():
+    """Its share of the timeout is one, and stays so at every timeout drawn."""
+    assert figures.timeouts(Election(heartbeat=0.3, timeout=0.3, timers="continuous"), resting=False).data

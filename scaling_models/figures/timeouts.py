@@ -81,7 +81,8 @@ def _ends(model: Election) -> tuple[float, float]:
 
 
 def _scaled(model: Election, timeout: float) -> Election:
-    return model.replace(timeout=timeout, heartbeat=timeout * model.heartbeat / model.timeout)
+    # The share first: a heartbeat as long as the shortest timeout must not come out longer by rounding.
+    return model.replace(timeout=timeout, heartbeat=timeout * min(1.0, model.heartbeat / model.timeout))
 
 
 def _nothing() -> Points:

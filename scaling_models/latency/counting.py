@@ -49,6 +49,9 @@ def exactly(
     shape = np.broadcast_shapes(*(p.shape for p in values)) if values else ()
     if not 0 <= number <= sum(copies):
         return np.zeros(shape)
+    values = [np.clip(p, 0.0, 1.0) for p in values]
+    if len(values) == 1:
+        return _binomial(copies[0], number, values[0])
     state = np.zeros((number + 2, *shape))
     state[0] = 1.0
     for p, count in zip(values, copies, strict=True):

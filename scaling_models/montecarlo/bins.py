@@ -148,9 +148,12 @@ class BinnedLatency(Sampled):
     def interval(self, q: float, confidence: float = 0.95) -> tuple[float, float]:
         """An interval of the quantile; of at least a bin, for an atom may lie anywhere in its own."""
         low, high = super().interval(q, confidence)
-        at = int(np.clip(np.searchsorted(self._edges, low, side="right") - 1, 0, len(self._total) - 1))
-        below, above = float(self._edges[at]), float(self._edges[at + 1])
-        return (below, above) if below > 0.0 and high <= above < math.inf else (low, high)
+        if not 0.0 < low <= high <= (1.0 + RESOLUTION) * low:
+            return low, high
+        first = int(np.clip(np.searchsorted(self._edges, low, side="right") - 1, 0, len(self._total) - 1))
+        last = int(np.clip(np.searchsorted(self._edges, high, side="left"), first + 1, len(self._total)))
+        below, above = float(self._edges[first]), float(self._edges[last])
+        return (below, above) if below > 0.0 and above < math.inf else (low, high)
 
     def off_the_atom(self) -> int:
         """How many samples are not in the bin of the least."""

@@ -40,7 +40,10 @@ def labels(models: Sequence[Model]) -> list[str]:
             seen.setdefault(name, []).append(value)
     differ = {name for name, values in seen.items() if any(value != values[0] for value in values[1:])}
     alike = len({type(model) for model in models}) == 1
-    return [_label(model, differ, alike) for model in models]
+    said = [_label(model, differ, alike) for model in models]
+    if len(set(said)) == len(set(models)):
+        return said
+    return [f"{label} #{place}" for place, label in enumerate(said, start=1)]  # alike as far as a label goes
 
 
 def _label(model: Model, differ: set[str], alike: bool) -> str:

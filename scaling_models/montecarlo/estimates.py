@@ -245,7 +245,7 @@ class SimulatedLatency(Sampled):
         rank = np.ceil(levels * self.size - 1e-9).astype(int) - 1
         rank = np.clip(rank, 0, self.size - 1)
         rest = self.size - self.size // 16
-        return self._largest[rank - rest] if (rank >= rest).all() else self._sorted[rank]
+        return self._largest[rank - rest] if rank.size and (rank >= rest).all() else self._sorted[rank]
 
     def _excess(self, t: ArrayLike) -> Array:
         """By how much the plain share of samples up to t exceeds the corrected one."""

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.streams import Streams
 
-LANES = 128  # that settle, half of them from either start: a multiple of 64
+LANES = 128  # that settle, half of them from either start: a multiple of 32
 BLOCK = 64  # steps between two looks at the clock
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import inspect
 import math
 import numbers
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
+
+from scaling_models.wording import nearest, short, shown
 
 
 def is_number(value: Any) -> bool:
@@ -167,30 +168,7 @@ class Parameter:
             raise ValueError(f"{place}{joint}{said}{unit}; got {short(value)}") from None
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Of known names the one that a wrong one comes nearest to, as a question; nothing where none is near."""
-    found = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {found[0]}?)" if found else ""
-
-
 QUANTILE = re.compile(r"p\d[\d_]*|quantiles?|percentile|ppf|isf|median")  # names that they have elsewhere
-MOST_SHOWN = 50  # numbers in a row up to which a repr can be pasted back
-
-
-def shown(value: Any) -> str:
-    """Its repr; of a tuple longer than MOST_SHOWN its ends and its length, in brackets that no interpreter takes."""
-    if not isinstance(value, tuple) or type(value).__repr__ is not tuple.__repr__:
-        return repr(value)
-    if len(value) > MOST_SHOWN:
-        return f"<{len(value):,}: {shown(value[0])}, {shown(value[1])}, ..., {shown(value[-1])}>"
-    return f"({', '.join(map(shown, value))}{',' if len(value) == 1 else ''})"
-
-
-def short(value: Any, most: int = 80) -> str:
-    """Its repr for an error message: cut, so that a sentence never holds a whole sample or model."""
-    long = type(value) is list and len(value) > MOST_SHOWN
-    text = shown(tuple(value) if long else value)
-    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def parameter(

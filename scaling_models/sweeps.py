@@ -20,7 +20,8 @@ from scaling_models.latency import Distribution
 from scaling_models.montecarlo.comparison import compared, labels
 from scaling_models.montecarlo.estimates import NotSettled, Sampled
 from scaling_models.montecarlo.workers import in_order
-from scaling_models.parameters import Integer, Real, short
+from scaling_models.parameters import Integer, Real
+from scaling_models.wording import short
 
 if TYPE_CHECKING:
     import pandas as pd

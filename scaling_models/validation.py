@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scaling_models import units
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.estimates import SimulatedLatency
-from scaling_models.parameters import short
+from scaling_models.wording import short
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,7 +18,8 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
     map(
         frozenset,
         [
-            ["files", "parameters", "tables"],
+            ["files", "tables", "wording"],
+            ["parameters"],
             ["data", "answers", "units"],
             ["inputs", "scalability"],
             ["latency"],

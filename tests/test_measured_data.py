@@ -12,9 +12,9 @@ import pytest
 from pasting import pasted
 
 import scaling_models as sm
-from scaling_models.parameters import MOST_SHOWN
 from scaling_models.pools import CentralQueue
 from scaling_models.pools.times.general_times import Later, ResponseAfter
+from scaling_models.wording import MOST_SHOWN
 
 MANY = tuple(np.random.default_rng(5).lognormal(np.log(0.010), 0.8, 50_000).tolist())
 

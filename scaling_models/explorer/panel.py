@@ -15,7 +15,7 @@ from scaling_models.answers import Model, Simulation
 from scaling_models.explorer import notes
 from scaling_models.explorer.drawing import Quiet, redraw, shown
 from scaling_models.explorer.editors import Editor, Fields
-from scaling_models.parameters import short
+from scaling_models.wording import short
 
 SEED = 0
 KEPT = 32  # simulations kept of models that were shown

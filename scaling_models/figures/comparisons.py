@@ -14,7 +14,7 @@ from scaling_models.answers import Model
 from scaling_models.figures import style
 from scaling_models.figures.sweeping import names_of
 from scaling_models.montecarlo.comparison import labels
-from scaling_models.parameters import short
+from scaling_models.wording import short
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scaling_models import sweeps, units
 from scaling_models.answers import Model
 from scaling_models.figures import style
-from scaling_models.parameters import short
+from scaling_models.wording import short
 
 Array = NDArray[np.float64]
 LOADS = np.unique(

@@ -11,7 +11,8 @@ from scipy import stats
 
 from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.points import Deterministic
-from scaling_models.parameters import Illegal, Record, is_number, parameter, short
+from scaling_models.parameters import Illegal, Record, is_number, parameter
+from scaling_models.wording import short
 
 
 def as_latency(value: Any) -> Any:

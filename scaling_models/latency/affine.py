@@ -10,7 +10,8 @@ import numpy as np
 from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.phases import Phases
 from scaling_models.latency.record import LATENCY
-from scaling_models.parameters import Real, Slider, parameter, short
+from scaling_models.parameters import Real, Slider, parameter
+from scaling_models.wording import short
 
 
 class Affine(Distribution):

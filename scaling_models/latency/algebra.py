@@ -15,7 +15,8 @@ from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.phases import Phases, in_branches
 from scaling_models.latency.quadrature import graded, merged
 from scaling_models.latency.record import LATENCY
-from scaling_models.parameters import Integer, Real, Rows, Slider, parameter, short
+from scaling_models.parameters import Integer, Real, Rows, Slider, parameter
+from scaling_models.wording import short
 
 HAIR = 1e-11  # relative: to either side of an atom
 LEAST_MASS = 1e-9  # of an atom: what the density gives between its sides is far less

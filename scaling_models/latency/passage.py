@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from scaling_models.latency.distribution import Array, Distribution
-from scaling_models.parameters import Real, Rows, parameter, short
+from scaling_models.parameters import Real, Rows, parameter
+from scaling_models.wording import short
 
 NOTHING = 40.0  # mean times: what is left then is e^-40
 GRADE = 2.5  # between cuts

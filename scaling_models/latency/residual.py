@@ -10,7 +10,8 @@ import numpy as np
 from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.quadrature import gauss, graded
 from scaling_models.latency.record import LATENCY
-from scaling_models.parameters import parameter, short
+from scaling_models.parameters import parameter
+from scaling_models.wording import short
 
 NODES = 12
 RATIO = 1.5  # of the ends of a panel beyond the last cut

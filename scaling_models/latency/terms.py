@@ -9,7 +9,8 @@ from scaling_models.latency.affine import Shifted
 from scaling_models.latency.distribution import Distribution
 from scaling_models.latency.points import Deterministic
 from scaling_models.latency.sums import Sum
-from scaling_models.parameters import Declared, short
+from scaling_models.parameters import Declared
+from scaling_models.wording import short
 
 
 def terms(latency: Any) -> tuple[Counter[Any], float]:

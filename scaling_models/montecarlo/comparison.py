@@ -11,7 +11,7 @@ import numpy as np
 from scaling_models.answers import Model, Simulation
 from scaling_models.montecarlo.arrays import Array
 from scaling_models.montecarlo.estimates import Sampled, from_batches
-from scaling_models.parameters import short
+from scaling_models.wording import short
 
 if TYPE_CHECKING:
     import pandas as pd

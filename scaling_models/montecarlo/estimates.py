@@ -13,7 +13,7 @@ from scipy import special
 
 from scaling_models.montecarlo.arrays import Array
 from scaling_models.montecarlo.controls import Controls
-from scaling_models.parameters import short
+from scaling_models.wording import short
 
 CORRECTIONS = 3  # of a quantile's level for the controls: the next would be less than a sample
 FEW_CLUSTERS = 20  # of exceedances: of fewer the batches' own spread says too little

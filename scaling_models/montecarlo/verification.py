@@ -12,7 +12,7 @@ from scipy import special
 from scaling_models.answers import Model, NoClosedForm
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.estimates import Estimate, Sampled
-from scaling_models.parameters import short
+from scaling_models.wording import short
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from scaling_models.answers import Accuracy, Assumption, Model, NoClosedForm, Simulation, Timeline, answer
 from scaling_models.latency import LATENCY, Deterministic, Distribution, Exponential, Never
-from scaling_models.parameters import Integer, Real, Slider, parameter, short
+from scaling_models.parameters import Integer, Real, Slider, parameter
 from scaling_models.pools.bases.central_cases import Case, Exact, case_of
 from scaling_models.pools.bases.pool import SIMULATED
 from scaling_models.pools.bases.services import check_service
@@ -16,6 +16,7 @@ from scaling_models.pools.bases.slots import slots_each
 from scaling_models.pools.formulas.walks import is_exponential
 from scaling_models.pools.tandem import VARY, Tandem
 from scaling_models.pools.tier import Tier
+from scaling_models.wording import short
 
 MOST_LOAD = 0.5  # of a balancer whose work is not exponential: what leaves it is still nearly Poisson
 SMOOTHED = Accuracy(

@@ -15,13 +15,14 @@ from scaling_models.montecarlo.kernels.admission import Admission, AdmittedClass
 from scaling_models.montecarlo.runs import Run
 from scaling_models.montecarlo.streams import stream
 from scaling_models.montecarlo.traffic.flows import Flow
-from scaling_models.parameters import Integer, Real, Slider, parameter, short
+from scaling_models.parameters import Integer, Real, Slider, parameter
 from scaling_models.pools.bases.admissions import a_second, horizon, of_class, waits_of
 from scaling_models.pools.bases.limited_pool import LimitedPool, share
 from scaling_models.pools.bases.occupancies import drawn
 from scaling_models.pools.bases.pool import Array
 from scaling_models.pools.bases.services import LONGEST, SHORTEST
 from scaling_models.pools.formulas.bulkheads import class_blocking
+from scaling_models.wording import short
 
 SLOWER = 20.0  # times the usual: the dependency in the middle of a timeline
 MOST_SLOTS_OF_ALL = 10**6

@@ -17,7 +17,7 @@ from scaling_models.montecarlo.kernels.loops import Loop
 from scaling_models.montecarlo.kernels.stalls import in_flight, stalled_loop, stalled_waits
 from scaling_models.montecarlo.runs import Plan, Run, run
 from scaling_models.montecarlo.streams import checked_requests, stream
-from scaling_models.parameters import Integer, Slider, parameter, short
+from scaling_models.parameters import Integer, Slider, parameter
 from scaling_models.pools.bases.pool import Array
 from scaling_models.pools.bases.services import check_service
 from scaling_models.pools.bases.slots import slots_each
@@ -26,6 +26,7 @@ from scaling_models.pools.formulas.loops import machine_repairman
 from scaling_models.pools.formulas.walks import is_exponential
 from scaling_models.pools.times.responses import ErlangResponse
 from scaling_models.pools.times.stages import StagedResponse, StagedWait, staged
+from scaling_models.wording import short
 
 MOST_WATCHED = 4_000  # requests of a timeline
 VARIABLE = 10.0  # squared coefficient of variation, where services vary more

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from scaling_models.latency import LATENCY, Distribution, Exponential
-from scaling_models.parameters import Declared, Integer, Real, Slider, parameter, short
+from scaling_models.parameters import Declared, Integer, Real, Slider, parameter
 from scaling_models.pools.bases.slots import slots_each
+from scaling_models.wording import short
 
 
 class Tier(Declared):

@@ -18,12 +18,12 @@ from scaling_models.montecarlo.runs import Plan
 from scaling_models.montecarlo.streams import streams_of
 from scaling_models.montecarlo.traffic.arrivals import TimeVarying, sinusoid
 from scaling_models.montecarlo.traffic.flows import Flow
-from scaling_models.parameters import short
 from scaling_models.pools.bases.pool import Array
 from scaling_models.pools.bases.waving_pool import FAR_HURRY, NEAR_HURRY, WavingPool
 from scaling_models.pools.formulas import modified_load as waves
 from scaling_models.pools.formulas.erlang import erlang_c
 from scaling_models.pools.times.phased import PhasedResponse
+from scaling_models.wording import short
 
 MANY = 200  # slots before which its waits are too short to matter for the latency
 NEAR = Accuracy("within 3%", 0.03, "the wave is slow beside the queue: modified offered load")

@@ -12,10 +12,11 @@ from scaling_models.answers import answer
 from scaling_models.montecarlo.kernels.dispatch import Dispatch
 from scaling_models.montecarlo.kernels.rules import Random
 from scaling_models.montecarlo.traffic.flows import Flow
-from scaling_models.parameters import Real, Rows, Slider, parameter, short
+from scaling_models.parameters import Real, Rows, Slider, parameter
 from scaling_models.pools.bases.separate_queues import SeparateQueues
 from scaling_models.pools.bases.stations import Station
 from scaling_models.pools.formulas.weights import best_weights
+from scaling_models.wording import short
 
 
 class WeightedSplit(SeparateQueues):

@@ -11,8 +11,9 @@ from scaling_models.answers import NoClosedForm
 from scaling_models.latency.distribution import Array
 from scaling_models.latency.lattices import Lattice, Survival
 from scaling_models.montecarlo.arrays import Flags
-from scaling_models.parameters import Choice, Integer, Real, parameter, short
+from scaling_models.parameters import Choice, Integer, Real, parameter
 from scaling_models.quorums.formulas.terms import Timers, TimeToStand, time_to_stand
+from scaling_models.wording import short
 
 KNOWN_TO = 1e-8  # the ccdf below which the tail is taken to be exponential
 FEW, MOST = 4, 65536  # steps: of a heartbeat at least, and in all at most

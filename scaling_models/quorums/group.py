@@ -9,8 +9,9 @@ import numpy as np
 from scaling_models.answers import Model
 from scaling_models.latency import LATENCY, Distribution, LogNormal
 from scaling_models.montecarlo.kernels.crashes import Crashes
-from scaling_models.parameters import Choice, Integer, Real, Slider, parameter, short
+from scaling_models.parameters import Choice, Integer, Real, Slider, parameter
 from scaling_models.quorums.formulas.elections import Array, misses_allowed
+from scaling_models.wording import short
 
 YES_NO = Choice(("yes", "no"))
 DAY = 86400.0

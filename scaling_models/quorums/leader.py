@@ -7,9 +7,10 @@ import math
 
 from scaling_models.answers import Model, answer
 from scaling_models.latency import LATENCY, Distribution, LogNormal
-from scaling_models.parameters import Choice, Integer, Real, Slider, parameter, short
+from scaling_models.parameters import Choice, Integer, Real, Slider, parameter
 from scaling_models.quorums.formulas import leader_load
 from scaling_models.quorums.formulas.leader_load import Work
+from scaling_models.wording import short
 
 EACH, ONCE, THRIFTY = "each its own", "serialised once", "thrifty"
 

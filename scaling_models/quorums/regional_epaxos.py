@@ -15,7 +15,7 @@ from scaling_models.montecarlo.estimates import SimulatedLatency, proportion
 from scaling_models.montecarlo.kernels.dependencies import drawn_commands, executed, play, poisson_streams
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import checked_requests, stream
-from scaling_models.parameters import Real, Rows, Slider, parameter, short
+from scaling_models.parameters import Real, Rows, Slider, parameter
 from scaling_models.quorums.epaxos import EPaxos
 from scaling_models.quorums.formulas.conflicts import discord_window, meeting_probability
 from scaling_models.quorums.formulas.dependencies import Execution
@@ -24,6 +24,7 @@ from scaling_models.quorums.formulas.varying_conflicts import varying_conflict
 from scaling_models.quorums.led import KEPT
 from scaling_models.quorums.regional_raft import REGIONS
 from scaling_models.quorums.regions import mean_round_trip, round_trip
+from scaling_models.wording import short
 
 JITTER = "delays vary"
 VARYING = 0.3  # the jitter of that violation

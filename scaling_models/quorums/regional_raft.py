@@ -10,11 +10,12 @@ from scaling_models.answers import Assumption, Model, Simulation, Timeline, answ
 from scaling_models.latency import LATENCY, Deterministic, Distribution
 from scaling_models.montecarlo.estimates import SimulatedLatency
 from scaling_models.montecarlo.streams import checked_requests, stream
-from scaling_models.parameters import Choice, Real, Rows, Slider, parameter, short
+from scaling_models.parameters import Choice, Real, Rows, Slider, parameter
 from scaling_models.quorums.followed import WAYS, WAYS_MEAN
 from scaling_models.quorums.led import BATCHES, KEPT, SLOW
 from scaling_models.quorums.raft import Raft
 from scaling_models.quorums.regions import mean_round_trip, regional_raft, round_trip
+from scaling_models.wording import short
 
 if TYPE_CHECKING:
     import pandas as pd

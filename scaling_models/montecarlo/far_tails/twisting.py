@@ -15,7 +15,7 @@ from scaling_models.montecarlo.estimates import NotSettled
 from scaling_models.montecarlo.far_tails.tails import RareTail
 from scaling_models.montecarlo.far_tails.twists import twist
 from scaling_models.montecarlo.streams import stream
-from scaling_models.parameters import short
+from scaling_models.wording import short
 
 LANES = 2**13
 BLOCK = 32  # customers between two looks

@@ -16,11 +16,11 @@ from scaling_models.montecarlo.runs import Run
 from scaling_models.montecarlo.streams import streams_of
 from scaling_models.montecarlo.traffic.arrivals import Renewal
 from scaling_models.montecarlo.traffic.flows import Flow
-from scaling_models.parameters import short
 from scaling_models.pools.bases.exponential_pool import ExponentialPool
 from scaling_models.pools.bases.occupancies import MOST_DRAWN
 from scaling_models.pools.bases.pool import Array
 from scaling_models.pools.formulas.erlang import erlang_c
+from scaling_models.wording import short
 
 HEAVIER = 4.0  # scv of the services where they are shown to vary more
 

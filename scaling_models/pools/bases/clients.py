@@ -15,9 +15,10 @@ from scaling_models.montecarlo.estimates import NotSettled
 from scaling_models.montecarlo.kernels.retries import Retries, timeline
 from scaling_models.montecarlo.sides import LANES, watched
 from scaling_models.montecarlo.streams import checked_requests, streams_of
-from scaling_models.parameters import Integer, Real, Rows, Slider, parameter, short
+from scaling_models.parameters import Integer, Real, Rows, Slider, parameter
 from scaling_models.pools.bases.services import check_service
 from scaling_models.pools.remedies import REMEDY, Remedy
+from scaling_models.wording import short
 
 MOST_DRAWN = 30_000  # attempts of a timeline
 STALLS = 11.0  # how long a timeline is: one stall's length before it, the stall, and nine after it

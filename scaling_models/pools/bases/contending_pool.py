@@ -8,11 +8,12 @@ import math
 import numpy as np
 
 from scaling_models.answers import Accuracy, answer
-from scaling_models.parameters import Integer, Real, Slider, parameter, short
+from scaling_models.parameters import Integer, Real, Slider, parameter
 from scaling_models.pools.bases.exponential_pool import ExponentialPool
 from scaling_models.pools.bases.pool import SIMULATED
 from scaling_models.pools.formulas.contended import longest_queue
 from scaling_models.scalability import usl_peak, usl_throughput
+from scaling_models.wording import short
 
 MOST_STATES = 400  # of the chain of a request: its percentiles take a twentieth of a second
 LOADS = ("utilization", "offered_load", "capacity", "peak_concurrency", "best_limit", "best_capacity", "capacity_gain")

@@ -9,10 +9,11 @@ from scaling_models.answers import Assumption, Model, answer
 from scaling_models.latency import LATENCY, Distribution, Exponential
 from scaling_models.montecarlo.traffic.arrivals import Batches, Correlated, Renewal
 from scaling_models.montecarlo.traffic.flows import Flow
-from scaling_models.parameters import Integer, Real, Slider, parameter, short
+from scaling_models.parameters import Integer, Real, Slider, parameter
 from scaling_models.pools.bases.services import check_service
 from scaling_models.pools.bases.slots import slots_each
 from scaling_models.pools.formulas.walks import is_exponential
+from scaling_models.wording import short
 
 BATCH = 4.0  # requests that come together, where bursts are shown
 RESEMBLANCE = 0.9  # of neighbouring services, where their correlation is shown

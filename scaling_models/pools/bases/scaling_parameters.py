@@ -7,8 +7,9 @@ from typing import ClassVar
 
 from scaling_models.answers import Assumption, Model
 from scaling_models.latency import LATENCY, Distribution, Exponential
-from scaling_models.parameters import Integer, Real, Slider, parameter, short
+from scaling_models.parameters import Integer, Real, Slider, parameter
 from scaling_models.pools.bases.services import check_service
+from scaling_models.wording import short
 
 
 class ScalingParameters(Model):

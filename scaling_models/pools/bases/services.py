@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from scaling_models.latency import Distribution
-from scaling_models.parameters import short
+from scaling_models.wording import short
 
 SHORTEST, LONGEST = 1e-9, 1e9  # s on average: beyond, rates and their squares leave the floating-point numbers
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from scaling_models.latency import Distribution
 from scaling_models.latency.quadrature import gauss, graded, panels
-from scaling_models.parameters import short
+from scaling_models.wording import short
 
 Array = NDArray[np.float64]
 NODES = 16  # a panel

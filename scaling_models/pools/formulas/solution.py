@@ -13,11 +13,11 @@ import numpy as np
 from scaling_models.latency import Distribution, Scaled
 from scaling_models.latency.lattices import Survival
 from scaling_models.latency.quadrature import Array
-from scaling_models.parameters import short
 from scaling_models.pools.formulas.ladders import Ladder, PoissonLadder, RenewalLadder
 from scaling_models.pools.formulas.lattices import USED, Cells, cells, excess, levels, with_service
 from scaling_models.pools.formulas.single_server import compound_waits, decay_of, renewal_waits
 from scaling_models.pools.formulas.walks import is_exponential, never_waits, reach_of
+from scaling_models.wording import short
 
 FINE = 128  # nodes a mean service
 COUNT = 2**14  # nodes of a lattice

@@ -7,8 +7,9 @@ import functools
 from scaling_models.latency import LATENCY, Distribution, Exponential
 from scaling_models.latency.phase_type import PhaseType
 from scaling_models.latency.phases import Phases
-from scaling_models.parameters import Integer, Real, parameter, short
+from scaling_models.parameters import Integer, Real, parameter
 from scaling_models.pools.formulas.phase_queue import PhaseQueue, phase_queue
+from scaling_models.wording import short
 
 
 @functools.lru_cache(maxsize=64)

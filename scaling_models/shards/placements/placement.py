@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from scaling_models.montecarlo.estimates import Estimate, from_batches
 from scaling_models.montecarlo.kernels.placements import moved_shares
-from scaling_models.parameters import Declared, short
+from scaling_models.parameters import Declared
 from scaling_models.shards.placements.hashing import Hashes, salted
 from scaling_models.shards.placements.shares import Carried, FixedShare, Moved, Nodes
 from scaling_models.shards.popularities import Popularity
+from scaling_models.wording import short
 
 TRIES = 100  # rehashes of a copy, after which it is asked whether there is room for it
 ASKED = 100_000  # keys

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import typing
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic, Self, TypeVar, overload
 
@@ -80,13 +81,6 @@ def answer(unit: str, about: str, accuracy: Accuracy = EXACT) -> Callable[[Calla
     return lambda compute: Answer(compute, unit, about, accuracy)
 
 
-def _asked_of(answers: dict[str, Answer[Any]], headline: str) -> str:
-    """How a model is asked for quantiles: of its headline, or of the first answer that has any."""
-    names = [name for name, each in answers.items() if each.compute.__annotations__.get("return") == "Distribution"]
-    name = headline if headline in names else next(iter(names), "")
-    return f"{name}.icdf(0.99), or {name}.percentiles(50, 99)" if name else ""
-
-
 class Model(Declared):
     """Base of all models: a frozen record of parameters whose `Answer`s are computed on demand.
 
@@ -104,12 +98,19 @@ class Model(Declared):
         super().__init_subclass__(**options)
         own = {name: value for name, value in vars(cls).items() if isinstance(value, Answer)}
         cls._answered = {**cls._answered, **own}
-        cls._quantiles = _asked_of(cls._answered, cls.headline)
 
     @classmethod
     def answers(cls) -> dict[str, Answer[Any]]:
         """The declared answers by name, in the order of their declaration."""
         return dict(cls._answered)
+
+    @classmethod
+    def _quantiles(cls) -> str:
+        """How it is asked for quantiles: of its headline, or of the first answer that has any."""
+        found = {name: typing.get_type_hints(each.compute).get("return") for name, each in cls._answered.items()}
+        names = [name for name, kind in found.items() if hasattr(kind, "icdf")]
+        name = cls.headline if cls.headline in names else next(iter(names), "")
+        return f"{name}.icdf(0.99), or {name}.percentiles(50, 99)" if name else ""
 
     @classmethod
     def example(cls) -> Self:

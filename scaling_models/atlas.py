@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 LEVELS = (0.5, 0.95, 0.99, 0.999)
 SERVERS = (4, 10, 50)
+WORKERS = (1, 8)  # a server
 LOADS = (0.5, 0.7, 0.9, 0.95)
 REQUESTS = 1_000_000
 FALSE_ALARM = 1e-6  # of the whole atlas
@@ -35,14 +37,14 @@ SERVICES: dict[str, Distribution] = {
 }
 
 
-def cases(servers: Sequence[int] = SERVERS, loads: Sequence[float] = LOADS) -> Iterator[tuple[dict[str, Any], Pool]]:
+def cases(
+    servers: Sequence[int] = SERVERS, workers: Sequence[int] = WORKERS, loads: Sequence[float] = LOADS
+) -> Iterator[tuple[dict[str, Any], Pool]]:
     """Every pool with equal servers at these sizes and loads, before each of the services (mean 1 s)."""
-    for kind in pools.POLICIES:
-        for size in servers:
-            for load in loads:
-                for name, service in SERVICES.items():
-                    told = {"policy": kind.__name__, "servers": size, "load": load, "service": name}
-                    yield told, kind(load * size, size, service)
+    for kind, size, slots, load in itertools.product(pools.POLICIES, servers, workers, loads):
+        for name, service in SERVICES.items():
+            told = {"policy": kind.__name__, "servers": size, "workers": slots, "load": load, "service": name}
+            yield told, kind(load * size * slots, size, service, workers=slots)
 
 
 def measured(
@@ -70,7 +72,7 @@ def write(path: Path, requests: int = REQUESTS, seed: int = 1, executor: Executo
     found = list(cases())
     table = measured(found, requests, seed, executor=executor)
     head = (
-        "# Formula and simulation of every policy's latency (mean service 1 s), 4, 10 or 50 servers of one worker.\n"
+        "# Formula and simulation of every policy's latency (mean service 1 s), 4, 10 or 50 servers, 1 or 8 workers.\n"
         f"# Made by `scaling-models atlas`: {requests:,} requests a case, seed {seed}, {len(found)} cases; low and "
         "high are the ends (empty: not reached) of the simulation's 95% interval.\n"
         "# error: formula over simulation, less 1; stated: what the label allows; verdict: at one false alarm in "

@@ -168,7 +168,7 @@ class Parameter:
             raise ValueError(f"{place}{joint}{said}{unit}; got {short(value)}") from None
 
 
-QUANTILE = re.compile(r"p\d[\d_]*|quantiles?|percentile|ppf|isf|median")  # names that they have elsewhere
+QUANTILE = re.compile(r"p\d[\d_]*|quantiles?|percentiles?|icdf|ppf|isf|median")  # names that they have elsewhere
 
 
 def parameter(
@@ -195,7 +195,6 @@ class Declared:
 
     _declared: ClassVar[dict[str, Parameter]] = {}
     _fields: ClassVar[tuple[str, ...]] = ()
-    _quantiles: ClassVar[str] = ""  # how to ask for them, where somebody guessed another name
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -225,8 +224,14 @@ class Declared:
         def __getattr__(self, name: str) -> Any:
             if hasattr(type(self), name):  # its own computation asked for something that there is not
                 return object.__getattribute__(self, name)
-            hint = f": ask {self._quantiles}" if QUANTILE.fullmatch(name) and self._quantiles else ""
+            way = self._quantiles() if QUANTILE.fullmatch(name) else ""
+            hint = f": ask {way}" if way else ""
             raise AttributeError(f"{type(self).__name__} has no {name!r}{hint}", name=name, obj=self)
+
+    @classmethod
+    def _quantiles(cls) -> str:
+        """How to ask for quantiles, where somebody guessed another name; subclasses that have any say how."""
+        return ""
 
     def _key(self) -> tuple[Any, ...]:
         return tuple([getattr(self, name) for name in self._fields])

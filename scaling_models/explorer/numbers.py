@@ -53,10 +53,14 @@ def grid(slider: Slider, scale: units.Scale, value: float, whole: bool = False, 
     high += step * max(0, math.ceil((shown - high) / step), math.floor((end - high) / step + 1e-9))
     steps = [step / finer for finer in REFINEMENTS if not whole or step % finer == 0]
     tried = (Grid(low, _legal(high, each, scale.show(most)), each, False) for each in steps)
-    fallback = (
-        Grid(low, high, 1, False) if whole else Grid(shown - step * math.floor((shown - low) / step), high, step, False)
-    )
+    fallback = _shifted(shown, low, min(high, scale.show(most)), 1.0 if whole else step, whole)
     return next((each for each in tried if shown in each), fallback)
+
+
+def _shifted(shown: float, low: float, high: float, step: float, whole: bool) -> Grid:
+    """The grid moved until the present value lies on it: what is left where no finer one does."""
+    first = low if whole else shown - step * math.floor((shown - low) / step)
+    return Grid(first, first + step * math.floor((high - first) / step + 1e-9), step, False)
 
 
 def _legal(high: float, step: float, most: float) -> float:

@@ -84,10 +84,11 @@ def checked(models: Sequence[Model]) -> None:
 def _rows(models: Sequence[Model], quantity: str, table: pd.DataFrame) -> list[Row]:
     asked = table[table.quantity == quantity]
     whose = [repr(each) for each in models]
-    if list(asked.model) != labels(models) or table.attrs.get("models", whose) != whose:
+    if list(asked.model) != labels(models) or table.attrs.get("models") != whose:
+        lost = "" if "models" in table.attrs else " and does not say of which (its attrs are lost)"
         raise ValueError(
             f"figures.comparison: the table must be compare(models, requests=...) of these models, with {quantity}; "
-            f"it has {quantity} of {len(asked)} and {len(models)} models are given"
+            f"it has {quantity} of {len(asked)}{lost} and {len(models)} models are given"
         )
     return [{name: float(row[name]) for name in EMPTY} for _, row in asked.iterrows()]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,7 +31,9 @@ class Distribution(Declared):
     Times are seconds, probabilities plain fractions; every face broadcasts over arrays.
     """
 
-    _quantiles: ClassVar[str] = "icdf(0.99), or percentiles(50, 99)"
+    @classmethod
+    def _quantiles(cls) -> str:
+        return "icdf(0.99), or percentiles(50, 99)"
 
     @property
     def support(self) -> tuple[float, float]:

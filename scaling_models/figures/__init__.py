@@ -8,6 +8,7 @@ from scaling_models.figures.maps import load_map
 from scaling_models.figures.queues import queues
 from scaling_models.figures.rebalances import rebalance
 from scaling_models.figures.recoveries import recovery
+from scaling_models.figures.regions import regions
 from scaling_models.figures.rings import rings
 from scaling_models.figures.shards import hot_shards
 from scaling_models.figures.sizing import sizing
@@ -27,6 +28,7 @@ __all__ = [
     "queues",
     "rebalance",
     "recovery",
+    "regions",
     "rings",
     "sizing",
     "survival",

@@ -62,7 +62,7 @@ def figure(traces: Sequence[Any], title: str, x: str, y: str, **layout: Any) -> 
 
 def wrapped(title: str, width: int = TITLE_WIDTH) -> str:
     """A title in lines that fit."""
-    return "<br>".join(textwrap.wrap(title, width)) or title
+    return "<br>".join(textwrap.wrap(title, width, break_on_hyphens=False)) or title
 
 
 def line(x: Iterable[Any], y: Iterable[Any], name: str, colour: str, dash: str = "solid", **more: Any) -> go.Scatter:

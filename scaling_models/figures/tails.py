@@ -61,6 +61,15 @@ def survival(
     return style.figure(traces, title, x, y, yaxis=style.tail_axis(LOWEST), xaxis_rangemode="tozero")
 
 
+def closed_form(latency: Distribution) -> tuple[list[go.Scatter], units.Scale]:
+    """The curve of one distribution (s) and the markers of its p50, p95 and p99, and the scale they are shown in."""
+    end = _tail(latency) if latency.lost < 1.0 else 1.0
+    scale = units.axis("s", [end])
+    marks = zip(LEVELS, _percentiles(latency), strict=True)
+    curve = style.line(*_curve(latency, end, scale.factor), "closed form", style.BLUE)
+    return [curve, *(_percentile_trace(level, value, scale, end) for level, value in marks)], scale
+
+
 def _simulated(simulation: Any, name: str) -> Sampled | None:
     found: Sampled | None = getattr(simulation, name) if isinstance(simulation, Simulation) else simulation
     return found
@@ -122,7 +131,7 @@ def _tail(latency: Distribution) -> float:
 
 
 def _curve(latency: Distribution | None, end: float, factor: float) -> tuple[Array, Array]:
-    if latency is None:
+    if latency is None or latency.highest_level == 0.0:  # of a mean alone there is no curve
         return np.array([]), np.array([])
     kinks = np.array(latency.kinks[:POINTS])
     # Just before a jump and at it: a step is drawn as a step.

@@ -98,7 +98,8 @@ class RegionalRaft(Model):
         return placed.replace(fsync=self.fsync, leader_write=self.leader_write)
 
     @property
-    def _journey(self) -> Distribution:
+    def journey(self) -> Distribution:
+        """The client's round trip to the leader; nothing where it is there."""
         if self.client == self.leader:
             return Deterministic(0.0)
         return round_trip(mean_round_trip(_table(), self.client, self.leader), self.jitter or None)
@@ -112,7 +113,7 @@ class RegionalRaft(Model):
     def write_latency(self) -> Distribution:
         """The client's round trip plus an independent commit."""
         commit = self.commit_latency
-        return commit if self.client == self.leader else self._journey + commit
+        return commit if self.client == self.leader else self.journey + commit
 
     @answer("", "how often each replica's write is the one that completes the quorum: the leader, then the followers")
     def completes(self) -> tuple[float, ...]:
@@ -124,7 +125,7 @@ class RegionalRaft(Model):
         checked_requests(self, requests, most=KEPT // self.raft.replicas)
         commits = self.raft.simulate(requests, seed, violating=self.known_violation(violating))
         times = commits.commit_latency.batches
-        journeys = self._journey.sample(times.shape, rng=stream(seed, 4, BATCHES))
+        journeys = self.journey.sample(times.shape, rng=stream(seed, 4, BATCHES))
         return Simulation(
             self,
             requests,

@@ -90,23 +90,41 @@ def chosen(rule, drawn, servers, now, counts, used):
         return min(drawn, key=lambda server: (counts[server], list(drawn).index(server)))
     if isinstance(rule, rules.LeastConnections) and rule.ties == "random":
         return min(range(SERVERS), key=lambda server: (counts[server], -int(drawn[server])))
-    if isinstance(rule, rules.LeastConnections):
+    if isinstance(rule, rules.LeastConnections) and rule.ties == "used":
         return min(range(SERVERS), key=lambda server: (counts[server], used[server]))
+    if isinstance(rule, rules.LeastConnections):
+        return in_turn([server for server in range(SERVERS) if counts[server] == min(counts)], used)
     if isinstance(rule, rules.JoinIdle):
         return max(range(SERVERS), key=lambda server: (servers[server].idle(now), drawn[server]))
     return min(range(SERVERS), key=lambda server: servers[server].work(now))
 
 
+def in_turn(equals, credit):
+    """As nginx takes turns: everybody gains one, the first of the richest pays for all."""
+    for server in equals:
+        credit[server] += 1
+    chosen = max(equals, key=lambda server: (credit[server], -server))
+    credit[chosen] -= len(equals)
+    return chosen
+
+
+def remember(rule, used, server, n):
+    """Who was used last, where the rule asks that."""
+    if getattr(rule, "ties", None) == "used":
+        used[server] = n + 1
+
+
 def reference(rule, services, gaps, drawn, lane, workers, dispatcher=None, speeds=None, fixed=None):
     servers = [Fifo(workers) for _ in range(SERVERS)]
     own = [[[] for _ in range(SERVERS)] for _ in range(3)]  # departures by dispatcher and server
-    used, now, latencies = [0] * SERVERS, 0.0, []
+    memories, now, latencies = [[0] * SERVERS for _ in range(3)], 0.0, []
     for n in range(len(gaps)):
         now += gaps[n, lane]
-        mine = own[0 if dispatcher is None else dispatcher[n, lane]]
+        whose = 0 if dispatcher is None else dispatcher[n, lane]
+        mine, used = own[whose], memories[whose]
         counts = [sum(each > now for each in ends) for ends in mine]
         server = chosen(rule, picked(rule, drawn, n, lane), servers, now, counts, used)
-        used[server] = n + 1
+        remember(rule, used, server, n)
         service = services[n, lane]
         if speeds is not None:
             service = service / speeds[server] if fixed[server] is None else fixed[server]
@@ -133,9 +151,11 @@ RULES = [
     rules.PowerOf(4),
     rules.LeastConnections(),
     rules.LeastConnections("used"),
+    rules.LeastConnections("turns"),
     rules.JoinIdle(),
     rules.LeastWork(),
 ]
+COUNTING = [rules.PowerOf(2), *(rules.LeastConnections(ties) for ties in ("random", "used", "turns"))]
 
 
 def drawn_by(rule, offsets, seed):
@@ -158,7 +178,7 @@ def test_fifo_servers_equal_the_textbook(rule, workers, heavy):
             np.testing.assert_allclose(told.latencies[:, lane], expected, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("rule", [rules.PowerOf(2), rules.LeastConnections(), rules.LeastConnections("used")], ids=repr)
+@pytest.mark.parametrize("rule", COUNTING, ids=repr)
 def test_dispatchers_count_only_what_they_sent(rule):
     services, gaps = draws(0.9, 1, SEED)
     dispatcher = np.random.default_rng(5).integers(0, 3, gaps.shape)
@@ -210,7 +230,8 @@ def test_sharing_servers_equal_the_textbook(rule, workers):
             now += gaps[n, lane]
             counts = [server.there(now) for server in servers]
             server = chosen(rule, picked(rule, drawn, n, lane), servers, now, counts, used)
-            used[server], seen[server] = n + 1, now
+            remember(rule, used, server, n)
+            seen[server] = now
             servers[server].take(now, services[n, lane], n)
         came = np.cumsum(gaps[:, lane])
         left = {
@@ -228,7 +249,7 @@ def test_sharing_servers_equal_the_textbook(rule, workers):
     )
 
 
-@pytest.mark.parametrize("rule", [rules.PowerOf(2), rules.LeastConnections(), rules.LeastConnections("used")], ids=repr)
+@pytest.mark.parametrize("rule", COUNTING, ids=repr)
 def test_dispatchers_of_sharing_servers_count_their_own_requests(rule):
     """Path by path; who counted everybody's was 37% low (least connections), or fell out of the arrays (power of)."""
     services, gaps = draws(0.9, 2, SEED)
@@ -240,15 +261,17 @@ def test_dispatchers_of_sharing_servers_count_their_own_requests(rule):
     offsets = np.arange(LANES) * SERVERS * 3 + dispatcher * SERVERS
     drawn = drawn_by(rule, offsets, SEED)
     for lane in range(LANES):
-        servers, used, now = [Sharing(2) for _ in range(SERVERS)], [0] * SERVERS, 0.0
+        servers, memories, now = [Sharing(2) for _ in range(SERVERS)], [[0] * SERVERS for _ in range(3)], 0.0
         whose, seen = {}, [0.0] * SERVERS
         for n in range(CUSTOMERS):
             now += gaps[n, lane]
             for each in servers:
                 each.advance(now)
             counts = [sum(whose[who] == dispatcher[n, lane] for who in each.left) for each in servers]
+            used = memories[dispatcher[n, lane]]
             server = chosen(rule, picked(rule, drawn, n, lane), servers, now, counts, used)
-            used[server], seen[server], whose[n] = n + 1, now, dispatcher[n, lane]
+            remember(rule, used, server, n)
+            seen[server], whose[n] = now, dispatcher[n, lane]
             servers[server].take(now, services[n, lane], n)
         came = np.cumsum(gaps[:, lane])
         expected = [
@@ -261,8 +284,9 @@ def test_dispatchers_of_sharing_servers_count_their_own_requests(rule):
         np.testing.assert_allclose(np.sort(found[np.isfinite(found)]), np.sort(expected), rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.parametrize("ties", ["used", "turns"])
 @pytest.mark.parametrize("servers", [FifoServers, SharingServers])
-def test_blocks_and_copies_do_not_change_a_path(servers):
+def test_blocks_and_copies_do_not_change_a_path(servers, ties):
     """Cut anywhere, with the lanes copied and their clocks set back in between, a path goes on as it would have."""
     services, gaps = draws(0.95, 2, 3)
     begin = (
@@ -270,7 +294,7 @@ def test_blocks_and_copies_do_not_change_a_path(servers):
         if servers is FifoServers
         else (lambda: sharing(2))
     )
-    rule = rules.LeastConnections("used")
+    rule = rules.LeastConnections(ties)
     whole = dispatch(begin(), rule, services, gaps, np.random.default_rng(0))
     pool, parts = begin(), []
     for low, high in itertools.pairwise((0, 1, 57, 300, CUSTOMERS)):

@@ -21,6 +21,7 @@ BY_SPREAD = {
     5: (0.0003, 0.0005, 0.001),
     6: (0.0003, 0.0005, 0.001),
 }
+RULES = {"random": "random", "least recently used": "used", "in turn": "turns"}
 
 
 class LeastConnections(Counting):
@@ -32,14 +33,14 @@ class LeastConnections(Counting):
 
     ties: str = parameter(
         default="random",
-        domain=Choice(("random", "least recently used")),
-        about="which of equally loaded servers is taken",
+        domain=Choice(("random", "least recently used", "in turn")),
+        about="which of equally loaded servers is taken; HAProxy: the least recently used, nginx: each in its turn",
     )
 
     _other_services: ClassVar[tuple[float, float]] = (0.05, 0.12)
 
     def _rule(self) -> rules.LeastConnections:
-        return rules.LeastConnections("random" if self.ties == "random" else "used")
+        return rules.LeastConnections(RULES[self.ties])
 
     def _approximation(self) -> Approximation:
         if self.servers == 1:

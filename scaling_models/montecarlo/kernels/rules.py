@@ -122,7 +122,11 @@ class PowerOf:
 
 @dataclasses.dataclass(frozen=True)
 class LeastConnections:
-    """The server with the fewest requests; of equals one at random, or the least recently used."""
+    """The server with the fewest requests; of equals one at random, the least recently used, or each in its turn.
+
+    In turn is nginx's smooth weighted round robin among the equals: each gains a credit, the one with most (of several
+    the first) is taken, and pays for all of them.
+    """
 
     looks: ClassVar[int] = 0
     counts: ClassVar[bool] = True
@@ -135,16 +139,28 @@ class LeastConnections:
         return range(turn + 1, turn + 1 + len(offsets))
 
     def choose(self, pool: Servers, drawn: Any, offsets: Indices) -> Choice:
-        """The most open places, then the greatest key or the longest unused."""
+        """The most open places, then the greatest key, the longest unused, or the most credit."""
         words = pool.all_open_places(offsets)
         lanes = np.arange(len(words))
         if self.ties == "random":
             server = ((count(words).astype(np.uint32) << np.uint32(16)) | drawn).argmax(axis=1)
         else:
-            used = pool.used.reshape(-1, pool.servers)
-            server = ((count(words).astype(np.int64) << 40) - used).argmax(axis=1)
-            used[lanes, server] = drawn
+            memory, whose = pool.memory.reshape(-1, pool.servers), offsets // pool.servers
+            server = self._by_memory(count(words).astype(np.int64), memory, whose, drawn)
         return offsets + server, words[lanes, server]
+
+    def _by_memory(self, counts: NDArray[np.int64], memory: NDArray[np.int64], whose: Indices, turn: int) -> Indices:
+        """The servers chosen by counts and by what each balancer remembers, row `whose` of its `memory`."""
+        if self.ties == "used":
+            server: Indices = ((counts << 40) - memory[whose]).argmax(axis=1)
+            memory[whose, server] = turn
+            return server
+        equals = counts == counts.max(axis=1, keepdims=True)
+        credit = memory[whose] + equals
+        server = np.where(equals, credit, np.iinfo(np.int64).min).argmax(axis=1)
+        credit[np.arange(len(server)), server] -= equals.sum(axis=1)
+        memory[whose] = credit
+        return server
 
 
 @dataclasses.dataclass(frozen=True)

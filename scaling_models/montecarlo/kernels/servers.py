@@ -20,7 +20,7 @@ class Servers(Protocol):
     """What dispatch rules see of the servers of many lanes, and how these take a request."""
 
     now: Array
-    used: NDArray[np.int64]
+    memory: NDArray[np.int64]
     turn: int
     servers: int
     log: list[Array] | None
@@ -112,7 +112,7 @@ class FifoServers:
     now: Array  # (lanes,) the last arrival
     free: Array  # (rows, workers) when the workers come free, ascending
     ring: Array  # (rows x dispatchers, places) departures in no order
-    used: NDArray[np.int64]  # (rows,) the number of each server's last assignment
+    memory: NDArray[np.int64]  # (rows x dispatchers,) what the rule remembers of each server
     turn: int  # arrivals so far, the same in all lanes
     servers: int
     log: list[Array] | None = None  # departure times (s), where somebody wants them
@@ -125,15 +125,15 @@ class FifoServers:
         counted = WORD // 2
         full = np.repeat(free[:, 0], dispatchers)[:, None] * (np.arange(1, counted + 1) / counted)
         ring[:, :counted] = np.where(full > 0.0, full, -np.inf)
-        return cls(np.zeros(lanes), free, ring, np.zeros(len(free), dtype=np.int64), 0, len(free) // lanes)
+        return cls(np.zeros(lanes), free, ring, np.zeros(len(ring), dtype=np.int64), 0, len(free) // lanes)
 
     def pick(self, lanes: Indices) -> FifoServers:
         """A copy of the named lanes, their clocks set to zero and their rings no larger than needed."""
         among, clock = len(self.now), self.now[lanes]
         ring = lanes_of(self.ring, lanes, among, clock)
         ring = narrowed(ring, clock, int((ring > 0.0).sum(axis=1).max()))
-        free, used = lanes_of(self.free, lanes, among, clock), lanes_of(self.used, lanes, among)
-        return FifoServers(np.zeros(len(lanes)), free, ring, used, self.turn, self.servers)
+        free, memory = lanes_of(self.free, lanes, among, clock), lanes_of(self.memory, lanes, among)
+        return FifoServers(np.zeros(len(lanes)), free, ring, memory, self.turn, self.servers)
 
     def open_places(self, rows: Indices) -> Words:
         """Which places of the rings are open at the rows (lanes, some): words (lanes, some, places / 8)."""

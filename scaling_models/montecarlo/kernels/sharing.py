@@ -34,7 +34,7 @@ class SharingServers:
     born: Array  # (rows, places) when it came
     shown: Array  # (rows,) what the clock showed at the last request to this server
     since: Array  # (rows,) when that was
-    used: NDArray[np.int64]  # (rows,) the number of each server's last assignment
+    memory: NDArray[np.int64]  # (rows x dispatchers,) what the rule remembers of each server
     turn: int
     servers: int
     workers: int
@@ -59,10 +59,10 @@ class SharingServers:
         leave[there] = rest
         born[there] = (rest - sizes) * np.repeat(np.maximum(1.0, each / workers), each)
         zero = np.zeros(len(each))
-        used = np.zeros(len(each), dtype=np.int64)
+        memory = np.zeros(len(each) * dispatchers, dtype=np.int64)
         sender = rng.integers(0, dispatchers, there.shape, dtype=np.int16) if dispatchers > 1 else None
         return cls(
-            np.zeros(len(present)), leave, born, zero, zero.copy(), used, 0, servers, workers, dispatchers, sender
+            np.zeros(len(present)), leave, born, zero, zero.copy(), memory, 0, servers, workers, dispatchers, sender
         )
 
     def pick(self, lanes: Indices) -> SharingServers:
@@ -75,7 +75,7 @@ class SharingServers:
             lanes_of(self.born, lanes, among, clock),
             np.zeros_like(shown),
             lanes_of(self.since, lanes, among, clock),
-            lanes_of(self.used, lanes, among),
+            lanes_of(self.memory, lanes, among),
             self.turn,
             self.servers,
             self.workers,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MICROSECOND, MILLISECOND = 1e-6, 1e-3
 PROVIDERS = ("aws", "ibm")
+SERVICES = ("exponential", "hyperexponential", "deterministic")
 
 
 def _frame(table: dict[str, NDArray[Any]]) -> pd.DataFrame:
@@ -36,6 +37,21 @@ def haproxy_trace() -> pd.DataFrame:
     random_two_latency_s. The demands were drawn: it validates the balancer, not the service times.
     """
     return _frame(read_table(files.folder("data") / "haproxy_10_servers_exponential_rho80.csv.gz"))
+
+
+def balancer_trace(
+    service: Literal["exponential", "hyperexponential", "deterministic"] = "exponential",
+) -> pd.DataFrame:
+    """10,000 requests through nginx, and HAProxy, to ten servers: arrival, demand and latencies by policy, in seconds.
+
+    Columns arrival_s, demand_s, nginx_round_robin_latency_s, nginx_least_connections_latency_s and
+    nginx_random_two_latency_s; of exponential services also the last two with two worker processes,
+    nginx_*_two_workers_latency_s, of the others also haproxy_least_connections_latency_s, haproxy_random_two_latency_s
+    and haproxy_central_queue_latency_s. The demands were drawn: it validates the balancers, not the service times.
+    """
+    if service not in SERVICES:
+        raise ValueError(f"service must be one of {', '.join(SERVICES)}; got {service!r}")
+    return _frame(read_table(files.folder("data") / f"balancers_10_servers_{service}_rho80.csv.gz"))
 
 
 def etcd_latency() -> dict[str, NDArray[np.float64]]:

@@ -267,6 +267,7 @@ def test_a_latency_wrong_by_three_per_cent_is_seen():
     [
         sm.LeastConnections(500.0, 10, sm.LogNormal(0.01, 4.0)),
         sm.LeastConnections(500.0, 10, sm.Deterministic(0.01), ties="least recently used"),
+        sm.LeastConnections(500.0, 10, sm.Deterministic(0.01), ties="in turn"),
         sm.LeastConnections(500.0, 10, sm.Deterministic(0.01), workers=2),
         sm.LeastConnections(500.0, 10, workers=2, balancers=2),
         sm.LeastConnections(9e6, 100_000),

@@ -19,7 +19,9 @@ class CentralQueue(CentralPool):
     phases, such as hyperexponential and Erlang, that are not too many for the slots. Approximate for other services of
     finite variance, as `accuracy` tells level by level: light tails by Tijms, van Hoorn and Federgruen 1981; scv above
     1 by the exact queue of a hyperexponential service that looks alike; else a band, `latency_low` to `latency_high`,
-    and Boxma, Cohen and Huffels' mean (1979). In HAProxy: any balance with maxconn on the servers.
+    and Boxma, Cohen and Huffels' mean (1979). In HAProxy: any balance with maxconn on the servers
+    (a server then idles from a reply until the next request comes: add that round trip to the service); nginx without a
+    subscription has none.
     """
 
     verified_with: ClassVar[int] = 8_000_000

@@ -27,7 +27,8 @@ class PowerOfChoices(Counting):
 
     Exponential service before FIFO servers: the mean field with two terms of 1/N, or, of few servers, the chain of all
     states in which queues differ by a few requests only. Gast and Van Houdt 2017; Adan, van Houtum, van der Wal 1994.
-    Mitzenmacher 1996. Envoy: LEAST_REQUEST at equal weights (with replacement); nginx: random two; HAProxy: random(2).
+    Mitzenmacher 1996. Envoy: LEAST_REQUEST at equal weights (with replacement); nginx: random two; HAProxy: random(2),
+    with replacement, and evenly only where the servers have a large weight (256): of weight 1 shares differ by a tenth.
     """
 
     choices: int = parameter(

@@ -17,7 +17,7 @@ from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.parameters import Real, Rows, Slider, parameter
 from scaling_models.quorums.epaxos import EPaxos
-from scaling_models.quorums.formulas.conflicts import discord_window, meeting_probability
+from scaling_models.quorums.formulas.conflicts import discord_window, meeting_probability, nearest_quorums
 from scaling_models.quorums.formulas.dependencies import Execution
 from scaling_models.quorums.formulas.sizes import epaxos_size
 from scaling_models.quorums.formulas.varying_conflicts import varying_conflict
@@ -112,12 +112,13 @@ class RegionalEPaxos(Model):
 
     @functools.cached_property
     def fast_quorum(self) -> tuple[str, ...]:
-        """The nearest followers, whose replies are the first where delays are constant."""
+        """The nearest followers, whose replies come first where delays are constant; of equal ones the first named."""
         return tuple(self.others[i] for i in np.argsort(self._delays[0, 1:], kind="stable")[: self._asked])
 
     @answer("", "probability that the replies of the fast quorum differ, so that a second round is needed")
     def conflict_probability(self) -> float:
-        """1 - exp(-sum of rate times window), its mean over the command's own delays where they vary."""
+        """1 - exp(-sum of rate times window), its mean over the command's own delays where they vary, and over those
+        who may reply first where some are equally far."""
         return self._conflict
 
     @functools.cached_property
@@ -127,9 +128,9 @@ class RegionalEPaxos(Model):
         d = self._delays
         if self.jitter > 0.0:
             return varying_conflict(d, self._asked, self.conflict_rate, self.jitter)
-        near = [1 + self.others.index(name) for name in self.fast_quorum]
-        windows = discord_window(d[1:, 0], d[1:][:, near], d[0, near])
-        return float(meeting_probability(self.conflict_rate, windows))
+        near = 1 + nearest_quorums(d[0, 1:], self._asked)
+        windows = [discord_window(d[1:, 0], d[1:][:, quorum], d[0, quorum]) for quorum in near]
+        return float(meeting_probability(self.conflict_rate, windows).mean())
 
     @functools.cached_property
     def epaxos(self) -> EPaxos:

@@ -166,7 +166,8 @@ def drawn_commands(
 ) -> Sent:
     """Commands of one leader, of whose mean one-way `delays` (replicas) the share `jitter` varies exponentially.
 
-    Each way of a round trip takes as long as the other; the leader's own write is part of either round.
+    Each way of a round trip takes as long as the other; the leader's own write is part of either round. Of replies that
+    come at the same time any is the first.
     """
     size, majority = len(starts), len(delays) // 2
 
@@ -178,7 +179,14 @@ def drawn_commands(
 
     out = varied()
     quick = np.zeros(out.shape, dtype=bool)
-    np.put_along_axis(quick, np.argsort(out, axis=1, kind="stable")[:, : asked + 1], True, axis=1)
+    np.put_along_axis(quick, _order(out, rng)[:, : asked + 1], True, axis=1)
     quick[:, leader] = False
     first, second = written_after(out, asked), written_after(varied(), majority)
     return Sent(starts, starts[:, None] + out, quick, first, second, varied())
+
+
+def _order(times: Array, rng: np.random.Generator) -> Indices:
+    """Who comes first (commands, replicas), of equals anybody."""
+    if not len(times) or len(np.unique(times[0])) == times.shape[1]:  # delays that vary hardly ever tie
+        return np.asarray(np.argsort(times, axis=1, kind="stable"))
+    return np.asarray(np.lexsort((rng.random(times.shape), times), axis=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,17 @@ def discord_window(to_leader: ArrayLike, to_quorum: ArrayLike, leader_to: ArrayL
         return np.zeros(np.shape(to_leader))[()]
     begins, ends = discord_bounds(to_leader, to_quorum, leader_to)
     return np.maximum(ends - begins, 0.0)[()]
+
+
+def nearest_quorums(leader_to: Array, asked: int) -> NDArray[np.intp]:
+    """Which `asked` followers reply first (choices, asked), each as likely: one choice unless some are equally far.
+
+    `leader_to` d_Aj (followers), s. Those that tie are the limit of delays that hardly vary.
+    """
+    last = np.sort(leader_to)[asked - 1] if asked else -np.inf
+    nearer, tied = np.flatnonzero(leader_to < last), np.flatnonzero(leader_to == last)
+    chosen = [[*nearer, *some] for some in itertools.combinations(tied, asked - len(nearer))]
+    return np.array(chosen, dtype=np.intp).reshape(len(chosen), asked)
 
 
 def collision_window(own: ArrayLike, other: ArrayLike, fast_quorum: int) -> Any:

@@ -17,7 +17,14 @@ from scaling_models.quorums.succession import CLOSE, FEWEST_TICKS, MOST_LOST, RO
 
 SMALL = 0.1  # share of the unavailability: an error of 15% of no more is within 3% with that of the rest
 AHEAD = 0.25  # of the range of the timeouts: how far a candidate may be before the others whose leader it deposed
+ADRIFT = (0.45, 2.0)  # where it is further: how long nobody leads, simulated, over the formula's
+SLIGHT, LARGE = 0.015, 0.12  # shares of the unavailability: so far off they leave it within 3%, and within 15%
+NEARBY = 1.15  # a timeout that is longer or shorter than the best by no more is as good to 3%
 STEPS = 400  # of the timeouts among which the best is sought
+AHEAD_OF_ALL = (
+    "Election has no closed form of the candidate's head start: heartbeats are further apart than "
+    f"{AHEAD:g} of the timeouts' range: simulate it"
+)
 COUNTED = Accuracy("within 3%", 0.01, "heartbeats lost independently, flights of nearly one length")
 
 
@@ -33,15 +40,15 @@ class Disturbances(Succession):
             return EXACT if steady or not self.alive else COUNTED
         if metric == "disruption" and not self._deposes:
             return EXACT if not self.varying or self._unheard else ROUGH
-        if metric == "unavailability" and self.electable and not self._unknown and self._needless > SMALL:
-            return ROUGH
+        if metric == "unavailability" and self.electable and not self._unknown:
+            return ROUGH if self._needless > (SLIGHT if self._drifts else SMALL) else super()._accuracy(metric, level)
         return super()._accuracy(metric, level)
 
     @property
     def _needless(self) -> float:
         """Which share of the unavailability followers cause who depose their leader."""
         spent = self._standing_a_second * self._disrupts if self._deposes else 0.0
-        return spent / self.unavailability if spent else 0.0
+        return spent / self._unavailable if spent else 0.0
 
     @property
     def _standing_a_second(self) -> float:
@@ -50,7 +57,7 @@ class Disturbances(Succession):
 
     def _waiting(self, followers: int, cuts: Array) -> Waiting:
         """The time from a moment between two heartbeats until the first of so many followers' timers fires."""
-        return waiting(Patience(self.least, self.range, self.heartbeat, followers, min(self.loss, 0.999)), cuts)
+        return waiting(Patience(self.least, self.range, self.heartbeat, followers, self.loss), cuts)
 
     @functools.cached_property
     def _paused(self) -> tuple[float, float]:
@@ -81,7 +88,7 @@ class Disturbances(Succession):
     @property
     def _unheard_of(self) -> float:
         """How often (1/s) a follower stands because it misses heartbeats."""
-        beats = float(formulas.beats_to_false_election(self.loss, *self.misses)) if self.loss < 1 else self.misses[0][0]
+        beats = float(formulas.beats_to_false_election(self.loss, *self.misses))
         return self.alive / (max(beats, 1.0) * self.heartbeat)
 
     @property
@@ -93,6 +100,11 @@ class Disturbances(Succession):
     def _deposes(self) -> bool:
         """Whether they ignore its request, and its newer term deposes the leader with the next heartbeat."""
         return self.check_quorum == "yes" and self.pre_vote == "no"
+
+    @property
+    def _drifts(self) -> bool:
+        """Whether a candidate without need is so far ahead of those who follow that no formula tells what comes."""
+        return self._deposes and self.heartbeat > AHEAD * self.range
 
     @functools.cached_property
     def _granted(self) -> float:
@@ -122,11 +134,8 @@ class Disturbances(Succession):
         """
         if not self.electable:
             return math.inf
-        if self._deposes and self.heartbeat > AHEAD * self.range:
-            raise NoClosedForm(
-                "Election has no closed form of the candidate's head start: heartbeats are further apart than "
-                f"{AHEAD:g} of the timeouts' range: simulate it"
-            )
+        if self._drifts:
+            raise NoClosedForm(AHEAD_OF_ALL)
         return self._disrupts
 
     @property
@@ -144,13 +153,19 @@ class Disturbances(Succession):
         """
         if not self.electable:
             return 1.0
+        if self._drifts and self._needless > LARGE:
+            raise NoClosedForm(AHEAD_OF_ALL)
+        return min(1.0, self._unavailable)
+
+    @functools.cached_property
+    def _unavailable(self) -> float:
         downtime = self.downtime.mean() + self.rediscovery
         share = downtime / self.mtbf
         if self.pauses:
             replaced, idle = self._paused
             late = downtime - self._waiting(self.alive, self.pause.cuts).mean()
             share += self.pauses / DAY * (idle + replaced * late)
-        return float(min(1.0, share + self._standing_a_second * (self._disrupts + self._found_again)))
+        return float(share + self._standing_a_second * (self._disrupts + self._found_again))
 
     @answer("s", "shortest timeout with the least unavailability, heartbeats in proportion", ROUGH)
     def best_timeout(self) -> float:
@@ -173,11 +188,15 @@ class Disturbances(Succession):
             disruption = self._renewed(scale, self.alive + 1) - 2.0 * self.one_way.mean()
         else:
             disruption = np.full(STEPS, self._disrupts)
-        disruption = disruption + self._found_again
-        cost = downtime / self.mtbf + self._unheard_of / scale * disruption
+        cost, often = downtime / self.mtbf, self._unheard_of / scale
         if self.pauses:
-            cost = cost + self.pauses / DAY * self._paused_for(scale, downtime, disruption)
-        return float(self.timeout * scale[int(np.argmin(cost))])
+            slept, woken = self._paused_for(scale, downtime)
+            cost, often = cost + self.pauses / DAY * slept, often + self.pauses / DAY * woken
+        best = [cost + often * (off * disruption + self._found_again) for off in (1.0, *ADRIFT)]
+        places = scale[np.argmin(best, axis=1)]
+        if self._drifts and places.max() > NEARBY * places.min():
+            raise NoClosedForm(AHEAD_OF_ALL)
+        return float(self.timeout * places[0])
 
     def _renewed(self, scale: Array, alive: int) -> Array:
         """Mean time (s) from a heartbeat's sending to the next leader, of so many members, with scaled timeouts."""
@@ -186,11 +205,11 @@ class Disturbances(Succession):
         first = self.least * scale * formulas.mean_terms(split)
         return stands + first + self.one_way.mean() + self.votes + self.told
 
-    def _paused_for(self, scale: Array, downtime: Array, disruption: Array) -> Array:
-        """What a pause of each member costs (s) at these multiples of the timeouts."""
+    def _paused_for(self, scale: Array, downtime: Array) -> tuple[Array, Array]:
+        """What a pause of each member costs (s) at these multiples of the timeouts, and how many stand as they wake."""
         led = self._waiting(self.alive, np.empty(0))
         replaced, idle = led.outlasted(self.pause, scale)
         cost = idle + replaced * (downtime - scale * led.mean())
         if self.ticked:
-            return cost
-        return cost + self.alive * self._waiting(1, np.empty(0)).outlasted(self.pause, scale)[0] * disruption
+            return cost, np.zeros(STEPS)
+        return cost, self.alive * self._waiting(1, np.empty(0)).outlasted(self.pause, scale)[0]

@@ -76,10 +76,9 @@ class Election(Disturbances):
         broken = self.known_violation(violating)
         crashes = self.crashes(int(broken == BEHIND and self.alive > self.majority), broken == IN_STEP)
         checked_requests(self, requests, most=KEPT)
-        if not self.electable or self.loss >= 1.0:
+        if not self.electable:
             raise ValueError(
-                f"Election has {self.alive} of {self.members} members left and {100 * self.loss:g}% of its heartbeats "
-                "lost: it is simulated where a majority is left, and below 100% only"
+                f"Election has {self.alive} of {self.members} members left: it is simulated where a majority is"
             )
         size = -(-requests // BATCHES)
         runs = [crashes.play(size, stream(seed, 1, i)) for i in progress(range(BATCHES), "elections")]
@@ -130,7 +129,7 @@ class Election(Disturbances):
         return float(replaced.mean()), woken, float(idle.mean())
 
     def _replayed(self, seed: int) -> Replay:
-        if not self.electable or self.loss >= 1.0:
+        if not self.electable:
             raise ValueError(f"Election has {self.alive} of {self.members} members left: no majority, and no failover")
         return replay(self, seed)
 

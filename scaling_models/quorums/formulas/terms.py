@@ -187,7 +187,7 @@ def _decay(timers: Timers, lattice: Lattice, later: Round) -> float:
     if not masses.size or masses.sum() < 1e-12:
         return 100.0 / timers.spread  # next to nothing lies beyond the longest timeout
     t = lattice.nodes[1:][later.split > 0] - lattice.step / 2.0
-    low, high = 0.0, -math.log(masses.sum()) / t[0]
+    low, high = 0.0, float((-np.log(masses) / t).min())  # at which one of them alone reaches 1
     for _ in range(60):
         rate = (low + high) / 2.0
         low, high = (rate, high) if float(masses @ np.exp(rate * t)) < 1.0 else (low, rate)

@@ -29,6 +29,7 @@ from scaling_models.shards.formulas import rings, tables
 from scaling_models.shards.placements.allocated import allocated_places, allocated_shares, donors
 from scaling_models.shards.placements.hash_ring import random_tokens
 from scaling_models.shards.placements.hash_slots import dealt
+from scaling_models.shards.placements.hashing import following
 from scaling_models.shards.placements.jump_hash import jumped
 from scaling_models.shards.placements.placement import share_scv
 
@@ -343,3 +344,14 @@ def test_copies_end_where_few_slots_were_dealt_to_fewer_shards():
         HashSlots(2, "at random").copies(50, 3, 3, np.random.default_rng(1))
     copies = HashSlots(40, "at random").copies(50, 3, 3, np.random.default_rng(1))
     assert (np.sort(copies, axis=1) == [0, 1, 2]).all()
+
+
+@pytest.mark.parametrize("count", [1, 2, 100, 5000])
+def test_tokens_are_found_as_by_a_search(count):
+    rng = np.random.default_rng(count)
+    tokens = np.sort(rng.integers(0, 2**64, count, dtype=np.uint64))
+    tokens[count // 2 :] |= np.uint64(2**63)  # crowded, and none at all, behind the same leading bits
+    tokens.sort()
+    ends = np.array([0, 2**64 - 1], dtype=np.uint64)
+    hashes = np.concatenate([rng.integers(0, 2**64, 100_000, dtype=np.uint64), tokens, tokens + np.uint64(1), ends])
+    np.testing.assert_array_equal(following(tokens, hashes), np.searchsorted(tokens, hashes))

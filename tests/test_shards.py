@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import scaling_models as sm
 from scaling_models.shards import (
+    PLACEMENTS,
     BoundedLoad,
     EvenHash,
     HashRing,
@@ -22,6 +23,7 @@ from scaling_models.shards import (
     harmonic,
 )
 from scaling_models.shards.formulas import rings
+from scaling_models.shards.formulas.hottest_load import share_of_hottest
 from scaling_models.shards.formulas.tables import fullest_mean
 
 
@@ -203,15 +205,24 @@ def test_adjacent_hot_keys_fill_the_first_range():
     assert model.share.mean() == pytest.approx(0.1)
 
 
-def test_a_slider_moves_in_time():
-    """256 shards, a million keys within 100 ms and ten million within 2 s: the least of three."""
-    for items, most in ((10**6, 0.1), (10**7, 2.0)):
+@pytest.mark.parametrize("placement", [*PLACEMENTS, lambda: HashRing(1), lambda: HashSlots(deal="at random")])
+def test_a_slider_moves_in_time(placement):
+    """A million keys within 100 ms and ten million within 2 s, on 4 and on 256 shards: the least of three."""
+    for shards, items, most in ((4, 10**6, 0.1), (256, 10**6, 0.1), (256, 10**7, 2.0)):
         spent = []
         for exponent in (0.99, 0.98, 0.97):
             start = time.process_time()
-            HottestShare(256, Zipf(items, exponent)).icdf(0.99)
+            HottestShare(shards, Zipf(items, exponent), placement()).icdf(0.99)
             spent.append(time.process_time() - start)
         assert min(spent) < most
+
+
+def test_a_move_of_the_capacity_reuses_the_law_of_the_loads():
+    model = ShardLoad(256, Zipf(10**6, 0.987))
+    model.hottest_share.icdf(0.5)
+    asked = share_of_hottest.cache_info()
+    assert model.replace(capacity=2000.0).saturation_throughput == pytest.approx(2.0 * model.saturation_throughput)
+    assert share_of_hottest.cache_info().misses == asked.misses
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,6 @@ FINE, ROUGH = 0.005, 1e-4  # a step of the table: of the cdf, and of the varianc
 ROUNDS = 14
 START, MOST_POINTS = 65, 500  # of the table, before any are added, and when no more are
 ZOOM, ZOOMS = 12, 5  # parts of a bracket around a quantile, and how often it is parted
-NIL = 1e-300
 ROUNDING = 1e-13  # sums of shares that should be equal differ by less
 
 
@@ -48,8 +47,9 @@ def dealt(kinds: Sequence[Nodes], popularity: Popularity, copies: int, level: fl
     return Dealt(ways, top, loads, level * popularity.size / loads.shards)
 
 
+@functools.lru_cache(maxsize=128)  # a slider of the capacity or the rate moves none of it
 def share_of_hottest(
-    kinds: Sequence[Nodes], popularity: Popularity, copies: int, level: float = 0.0
+    kinds: tuple[Nodes, ...], popularity: Popularity, copies: int, level: float = 0.0
 ) -> tuple[Array, Array]:
     """Points and cdf of the largest load of all shards.
 
@@ -98,34 +98,52 @@ def table(keys: Dealt, find: Callable[[Array], Array]) -> tuple[Array, Array]:
         x, cdf = np.insert(x, wide + 1, middle[wide]), np.insert(cdf, wide + 1, find(middle[wide]))
     x, cdf = x + least, np.maximum.accumulate(cdf)
     keep = x > 0.0  # smoothing reaches below
-    return np.append(0.0, x[keep]), np.append(np.interp(0.0, x, cdf, left=0.0), cdf[keep])
+    return _shared(np.append(0.0, x[keep]), np.append(np.interp(0.0, x, cdf, left=0.0), cdf[keep]))
 
 
 def steps(x: Array, cdf: Array) -> tuple[Array, Array]:
     """A table of a law of points: it rises to each of them within the rounding, at 0 at once, for no load is below."""
     low = np.concatenate([[0.0], cdf[:-1]])
     ends = np.where(x > ROUNDING, [x - ROUNDING, x + ROUNDING], 0.0)
-    return ends.T.ravel(), np.stack([low, cdf], axis=1).ravel()
+    return _shared(ends.T.ravel(), np.stack([low, cdf], axis=1).ravel())
+
+
+def _shared(x: Array, cdf: Array) -> tuple[Array, Array]:
+    for each in (x, cdf):  # a table is kept, and handed to all who ask
+        each.setflags(write=False)
+    return x, cdf
 
 
 def _all_below(keys: Dealt, x: Array) -> Array:
     """P(all shards have at most x | all sum to the whole)."""
     ways, top, loads, _ = keys
     ends = np.append(x, math.inf)
-    logs: dict[Group, Complex] = {}
-    found: Any = 0.0
-    for deal, share in ways:
-        log: Any = math.log(share)
+    needed: dict[Group, set[int]] = {}
+    for deal, _ in ways:
         for group, number in deal:
-            if group not in logs:
-                logs[group] = _log(loads, group, top, ends)
-            log = log + number * logs[group]
-        found = found + np.exp(log)
-    density = np.einsum("u,ux->x", loads.weights, found.real)
+            needed.setdefault(group, set()).add(number)
+    powers = {group: _powers(_below(loads, group, top, ends), sorted(needed[group])) for group in needed}
+    found = sum(share * functools.reduce(np.multiply, (powers[group][n] for group, n in deal)) for deal, share in ways)
+    density = np.einsum("u,xu->x", loads.weights, np.asarray(found).real)
     return np.asarray(np.clip(density[:-1] / density[-1], 0.0, 1.0))
 
 
-def _log(loads: Loads, group: Group, top: Array, ends: Array) -> Complex:
+def _below(loads: Loads, group: Group, top: Array, ends: Array) -> Complex:
     kind, held = group
-    found = loads.up_to(ends - float(top[list(held)].sum()), kind, len(held))
-    return np.log(np.where(found == 0.0, NIL, found))
+    return loads.up_to(ends - float(top[list(held)].sum()), kind, len(held))
+
+
+def _powers(base: Complex, exponents: Sequence[int]) -> dict[int, Complex]:
+    """By squaring, from each to the next: numpy's own takes a logarithm from 100 on, which costs ten times as much."""
+    found: dict[int, Complex] = {}
+    last, power = 0, np.ones_like(base)
+    for exponent in exponents:
+        power = power * _power(base, exponent - last)
+        last, found[exponent] = exponent, power
+    return found
+
+
+def _power(base: Complex, exponent: int) -> Complex:
+    half = base if exponent == 1 else _power(base, exponent // 2)
+    square = half if exponent == 1 else half * half
+    return square * base if exponent % 2 and exponent > 1 else square

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable
 
 import numpy as np
 
@@ -14,8 +15,9 @@ from scaling_models.shards.popularities import Popularity
 FINER = 4  # than the lattice of the hottest: most shards have no hot key, so that the small loads count
 
 
+@functools.lru_cache(maxsize=128)
 def share_of_one(
-    kinds: Sequence[Nodes], popularity: Popularity, copies: int, level: float = 0.0
+    kinds: tuple[Nodes, ...], popularity: Popularity, copies: int, level: float = 0.0
 ) -> tuple[Array, Array]:
     """Points and cdf of the load of one shard, any of them; `level` as in `share_of_hottest`."""
     shards = sum(kind.number for kind in kinds)
@@ -25,7 +27,10 @@ def share_of_one(
         keys = dealt((kind._replace(number=1), *others), popularity, copies, level, FINER * POINTS)
         tables.append((kind.number / shards, *table(keys, _first_below(keys))))
     x = np.unique(np.concatenate([points for _, points, _ in tables]))
-    return x, np.asarray(sum(weight * np.interp(x, points, cdf, left=0.0) for weight, points, cdf in tables))
+    cdf = np.asarray(sum(weight * np.interp(x, points, below, left=0.0) for weight, points, below in tables))
+    for each in (x, cdf):
+        each.setflags(write=False)
+    return x, cdf
 
 
 def _first_below(keys: Dealt) -> Callable[[Array], Array]:

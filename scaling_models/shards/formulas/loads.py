@@ -130,23 +130,23 @@ class Loads:
         return np.where(self.waves == 0.0, 1.0, 2.0)
 
     def summed(self, kind: int, keys: int) -> Complex:
-        """E[s^keys e^{-iu(X - mean)}; X up to each edge of the lattice], a row for every wave u."""
+        """E[s^keys e^{-iu(X - mean)}; X up to each edge of the lattice], a column for every wave u."""
         if (kind, keys) not in self._summed:
-            found = np.zeros((len(self.waves), self.points + 1), dtype=complex)
+            found = np.zeros((self.points + 1, len(self.waves)), dtype=complex)
             first, run = self.turns
-            turned = (first[:, :, None] * run[:, None, :]).reshape(-1, self.points)
-            turned *= self.mass(kind, keys)
-            np.cumsum(turned, axis=1, out=found[:, 1:])
+            turned = (first[:, None, :] * run[None, :, :]).reshape(self.points, -1)
+            turned *= self.mass(kind, keys)[:, None]
+            np.cumsum(turned, axis=0, out=found[1:])
             self._summed[kind, keys] = found
         return self._summed[kind, keys]
 
     @functools.cached_property
     def turns(self) -> tuple[Complex, Complex]:
-        """e^{-iu(x - mean)} for every wave u (rows) in the middle x of the first of each run of steps of the lattice;
-        and by what it turns from there to each step of the run."""
+        """e^{-iu(x - mean)} for every wave u (columns) in the middle x of the first of each run of steps of the
+        lattice; and by what it turns from there to each step of the run."""
         first = self.edges[:-1:RUN] + 0.5 * self.step - self.total / self.shards
         steps = self.step * np.arange(RUN)
-        return np.exp(-1j * np.outer(self.waves, first)), np.exp(-1j * np.outer(self.waves, steps))
+        return np.exp(-1j * np.outer(first, self.waves)), np.exp(-1j * np.outer(steps, self.waves))
 
     def whole(self, kind: int, keys: int) -> Complex:
         """log E[s^keys e^{-iu(X - mean)}] at every wave u, smoothed as the lattice is."""
@@ -154,9 +154,9 @@ class Loads:
         return np.asarray(self.kinds[kind].share.transform(self.psi(self.waves), keys) + shape)
 
     def up_to(self, x: Array, kind: int, keys: int) -> Complex:
-        """The same up to each x (columns)."""
+        """The same up to each x (rows)."""
         table = self.summed(kind, keys)
         place = np.clip((x - self.edges[0]) / self.step, 0.0, self.points)
         at = np.minimum(place.astype(int), self.points - 1)
-        part = place - at
-        return np.asarray(table[:, at] * (1.0 - part) + table[:, at + 1] * part)
+        part = (place - at)[:, None]
+        return np.asarray(table[at] * (1.0 - part) + table[at + 1] * part)

@@ -13,7 +13,7 @@ from scaling_models.answers import NoClosedForm
 from scaling_models.parameters import Real, Slider, parameter
 from scaling_models.shards.formulas.rings import largest_share_mean
 from scaling_models.shards.placements.hash_ring import VIRTUAL_NODES, random_tokens
-from scaling_models.shards.placements.hashing import Hashes
+from scaling_models.shards.placements.hashing import Hashes, following
 from scaling_models.shards.placements.placement import Placement
 from scaling_models.shards.placements.shares import Moved, Nodes, ShareAmong
 
@@ -44,7 +44,7 @@ class BoundedLoad(Placement):
         """Each key on the next node that has room, a full node keeping those of the lowest hash."""
         tokens, owner = random_tokens(shards, self.virtual_nodes, salt)
         cap = math.ceil((1.0 + self.epsilon) * len(hashes) / shards)
-        at = np.searchsorted(tokens, hashes) % len(owner)
+        at = following(tokens, hashes) % len(owner)
         by_hash = np.argsort(hashes * np.uint64(0x9E3779B97F4A7C15))
         rank_of = np.empty(len(hashes), dtype=np.int64)
         rank_of[by_hash] = np.arange(len(hashes))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scaling_models.parameters import Choice, Integer, Slider, parameter
 from scaling_models.shards.formulas.rings import largest_share_mean, replicated_cv
 from scaling_models.shards.placements.allocated import MOST, allocated_places, allocated_shares
-from scaling_models.shards.placements.hashing import UNIT, Hashes, salted
+from scaling_models.shards.placements.hashing import UNIT, Hashes, following, salted
 from scaling_models.shards.placements.placement import Placement
 from scaling_models.shards.placements.shares import Carried, FixedShare, GammaShare, Moved, Nodes
 
@@ -85,13 +85,13 @@ class HashRing(Placement):
     def owners(self, hashes: Hashes, shards: int, salt: int) -> NDArray[Any]:
         """The node of the next token."""
         tokens, owner = self._ring(shards, salt)
-        return owner[np.searchsorted(tokens, hashes) % len(owner)]
+        return owner[following(tokens, hashes) % len(owner)]
 
     def copies(self, keys: int, shards: int, replicas: int, rng: np.random.Generator) -> NDArray[Any]:
         """The next distinct nodes on the ring."""
         hashes = rng.integers(0, 2**64, keys, dtype=np.uint64)
         tokens, owner = self._ring(shards, int(rng.integers(2**63)))
-        return successors(owner, replicas)[np.searchsorted(tokens, hashes) % len(owner)]
+        return successors(owner, replicas)[following(tokens, hashes) % len(owner)]
 
     def nodes(self, shards: int, replicas: int = 1) -> tuple[Nodes, ...]:
         """A gamma of shape v, which given the sum is the beta; of copies one of the same spread as `replicated_cv`."""

@@ -33,3 +33,22 @@ def salted(values: Any, *salts: int) -> Hashes:
 def below(hashes: Hashes, count: int) -> NDArray[np.int64]:
     """A whole number in [0, count) from each hash (its upper half, so that nothing is rounded)."""
     return np.asarray(((hashes >> np.uint64(32)) * np.uint64(count)) >> np.uint64(32), dtype=np.int64)
+
+
+def following(tokens: Hashes, hashes: Hashes) -> NDArray[np.int64]:
+    """Of each hash the place of the first of the sorted tokens that is not below it; that after all where none is.
+
+    As `searchsorted`, from the first token of the same leading bits on: of many hashes in a third of the time.
+    """
+    bits = (4 * len(tokens)).bit_length()
+    if len(hashes) < 2**bits:
+        return np.searchsorted(tokens, hashes)
+    shift = np.uint64(64 - bits)
+    first = np.searchsorted(tokens >> shift, np.arange(2**bits, dtype=np.uint64))
+    ended = np.append(tokens, np.uint64(2**64 - 1))  # which is below no hash
+    at: NDArray[np.int64] = first[hashes >> shift]
+    left = np.flatnonzero(ended[at] < hashes)
+    while left.size:
+        at[left] += 1
+        left = left[ended[at[left]] < hashes[left]]
+    return at

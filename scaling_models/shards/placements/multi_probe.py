@@ -10,7 +10,7 @@ from scipy import special
 
 from scaling_models.parameters import Integer, Slider, parameter
 from scaling_models.shards.placements.hash_ring import random_tokens
-from scaling_models.shards.placements.hashing import Hashes, salted
+from scaling_models.shards.placements.hashing import Hashes, following, salted
 from scaling_models.shards.placements.placement import Placement
 from scaling_models.shards.placements.shares import Moved, Nodes, ShareAmong
 
@@ -42,7 +42,7 @@ class MultiProbe(Placement):
         nearest, found = np.full(len(hashes), 2**64 - 1, dtype=np.uint64), np.zeros(len(hashes), dtype=np.int64)
         for probe in range(self.probes):
             hit = salted(hashes, probe)
-            at = np.searchsorted(tokens, hit) % shards
+            at = following(tokens, hit) % shards
             away = tokens[at] - hit  # around the ring, for whole numbers of 64 bits turn over
             closer = away <= nearest
             nearest[closer], found[closer] = away[closer], owner[at[closer]]

@@ -258,12 +258,15 @@ def _changed(model: Model, each: Input, change: float) -> Model | str:
 
 def _measured(models: Sequence[Model]) -> tuple[str, list[float]]:
     """The name of what is measured, and its value for each model: one measure for all of them."""
-    table = columns(models, models[0].headline, (99.0,))
-    if "p99" not in table:
-        name, column = next(iter(table.items()))
-        return units.words(name), [float(value) for value in column]
-    name = "mean" if np.isnan(table["p99"][0]) else "p99"
-    return name, [float(value) for value in table[name]]
+    headline = models[0].headline
+    if not is_distribution(type(models[0]), headline):
+        name, column = next(iter(columns(models, headline).items()))
+        return units.words(name), column.tolist()
+    found = [closed(model, headline) for model in models]
+    p99 = quantiles(found, np.array([0.99]))[:, 0]
+    if not np.isnan(p99[0]):
+        return "p99", p99.tolist()
+    return "mean", [math.nan if each is None else each.mean() for each in found]
 
 
 def _refused(each: Input, refusal: str, change: float) -> Sensitivity:
@@ -284,11 +287,12 @@ def _effect(measure: str, before: float, after: float, model: Model) -> str:
     unit = model.answers()[model.headline].unit
     if math.isnan(before) or math.isnan(after) or before == 0:
         return f"{measure} not known"
-    a_time = measure in ("mean", "p99")  # an infinite number of servers is not a queue that grows
+    number = not is_distribution(type(model), model.headline)  # infinitely many servers are not a queue that grows
     if math.isinf(after):
-        lacking = f"no {model.bounded}" if a_time else f"no number of {unit} will do"
+        lacking = f"no number of {unit} will do" if number else f"no {model.bounded}"
         return f"{'still' if math.isinf(before) else 'then'} {lacking}"
     if math.isinf(before):
-        return f"then {f'a {model.bounded}, {measure} ' if a_time else ''}{units.human(after, unit)}"
+        article = "an" if model.bounded[0] in "aeiou" else "a"
+        return f"then {'' if number else f'{article} {model.bounded}, {measure} '}{units.human(after, unit)}"
     effect = after / before - 1.0
     return f"{measure} unchanged" if abs(effect) < 5e-3 else f"{measure} {effect:+.0%}".replace("-", "−")

@@ -124,6 +124,11 @@ def test_sensitivities_tell_of_walls_and_of_what_is_illegal() -> None:
     assert by_path(sm.PoolPlan())["service.mean"].says.endswith("then no number of servers will do")
     assert by_path(sm.PoolPlan(target=0.046))["target"].says.endswith("then 18 servers")
     assert by_path(sm.ShardPlan(read_limit=100.0))["reads"].says.endswith("still no number of shards will do")
+    moving = sm.shards.Rebalance()
+    outrun = by_path(moving.replace(write_rate=0.95 * moving.copy_rate))["write_rate"]
+    assert outrun.says.endswith("then no end to it")
+    ends = by_path(moving.replace(write_rate=1.02 * moving.copy_rate))["throttle"]
+    assert "then an end to it, p99 " in ends.says
     refused = by_path(sm.Raft())["availability"]
     assert math.isnan(refused.effect)
     assert "not possible, Raft.availability must lie in" in refused.says

@@ -40,6 +40,7 @@ class Rebalance(MovingData):
     """
 
     headline: ClassVar[str] = "duration"
+    bounded: ClassVar[str] = "end to it"
     verified_with: ClassVar[int] = 200_000
     violations: ClassVar[tuple[str, ...]] = (WITH_DATA, PACED)
 

@@ -241,3 +241,12 @@ def test_a_law_two_per_cent_wrong_fails():
 def test_waiting_for_the_slowest_costs_more():
     table = sm.verify(ScalingCurve(), seed=1, violating="requests of unequal length").set_index("quantity")
     assert table.loc["throughput", "miss"] > 0.5
+
+
+def test_the_residuals_are_those_that_the_package_usl_prints():
+    """Point by point, to the two decimals of its tests/residuals.Rout.save (version 3)."""
+    table = sm.data.scaling_curves()
+    rows = table[table.system == "specsdm91"]
+    fit = fit_usl(rows.nodes.to_numpy(), rows.throughput.to_numpy())
+    printed = [-25.10, -81.66, 111.09, 3.05, -49.99, -46.60, 56.00]
+    np.testing.assert_allclose(fit.residuals, printed, atol=0.0051)

@@ -352,6 +352,13 @@ def test_outages_agree_with_their_twin(model):
     assert table.smallest_error.max() < 0.04
 
 
+def test_losses_too_rare_to_be_seen_are_not_said_to_be_wrong():
+    never = CopysetLoss(333, 8, "copysets", 6, failed=25)
+    assert set(sm.verify(never, requests=60_000, seed=1).verdict) == {"unseen"}
+    alike = CopysetLoss(500, 3, "copysets", 14, failed=3)  # two copysets at once are lost in one loss of 40,000
+    assert "disagrees" not in set(sm.verify(alike, seed=3).verdict)
+
+
 class WrongLoss(CopysetLoss):
     """A probability that is three per cent low."""
 

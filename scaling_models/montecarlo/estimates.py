@@ -74,6 +74,11 @@ def proportion(shares: ArrayLike, size: int) -> Estimate:
     return at_least_binomial(from_batches(shares), size)
 
 
+def at_least(found: Estimate, error: float) -> Estimate:
+    """The estimate with that standard error at least, for batches may be alike by chance."""
+    return dataclasses.replace(found, error=max(found.error, error))
+
+
 def at_least_binomial(found: Estimate, size: int) -> Estimate:
     """A share whose error is not less than that of `size` independent trials."""
     p = min(max(found.value, 1.0 / size), 1.0 - 1.0 / size)

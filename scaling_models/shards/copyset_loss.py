@@ -9,7 +9,7 @@ import numpy as np
 
 from scaling_models.answers import EXACT, Accuracy, Assumption, NoClosedForm, Simulation, Timeline, answer
 from scaling_models.latency import Distribution, Exponential, Never
-from scaling_models.montecarlo.estimates import from_batches, proportion, ratio
+from scaling_models.montecarlo.estimates import at_least, from_batches, proportion, ratio
 from scaling_models.montecarlo.kernels.copysets import whole_chunks, whole_followers, whole_groups
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import checked_requests, stream
@@ -182,10 +182,12 @@ class CopysetLoss(ReplicatedData):
         hit, lost = np.array(each).T
         chance = proportion(hit, draws * BATCHES)
         size = self.lost_together if self.placement == COPYSETS else self.chunk_size
-        data = from_batches(lost * size)
+        losses = max(1.0, float(hit.sum()) * draws)
+        # Of a few losses all may be alike, or none be seen: the error is that of their number, and of one that was not.
+        data = at_least(from_batches(lost * size), size * math.sqrt(losses) / (draws * BATCHES))
         answers = {"loss_probability": chance, "bytes_an_outage": data}
         if hit.any():
-            answers["bytes_lost"] = ratio(lost, hit, size)
+            answers["bytes_lost"] = at_least(ratio(lost, hit, size), size / losses)
         return Simulation(self, requests, seed, **answers)
 
     def timeline(self, seed: int = 0) -> Timeline:

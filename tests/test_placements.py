@@ -355,3 +355,15 @@ def test_tokens_are_found_as_by_a_search(count):
     ends = np.array([0, 2**64 - 1], dtype=np.uint64)
     hashes = np.concatenate([rng.integers(0, 2**64, 100_000, dtype=np.uint64), tokens, tokens + np.uint64(1), ends])
     np.testing.assert_array_equal(following(tokens, hashes), np.searchsorted(tokens, hashes))
+
+
+@pytest.mark.parametrize(("before", "after"), [(2, 5), (5, 2), (4, 6), (3, 4), (10, 11), (1, 3)])
+def test_ranges_send_and_receive_what_lies_elsewhere_then(before, after):
+    places = (np.arange(1_000_000, dtype=np.uint64) * np.uint64(2**64 // 1_000_000)).astype(np.uint64)
+    old, new = (RangePartition().owners(places, count, 0) for count in (before, after))
+    gone = old != new
+    assert gone.mean() == pytest.approx(RangePartition().moved(before, after).mean, abs=1e-5)
+    for where, part in zip((old, new), RangePartition().carried(before, after), strict=True):
+        shares = np.bincount(where[gone], minlength=max(before, after)) / len(places)
+        most = shares[shares >= 0.95 * shares.max()]
+        assert part == pytest.approx((len(most), most.mean()), abs=1e-5)

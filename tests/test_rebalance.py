@@ -278,6 +278,9 @@ CASES = [
     Rebalance(Modulo(), 4, 5, write_rate=20e6, service=sm.Erlang(0.010, 3)),
     Rebalance(HashRing(), 4, 7, fabric=100e6, write_rate=50e6),
     Rebalance(RangePartition(), 6, 7, throttle=200e6, write_rate=30e6),  # all that requests leave: chunk after chunk
+    Rebalance(RangePartition(), 2, 5, throttle=6.8e6, write_rate=547e3),  # the second range sends more than the first
+    Rebalance(HashRing(), 17, 31, data=2.4e12, write_rate=40e6, keys=1064, arrival_rate=30.0),  # a round more or less
+    Rebalance(EvenHash(), 4, 1, data=3.17e12, write_rate=5.16e6, writes="overwritten", keys=11_045, arrival_rate=5.0),
 ]
 
 

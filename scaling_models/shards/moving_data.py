@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,14 +137,14 @@ class MovingData(RebalanceParameters):
         """Bytes left at which writes may be stopped."""
         return self.pause * self.copy_rate
 
-    def _chase(self, data: Any) -> formulas.Chase:
-        chase = formulas.append_chase if self.writes == APPENDED else formulas.overwrite_chase
-        return chase(data, self.copy_rate, self.write_rate, self._stop)
+    @property
+    def _chase(self) -> Callable[..., formulas.Chase]:
+        return formulas.append_chase if self.writes == APPENDED else formulas.overwrite_chase
 
     @functools.cached_property
     def _whole(self) -> formulas.Chase:
-        """The chase of the mean amount."""
-        return self._chase(self._mean)
+        """The chase of the mean amount at the mean rate."""
+        return self._chase(self._mean, self.copy_rate, self.write_rate, self._stop)
 
     @property
     def planned(self) -> float:
@@ -153,9 +152,11 @@ class MovingData(RebalanceParameters):
         return 0.0 if self._still else float(self._whole.duration)
 
     @functools.cached_property
-    def _chases(self) -> formulas.Chase:
-        """The chase of equally likely amounts."""
-        return self._chase(np.asarray(self.bytes_moved.icdf(LEVELS)))
+    def _chases(self) -> tuple[Array, formulas.Chase]:
+        """The chases of equally likely amounts (columns) at equally likely seconds per byte (rows), and those."""
+        slow = np.asarray(self._slow.icdf(LEVELS[:1] if self._one else LEVELS[2::5]))[:, None]
+        amounts = np.asarray(self.bytes_moved.icdf(LEVELS))
+        return slow, self._chase(amounts, 1.0 / slow, self.write_rate, self.pause / slow)
 
     @answer("bytes/s", "by how much the copy is faster than the writes; below zero it never catches up", FAR)
     def margin(self) -> float:
@@ -166,7 +167,9 @@ class MovingData(RebalanceParameters):
     @answer("rounds", "mean number of rounds of copying until the cut-over", FAR)
     def rounds(self) -> float:
         """ceil(ln(stop / D) / ln(w / B)) where writes append; inf where it never ends."""
-        return self._of_chase("rounds", self._chases.rounds.mean()) if not self._still else 0.0
+        if self._still or self._blocked:
+            return 0.0 if self._still else math.inf
+        return self._of_chase("rounds", self._chases[1].rounds.mean())
 
     @answer("s", "time until the cut-over", FAR)
     def duration(self) -> Distribution:
@@ -176,17 +179,21 @@ class MovingData(RebalanceParameters):
             return Deterministic(0.0)
         if self._blocked:
             return Never()
-        chase = formulas.append_chase if self.writes == APPENDED else formulas.overwrite_chase
         mean = self._mean
-        return self._times(lambda slow: chase(mean, 1.0 / slow, self.write_rate, self.pause / slow).duration / mean)
+        return self._times(
+            lambda slow: self._chase(mean, 1.0 / slow, self.write_rate, self.pause / slow).duration / mean
+        )
 
     @answer("s", "mean time for which writes stop at the cut-over", FAR)
     def cutover_pause(self) -> float:
         """What is left then, over the rate; inf where there is no cut-over."""
         if self._still:
             return 0.0
-        left = float(self._chases.left.mean()) if np.isfinite(self._chases.rounds).all() else math.inf
-        return self._of_chase("cutover_pause", left / self.copy_rate if self.copy_rate else math.inf)
+        if self._blocked:
+            return math.inf
+        slow, chase = self._chases
+        pause = float((chase.left * slow).mean()) if np.isfinite(chase.rounds).all() else math.inf
+        return self._of_chase("cutover_pause", pause)
 
     def _of_chase(self, what: str, found: float) -> float:
         self._needs_a_rate(what)

@@ -22,8 +22,7 @@ WITH_DATA, PACED = "writes follow the data", "chunks at a steady pace"
 LANES, REQUESTS_A_LANE = (40, 800), 250
 MOST_KEYS, ALL_KEYS = 200_000, 8_000_000  # of a placement, and of all together
 RECORDS = 10_000  # that are left at the cut-over
-PAGES = 50  # at the cut-over, where writes overwrite
-FEWEST_PAGES, MOST_PAGES = 20_000, 1_000_000
+CHANGES = 2000  # of pages in a round, where writes overwrite
 HORIZON = 30.0  # copies without writes
 QUEUES = 64  # disks side by side
 MOST_STEPS = 12_000_000  # requests and chunks
@@ -72,8 +71,7 @@ def _chased(model: Rebalance, data: Array, took: Array, seed: int, with_data: bo
             raise NotSettled("with some placements writes are as fast as the copy: there is no end to simulate")
         found = rebalancing.append_rounds(data, rate, writes, stop, float(stop.mean()) / RECORDS, horizon, rng)
     else:
-        pages = int(min(PAGES * mean / float(stop.mean()) + FEWEST_PAGES, MOST_PAGES))
-        found = rebalancing.overwrite_rounds(data, rate, writes, stop, pages, rng)
+        found = rebalancing.overwrite_rounds(data, rate, writes, stop, CHANGES, rng)
     return {
         "copy_rate": _ratio(data, took),
         "duration": _law(found.duration),

@@ -118,7 +118,8 @@ class ShardLoad(Model):
         """As declared; the mean of the hottest share is nearer than its quantiles, and few keys are rough."""
         declared = super()._accuracy(metric, level)
         if declared == EXACT or (declared == SHARE_ERROR and level is None) or self.shards == 1:
-            return EXACT
+            error = self.popularity.total_error
+            return Accuracy("within 3%", error, "what a cache leaves is summed over bins of rank") if error else EXACT
         if self.popularity.size < FEW:
             return FEW_QUANTILE if level is not None else FEW_MEAN
         return self._law_accuracy(level) or self._chance_accuracy(declared, level)

@@ -66,20 +66,21 @@ def append_rounds(
 
 
 def overwrite_rounds(
-    data: Array, rate: Array, writes: Array, stop: Array, pages: int, rng: np.random.Generator
+    data: Array, rate: Array, writes: Array, stop: Array, changes: int, rng: np.random.Generator
 ) -> Rounds:
-    """The same where each write changes one of so many `pages`, and those that were changed are copied again."""
+    """The same where each write changes one page, and pages that were changed are copied again: in every round pages
+    of such a size that about so many `changes` come while it lasts."""
     found = np.empty((3, len(data)))
     for lane, (whole, speed, coming, small) in enumerate(zip(data, rate, writes, stop, strict=True)):
-        page, dirty, duration, rounds = whole / pages, pages, 0.0, 0
-        while dirty * page > small:
-            takes = dirty * page / speed
+        left, duration, rounds = whole, 0.0, 0
+        while left > small:
+            takes = left / speed
+            pages = max(round(whole / (coming * takes) * changes), 1) if coming else 1
+            hit = rng.integers(0, pages, rng.poisson(coming * takes / whole * pages))
             duration += takes
             rounds += 1
-            hit = np.zeros(pages, dtype=bool)
-            hit[rng.integers(0, pages, rng.poisson(coming * takes / page))] = True
-            dirty = int(np.count_nonzero(hit))
-        found[:, lane] = rounds, duration, dirty * page
+            left = len(np.unique(hit)) * whole / pages
+        found[:, lane] = rounds, duration, left
     return Rounds(*found)
 
 

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from scaling_models.parameters import Choice, parameter
 from scaling_models.shards.placements.hashing import Hashes, below
 from scaling_models.shards.placements.placement import Placement
-from scaling_models.shards.placements.shares import Moved
+from scaling_models.shards.placements.shares import Carried, Moved
 from scaling_models.shards.popularities import Popularity
+
+NEARLY = 0.05  # less than the most: it may be the most by the chance of its keys
 
 
 class RangePartition(Placement):
@@ -46,6 +48,23 @@ class RangePartition(Placement):
 
     def moved(self, before: int, after: int) -> Moved:
         """All but what stays in the range of the same number: 1 - sum_i |[i/N, (i+1)/N) with [i/M, (i+1)/M)|. Exact."""
-        i = np.arange(min(before, after))
-        kept = np.minimum((i + 1) / before, (i + 1) / after) - np.maximum(i / before, i / after)
-        return Moved(float(1.0 - np.maximum(kept, 0.0).sum()), 0.0)
+        return Moved(float(1.0 - _kept(before, after).sum()), 0.0)
+
+    def carried(self, before: int, after: int) -> tuple[Carried, Carried]:
+        """What a range has that does not stay, at most: the last ones that lie beyond their new place send all."""
+        return _most(before, after), _most(after, before)
+
+
+def _kept(before: int, after: int) -> NDArray[np.float64]:
+    """What of each range stays in the range of the same number."""
+    i = np.arange(min(before, after))
+    kept = np.minimum((i + 1) / before, (i + 1) / after) - np.maximum(i / before, i / after)
+    return np.asarray(np.maximum(kept, 0.0))
+
+
+def _most(count: int, others: int) -> Carried:
+    """Of so many ranges those of which most does not stay, when there were or will be so many others."""
+    gone = np.full(count, 1.0 / count)
+    gone[: min(count, others)] -= _kept(count, others)
+    near = gone[gone >= (1.0 - NEARLY) * gone.max()]
+    return Carried(len(near), float(near.mean()))

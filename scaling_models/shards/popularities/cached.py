@@ -34,6 +34,11 @@ class Cached(Popularity):
             raise ValueError(f"Cached.top_keys must lie in [0, {most}] keys, so that one is left; got {self.top_keys}")
 
     @property
+    def total_error(self) -> float:
+        """That of the popularity."""
+        return self.popularity.total_error
+
+    @property
     def size(self) -> int:
         """The keys not in the cache."""
         return self.popularity.size - self.top_keys
@@ -56,7 +61,8 @@ class Cached(Popularity):
 class LRUCached(Tabled):
     """What a cache that keeps the keys asked for last leaves: p_k e^{-p_k T} of each key, T of `characteristic_time`.
 
-    Che's approximation, for requests independent of each other. No key sends more than 1/(e T).
+    Che's approximation, for requests independent of each other. No key sends more than 1/(e T). Summed over bins of
+    rank, a tenth wide: to 0.2% at exponents up to 3.
     """
 
     popularity: Popularity = parameter(default=Zipf(), domain=POPULARITY, about="how popular keys are")
@@ -75,6 +81,11 @@ class LRUCached(Tabled):
                 f"LRUCached.capacity must lie in [0, {self.popularity.size - 1}] keys, fewer than there are; "
                 f"got {self.capacity}"
             )
+
+    @property
+    def total_error(self) -> float:
+        """Of the bins."""
+        return 2e-3
 
     @functools.cached_property
     def time(self) -> float:

@@ -20,6 +20,11 @@ class Popularity(Declared):
     """Base: shares p_1 >= p_2 >= ... of the requests, summing to `total`. A kind gives `size`, `top` and `groups`."""
 
     @property
+    def total_error(self) -> float:
+        """The largest relative error of `total`."""
+        return 0.0
+
+    @property
     def size(self) -> int:
         """How many keys there are."""
         raise NotImplementedError

@@ -37,6 +37,11 @@ class Salted(Tabled):
         slider=Slider(0, 1, 0.01),
     )
 
+    @property
+    def total_error(self) -> float:
+        """That of the popularity."""
+        return self.popularity.total_error
+
     @functools.cached_property
     def _pieces(self) -> Array:
         """The share of one piece of each salted key."""

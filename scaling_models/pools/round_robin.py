@@ -31,5 +31,5 @@ class RoundRobin(SeparateQueues):
 
     def far_tail(self, seed: int = 0, smallest: float = 1e-9) -> RareTail:
         """Latencies of one ordinary FIFO server as rare as `smallest`, with intervals: see `rare_tail`."""
-        station = self._stations[-1][1]
+        station = self._servers[-1][1]
         return rare_tail(station.gap, self.service, self.workers, seed, smallest)

@@ -15,6 +15,7 @@ from scaling_models.montecarlo.traffic.flows import Flow
 from scaling_models.parameters import Real, Rows, Slider, parameter
 from scaling_models.pools.bases.separate_queues import SeparateQueues
 from scaling_models.pools.bases.stations import Station
+from scaling_models.pools.bases.unequal_stations import UnequalStations
 from scaling_models.pools.formulas.weights import best_weights
 from scaling_models.wording import short
 
@@ -69,8 +70,11 @@ class WeightedSplit(SeparateQueues):
         return tuple(best_weights(rates, self.arrival_rate, self.service.scv).tolist())
 
     @property
-    def _servers(self) -> tuple[tuple[float, Station], ...]:
-        kinds = collections.Counter(zip(self.shares, self.speeds, strict=True))
+    def _servers(self) -> tuple[tuple[float, Station | UnequalStations], ...]:
+        kinds = {kind: count for kind, count in self._kinds.items() if kind[0] > 0}
+        together = self._together(kinds)
+        if self.workers == 1 and self.discipline == "fifo" and together.apt and together.solved:
+            return ((1.0, together),)
         return tuple(
             (
                 share * count,
@@ -82,8 +86,18 @@ class WeightedSplit(SeparateQueues):
                 ),
             )
             for (share, speed), count in kinds.items()
-            if share > 0
         )
+
+    @property
+    def _kinds(self) -> collections.Counter[tuple[float, float]]:
+        """How many servers there are of each share and speed."""
+        return collections.Counter(zip(self.shares, self.speeds, strict=True))
+
+    def _together(self, kinds: dict[tuple[float, float], int]) -> UnequalStations:
+        shares = tuple(share * count for (share, _), count in kinds.items())
+        speeds = tuple(speed for _, speed in kinds)
+        work = self.arrival_rate * self.service.mean()
+        return UnequalStations(self.service, shares, speeds, tuple(work * share / speed for share, speed in kinds))
 
     @answer("erlangs", "mean number of slots that the arrivals would occupy")
     def offered_load(self) -> float:

@@ -11,6 +11,7 @@ from scaling_models.latency import Deterministic, Distribution, MeanOnly, Never,
 from scaling_models.pools.bases.dispatched import ERROR_TIME, Dispatched
 from scaling_models.pools.bases.pool import SIMULATED
 from scaling_models.pools.bases.stations import Station
+from scaling_models.pools.bases.unequal_stations import UnequalStations
 
 KNOWN = ("utilization", "offered_load", "error_share")
 TOO_RARE = Accuracy("simulated", None, "rarer than the lattice tells: extrapolated as the tail of the service")
@@ -29,12 +30,12 @@ class SeparateQueues(Dispatched):
         return ((alone, first), (1.0 - alone, station)) if self.servers > 1 else ((1.0, first),)
 
     @property
-    def _servers(self) -> tuple[tuple[float, Station], ...]:
+    def _servers(self) -> tuple[tuple[float, Station | UnequalStations], ...]:
         """The different servers, each with the share of the requests that goes to servers like it."""
         raise NotImplementedError
 
     @functools.cached_property
-    def _stations(self) -> tuple[tuple[float, Station], ...]:
+    def _stations(self) -> tuple[tuple[float, Station | UnequalStations], ...]:
         return self._servers
 
     @property
@@ -104,7 +105,7 @@ class SeparateQueues(Dispatched):
         return MeanOnly(math.fsum(share * station.latency.mean() for share, station in self._stations))
 
     @property
-    def _solvable(self) -> tuple[tuple[float, Station], ...]:
+    def _solvable(self) -> tuple[tuple[float, Station | UnequalStations], ...]:
         """The servers where they have a closed form; none at overload."""
         if self._overloaded:
             return ()

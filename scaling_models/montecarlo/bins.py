@@ -120,19 +120,25 @@ class BinnedLatency(Sampled):
         zeros = (low == 0.0) & (times >= 0.0)
         return at, np.where(zeros, 1.0, np.where(np.isnan(part), 1.0, part))
 
-    def _below(self, table: NDArray[Any], t: ArrayLike) -> Array:
+    @functools.cached_property
+    def _summed(self) -> NDArray[np.int64]:
+        """How many samples of each batch lie below each bin: kept, for a figure asks for dozens of times."""
+        summed = np.zeros((len(self.counts.bins), self.counts.bins.shape[1] + 1), dtype=np.int64)
+        np.cumsum(self.counts.bins, axis=1, out=summed[:, 1:])
+        return summed
+
+    def _below(self, table: NDArray[Any], summed: NDArray[Any], t: ArrayLike) -> Array:
         """How many samples of each row of the table lie up to t, evenly spread within a bin."""
         at, part = self._within(t)
-        summed = np.concatenate([np.zeros((len(table), 1)), np.cumsum(table, axis=1)], axis=1)
-        return np.asarray(summed[:, at] + part * table[:, at])
+        return np.asarray(summed[..., at] + part * table[..., at])
 
     def beyond(self, t: float) -> Array:
         """How many samples of each batch lie above t."""
-        return np.asarray(self.sizes - self._below(self.counts.bins, t))
+        return np.asarray(self.sizes - self._below(self.counts.bins, self._summed, t))
 
     def cdf(self, t: ArrayLike) -> Any:
         """The share of samples up to t."""
-        return self._below(self._total[None, :], t)[0] / self.size
+        return self._below(self._total, np.concatenate([[0.0], np.cumsum(self._total)]), t) / self.size
 
     def icdf(self, q: ArrayLike) -> Any:
         """The quantile, for q in [0, 1]."""

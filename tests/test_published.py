@@ -8,12 +8,23 @@ import published_quorums
 import pytest
 
 import scaling_models as sm
-from scaling_models.pools import CentralQueue, FiniteQueue, RandomSplit, erlang_a, erlang_b, erlang_c
+from scaling_models.pools import (
+    CentralQueue,
+    FanOut,
+    FiniteQueue,
+    RandomSplit,
+    erlang_a,
+    erlang_arrivals_wait,
+    erlang_b,
+    erlang_c,
+    mean_field,
+    nelson_tantawi,
+    redundancy_mean,
+    varma_makowski,
+)
 from scaling_models.pools.formulas import size_based
 from scaling_models.pools.formulas.losses import places_taken
-from scaling_models.pools.formulas.redundancy import redundancy_mean
 from scaling_models.pools.formulas.square_root import halfin_whitt_delay
-from scaling_models.pools.formulas.supermarket import mean_field
 from scaling_models.quorums import Election, OwnLegs, PartialQuorum, ProductionLegs, Raft
 from scaling_models.quorums.formulas.elections import heartbeat_messages, mean_terms, split_probability
 from scaling_models.quorums.formulas.staleness import missed_versions
@@ -71,6 +82,18 @@ def finite_empty(lam, mu, c, K):
 
 def impatient(lam, mu, c, theta):
     return erlang_a(c, lam / mu, theta / mu)
+
+
+def constant_gaps(lam, mu, c):
+    """D/M/c: those that wait, for 1/(c mu (1 - sigma)) on average."""
+    waits, sigma = erlang_arrivals_wait(math.inf, c, lam / (c * mu))
+    return waits / (c * mu * (1.0 - sigma))
+
+
+def slow_legs(n, p_slow):
+    """A leg is slow, beyond the deadline, with that probability; no queues."""
+    late = sm.mixture((1.0 - p_slow, p_slow), (sm.Deterministic(0.01), sm.Deterministic(1.0)))
+    return 1.0 - FanOut(1.0, n, late, legs=n, queues="none", deadline=0.1).all_answered
 
 
 def by_size(formula):
@@ -203,6 +226,14 @@ ANSWERS = {
     ("m_h2cv4_c", "mean_wait"): lambda **p: phased(sm.Hyperexponential(1.0, 4.0), **p).wait.mean(),
     ("m_h2cv4_c", "prob_wait"): lambda **p: phased(sm.Hyperexponential(1.0, 4.0), **p).probability_of_wait,
     ("redundancy_d_coc", "mean_response"): lambda n, d, rho: redundancy_mean(n, d, rho),
+    ("dmc", "mean_wait"): constant_gaps,
+    ("fork_join", "mean_response_varma_makowski"): lambda n, lam, mu: varma_makowski(n, lam / mu) / mu,
+    ("fork_join", "mean_response_nelson_tantawi"): lambda n, lam, mu: nelson_tantawi(n, lam / mu) / mu,
+    ("fan_out", "mean_response"): lambda n, **_: FanOut(
+        1.0, n, sm.Exponential(1.0), legs=n, queues="none"
+    ).latency.mean(),
+    ("fan_out", "prob_any_slow"): lambda n, p_slow: slow_legs(n, p_slow),
+    ("mm1_fcfs", "mean_response"): lambda rho, **_: pool(rho, 1.0, 1).latency.mean(),
     **{("usl_fit", metric): answer for metric, answer in USL.items()},
     ("usl_peak", "peak N (what-if beta halved)"): lambda alpha, beta: usl_peak(alpha, beta),
     **published_quorums.ANSWERS,

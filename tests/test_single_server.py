@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 from pasting import pasted
-from scipy import optimize, special, stats
+from scipy import linalg, optimize, special, stats
 
 import scaling_models as sm
 from scaling_models import data
@@ -190,6 +190,23 @@ def test_one_stage_is_erlang_c(servers):
     # c (1 - sigma) a whole number is a removable singularity of the terms.
     smooth = [erlang_arrivals_wait(1, 10, load)[0] for load in (0.5 - 1e-9, 0.5, 0.5 + 1e-9)]
     assert smooth[1] == pytest.approx((smooth[0] + smooth[2]) / 2, rel=1e-7)
+
+
+@pytest.mark.parametrize(("servers", "load"), [(1, 0.8), (3, 0.5), (10, 0.9), (40, 0.97)])
+def test_constant_gaps_by_the_embedded_chain(servers, load):
+    """D/M/c: what arrivals find is a chain whose deaths between two of them are a pure death process, to 1e-9."""
+    most = servers + int(40 / -np.log(busy_root(np.inf, load)))
+    n = np.arange(most + 1)
+    rates = np.minimum(n, servers).astype(float)
+    generator = np.diag(-rates) + np.diag(rates[1:], -1)
+    between = linalg.expm(generator / (load * servers))  # of mean services
+    step = between[np.minimum(n + 1, most)]
+    left = np.vstack([(step.T - np.eye(most + 1))[1:], np.ones(most + 1)])
+    found = np.linalg.solve(left, np.append(np.zeros(most), 1.0))
+    waits, sigma = erlang_arrivals_wait(np.inf, servers, load)
+    assert waits == pytest.approx(found[servers:].sum(), rel=1e-9)
+    assert sigma == pytest.approx(found[servers + 2] / found[servers + 1], rel=1e-9)
+    assert erlang_arrivals_wait(10**9, servers, load) == pytest.approx((waits, sigma), rel=1e-7)
 
 
 def test_busy_root_broadcasts_and_refuses():

@@ -200,6 +200,13 @@ class KOfN(Composed):
         never = [np.array(part.lost) for part in self._parts]
         return float(at_least(self._against, never, tuple(self._groups.values())))
 
+    def mean(self) -> float:
+        """Of n equal exponentials sum_{i=n-k+1}^n 1/i of theirs; else the integral of the ccdf."""
+        phases = self._parts[0].phases if len(self._parts) == 1 else None
+        if phases is None or len(phases.ends) > 1:
+            return super().mean()
+        return self._parts[0].mean() * math.fsum(1.0 / i for i in range(self._against, len(self.distributions) + 1))
+
     def _late(self, chances: Sequence[Array], counts: Iterable[int]) -> Array:
         return at_least(self._against, chances, tuple(counts))
 

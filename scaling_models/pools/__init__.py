@@ -17,8 +17,11 @@ from scaling_models.pools.finite_queue import FiniteQueue
 from scaling_models.pools.formulas.bulkheads import class_blocking
 from scaling_models.pools.formulas.erlang import erlang_b, erlang_c
 from scaling_models.pools.formulas.erlang_arrivals import busy_root, erlang_arrivals_wait
+from scaling_models.pools.formulas.fan_out import nelson_tantawi, varma_makowski
 from scaling_models.pools.formulas.loops import machine_repairman
 from scaling_models.pools.formulas.losses import blocking, erlang_a
+from scaling_models.pools.formulas.redundancy import redundancy_mean
+from scaling_models.pools.formulas.supermarket import mean_field
 from scaling_models.pools.formulas.weights import best_weights
 from scaling_models.pools.hedging import HedgedRequests
 from scaling_models.pools.join_idle_queue import JoinIdleQueue
@@ -128,6 +131,10 @@ __all__ = [
     "erlang_b",
     "erlang_c",
     "machine_repairman",
+    "mean_field",
+    "nelson_tantawi",
+    "redundancy_mean",
+    "varma_makowski",
 ]
 
 

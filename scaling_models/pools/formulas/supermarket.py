@@ -13,15 +13,15 @@ from scaling_models.pools.formulas.profiles import Found
 Array = NDArray[np.float64]
 SMALLEST = 1e-16  # a share of servers that no longer counts
 LEAST_LOG = -700.0  # of a positive number
-MOST_LEVELS = 60  # beyond, as without choices, there is nothing to expand
+MOST_LEVELS = 10**6  # without choices at a load near 1 they hardly end
 
 
 def mean_field(load: float, choices: int, workers: int = 1) -> Array:
     """s_j, j = 0, 1, ...: the share of infinitely many servers with j requests or more.
 
-    load k (s_{j-1}^d - s_j^d) = min(j, k) (s_j - s_{j+1}), s_0 = 1, for load in (0, 1) of each of k workers, d >= 2;
-    with one worker s_j = load^((d^j - 1)/(d - 1)). Exact as the servers grow without bound. From j = k on,
-    s_{j+1} = load s_j^d; below, s_{j-1} follows from s_j and s_{j+1} by sums of positive terms, and s_{k-1} is found
+    load k (s_{j-1}^d - s_j^d) = min(j, k) (s_j - s_{j+1}), s_0 = 1, for load in (0, 1) of each of k workers, d >= 1;
+    with one worker s_j = load^((d^j - 1)/(d - 1)), load^j for d = 1. Exact as the servers grow without bound. From
+    j = k on, s_{j+1} = load s_j^d; below, s_{j-1} follows from s_j and s_{j+1} by sums of positive terms, and s_{k-1} is found
     such that s_0 = 1. Mitzenmacher 1996; Vvedenskaya, Dobrushin and Karpelevich 1996.
     """
 

@@ -21,8 +21,8 @@ def mean_field(load: float, choices: int, workers: int = 1) -> Array:
 
     load k (s_{j-1}^d - s_j^d) = min(j, k) (s_j - s_{j+1}), s_0 = 1, for load in (0, 1) of each of k workers, d >= 1;
     with one worker s_j = load^((d^j - 1)/(d - 1)), load^j for d = 1. Exact as the servers grow without bound. From
-    j = k on, s_{j+1} = load s_j^d; below, s_{j-1} follows from s_j and s_{j+1} by sums of positive terms, and s_{k-1} is found
-    such that s_0 = 1. Mitzenmacher 1996; Vvedenskaya, Dobrushin and Karpelevich 1996.
+    j = k on, s_{j+1} = load s_j^d; below, s_{j-1} follows from s_j and s_{j+1} by sums of positive terms, and s_{k-1}
+    is found such that s_0 = 1. Mitzenmacher 1996; Vvedenskaya, Dobrushin and Karpelevich 1996.
     """
 
     def down(level: int, log_share: float) -> list[float]:

@@ -16,7 +16,6 @@ from scaling_models.quorums.formulas import gathering, group_commits
 
 TIMES = Real(open_low=False)
 KNOWN_TO = 1e-10  # the ccdf below which the tail of a lattice is taken to be exponential
-SPREAD = 9.0  # deviations: less than 1e-18 of the batches take longer to fill
 PARTS = np.array([0.1, 0.2, 0.4, 0.6, 0.8, 1.0])
 TAIL = 1e3  # how much of it tells the decay
 
@@ -55,7 +54,7 @@ class GatherWait(Distribution):
     @functools.cached_property
     def cuts(self) -> Array:
         """Even parts of the time in which a batch fills or is late."""
-        fills = (self.size + SPREAD * math.sqrt(self.size)) / self.rate
+        fills = (self.size + gathering.FILLS * math.sqrt(self.size) + gathering.MORE) / self.rate
         return graded([*self.kinks, *(min(self.window, fills) * PARTS)], 0.0)
 
     def _ccdf(self, t: Array) -> Array:

@@ -14,7 +14,7 @@ CELLS = 1 << 14  # of the lattice, and as many for what is negative
 REACH = 40.0  # over the tilt: what lies beyond is e^-40
 SPREAD, MORE = 12.0, 20.0  # deviations and commands beyond the mean size: less than 1e-12 are more
 TIMES = 1 << 13  # cells of the lattice of commands' times
-FILLS = 9.0  # deviations: less than 1e-18 of the batches take longer to fill
+FILLS = 9.0  # deviations beyond the mean size, and `MORE` commands: less than 1e-13 of the batches take longer to fill
 NOTHING = 1e-13
 STEEPEST = 500.0  # tilt times the longest work
 SHALLOWEST = 1e-9  # the same, next to full load
@@ -142,7 +142,7 @@ def batch_times(batches: Batches) -> tuple[float, Array]:
     if batches.size == 1 or batches.window == 0.0:
         return step, after
     rate, size = batches.rate, batches.size
-    late = min(batches.window, (size + FILLS * math.sqrt(size)) / rate)
+    late = min(batches.window, (size + FILLS * math.sqrt(size) + MORE) / rate)
     kept = after[: int(np.flatnonzero(np.cumsum(after[::-1])[::-1] > NOTHING)[-1]) + 1]
     wide = (late + step * len(kept)) / (TIMES - 4)
     halves = np.arange(0.5, late / wide + 1.0) * wide

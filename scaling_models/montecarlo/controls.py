@@ -13,6 +13,7 @@ from scaling_models.montecarlo.arrays import Array
 from scaling_models.montecarlo.traffic.flows import Flow
 
 SPREAD = 1e-9  # relative, below which a control is a constant (of deterministic services, say) and tells nothing
+TALLIES = ("offered", "requests", "time")  # of a system that says what came
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

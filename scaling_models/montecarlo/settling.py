@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from scaling_models.montecarlo.arrays import Array
-from scaling_models.montecarlo.controls import Controls, drawn_beside_expected
+from scaling_models.montecarlo.controls import TALLIES, Controls, drawn_beside_expected
 from scaling_models.montecarlo.estimates import NotSettled, Sampled, ratio, student
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import Streams, streams_of
@@ -22,7 +22,8 @@ SHARP = 0.033  # standard error of the difference, relative to the level, that c
 APART = 0.10  # relative difference at which the starts are taken to have met: three such errors
 FULL, FULLER = 1.2, 1.5  # mean latencies that an overfull backlog must be on average, and is begun again with
 STILL = 1.1  # times what it was half as long ago, up to which the mean latency of empty lanes is about the level
-SOONER = 1.1  # times the steps of one look are those of the next
+SOONER, LATER = 1.1, 2.0  # times the steps of one look are those of the next, at least and at most
+EARLY = 0.8  # of the steps after which the difference should be known well enough: when to look again
 FALSE_ALARM = 1e-6  # of the check that the two halves agree
 PILOT = 0
 
@@ -73,16 +74,18 @@ def _tried(system: System, seed: int, backlog: float) -> Start | float:
         steps = (block + 1) * at_once
         if steps < look:
             continue
-        half = steps // 2 // BLOCK
+        half = (block + 2) // 2 * (at_once // BLOCK)  # in whole calls, so that what their lanes drew is known
         level = pilot.level(half)
         grows = not backlog and level > STILL * pilot.level(half // 2, half)
         if not grows and backlog < FULL * level:
             return FULLER * level
-        gap = pilot.gap(half) if backlog else None
-        if met and gap is not None:
+        gap, error = pilot.gap(half) if backlog else (math.inf, 0.0)
+        near = gap <= APART and error <= SHARP
+        if met and near:
             return Start(pilot.state, steps, met, gap, backlog, pilot.memory(since=steps // 3 // BLOCK))
-        met = steps if gap is not None else 0
-        look = int(steps * (MARGIN if met else SOONER)) // BLOCK * BLOCK
+        met = steps if near else 0
+        later = min(max(SOONER, EARLY * (error / SHARP) ** 2), LATER)
+        look = int(steps * (MARGIN if met else later)) // BLOCK * BLOCK
     raise NotSettled(
         f"empty and overfull starts had not met after {LONGEST} steps: the load is too near capacity, or the service "
         "or the traffic varies too slowly"
@@ -108,16 +111,20 @@ class _Pilot:
         self.state = system.start(backlogs, streams_of(seed, PILOT, 0))
         self.sums = [np.zeros(len(backlogs))]  # from the first on, before each block
         self.counts = [np.zeros(len(backlogs))]
-        self.drawn: list[dict[str, Array]] = []  # in each call of `advance`
+        self.drawn: list[dict[str, Array]] = []  # from the first on, after each call of `advance`
 
     def advance(self, rngs: Streams, steps: int) -> None:
         """So many steps, some blocks of which the sums are kept."""
         told, self.state = self.system.advance(self.state, rngs, steps)
         for latencies in np.array_split(told.times["latency"], steps // BLOCK):
-            known = np.isfinite(latencies)
-            self.sums.append(self.sums[-1] + np.where(known, latencies, 0.0).sum(axis=0))
-            self.counts.append(self.counts[-1] + known.sum(axis=0))
-        self.drawn.append(told.tallies)
+            sums, counts = latencies.sum(axis=0), np.full(len(self.sums[0]), float(len(latencies)))
+            if not np.isfinite(sums).all():
+                known = np.isfinite(latencies)
+                sums, counts = np.where(known, latencies, 0.0).sum(axis=0), known.sum(axis=0)
+            self.sums.append(self.sums[-1] + sums)
+            self.counts.append(self.counts[-1] + counts)
+        each = {name: told.tallies[name] for name in TALLIES if name in told.tallies}
+        self.drawn.append({name: sums + self.drawn[-1][name] for name, sums in each.items()} if self.drawn else each)
 
     def memory(self, since: int) -> int:
         """Steps after which a lane's mean latency of a block resembles that of one of the first 1/e as much."""
@@ -130,24 +137,23 @@ class _Pilot:
         sums, counts = ((each[until] - each[since])[: self.side].sum() for each in (self.sums, self.counts))
         return float(sums / counts) if counts else 0.0
 
-    def gap(self, since: int) -> float | None:
-        """How far apart the sides' mean latencies are since this block, relative to their level; None if they differ.
+    def gap(self, since: int) -> tuple[float, float]:
+        """How far apart the sides' mean latencies are since this block, and its error, relative to their level.
 
-        Each side is corrected for what its lanes drew, by which they differ most.
+        Each side is corrected for what its lanes drew, by which they differ most. Infinite where one tells nothing.
         """
         sums, counts = (each[-1] - each[since] for each in (self.sums, self.counts))
         sides = slice(self.side), slice(self.side, None)
         if not all(counts[side].any() for side in sides):
-            return None
+            return math.inf, math.inf
         low, high = (ratio(sums[side], counts[side], controls=self._controls(since, side)) for side in sides)
-        level, error = (low.value + high.value) / 2.0, float(np.hypot(low.error, high.error))
-        apart = abs(high.value - low.value)
-        return apart / level if error <= SHARP * level and apart <= APART * level else None
+        level = (low.value + high.value) / 2.0
+        return abs(high.value - low.value) / level, math.hypot(low.error, high.error) / level
 
     def _controls(self, since: int, side: slice) -> Controls:
-        """Of one side's lanes, over the calls of `advance` by which the blocks since this one were made."""
-        recent = self.drawn[since * len(self.drawn) // (len(self.sums) - 1) :]
-        drawn = {name: np.sum([each[name][side] for each in recent], axis=0) for name in recent[0]}
+        """Of one side's lanes, since this block, the first of a call of `advance`."""
+        before = self.drawn[since * len(self.drawn) // (len(self.sums) - 1) - 1]
+        drawn = {name: (sums - before[name])[side] for name, sums in self.drawn[-1].items()}
         return drawn_beside_expected(self.system, drawn)
 
 

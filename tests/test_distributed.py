@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 import scaling_models as sm
+from scaling_models.montecarlo import runs
 from scaling_models.montecarlo.kernels.central import Central
 from scaling_models.montecarlo.workers import in_order
 
@@ -33,8 +34,9 @@ def client():
 
 @pytest.fixture(autouse=True)
 def many_units(monkeypatch):
-    """Runs cut into as many units as there are lanes to copy."""
+    """Runs cut into as many units as there are lanes to copy, whose samples are kept."""
     monkeypatch.setattr(Central, "copies", 1)
+    monkeypatch.setattr(runs, "KEPT", REQUESTS)
 
 
 def same(one, other):

@@ -131,6 +131,7 @@ def test_processes_share_the_work_and_a_dead_one_loses_nothing():
 
 @pytest.mark.usefixtures("many_units")
 def test_an_interrupt_leaves_what_was_computed(monkeypatch):
+    monkeypatch.setattr(runs, "KEPT", 2**22)
     pool = sm.CentralQueue(700.0, 10)
     whole = pool.simulate(4_000_000, seed=3)
     original = runs.unit_of_work

@@ -105,7 +105,8 @@ class Affine(Distribution):
         return self._forth(self.distribution._iccdf(p))
 
     def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-        return self._forth(self.distribution._draw(shape, rng))
+        drawn = self.distribution._draw(shape, rng) * self._scale
+        return drawn + self._offset if self._offset else drawn
 
 
 class Shifted(Affine):

@@ -55,7 +55,9 @@ class Exponential(Distribution):
             return np.maximum(0.0, -self.mean_ * np.log(p))
 
     def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-        return rng.standard_exponential(shape) * self.mean_
+        drawn = rng.standard_exponential(shape)
+        drawn *= self.mean_
+        return drawn
 
 
 class Erlang(Distribution):

@@ -15,29 +15,30 @@ from scaling_models.montecarlo.controls import Controls
 from scaling_models.montecarlo.estimates import Sampled, checked_levels
 
 MANTISSA = 10  # bits of the mantissa that name a bin: 1,024 bins an octave, each at most 1/1024 wide
-SHIFT = 20 - MANTISSA  # of the upper half of a double (little-endian), which has 20 bits of mantissa
+SHIFT = 52 - MANTISSA  # of a double, which has 52 bits of mantissa
 RESOLUTION = 2.0**-MANTISSA  # a bin, relative: samples that are all alike may lie at either end of theirs
 OCTAVES = 40  # on either side of one second: from 1e-12 s to 1e12 s
 FIRST = (1023 - OCTAVES) << MANTISSA
 BINS = (2 * OCTAVES << MANTISSA) + 2  # below them all (zero), and above them all
+NONE = -1  # the bin of no sample
+HELD = 2**21  # samples counted together: fewer, and the table of a batch's bins would cost more than they do
 
 
-def codes(times: Array) -> NDArray[np.int32]:
+def codes(times: Array, out: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
     """The bin of each time (s): 0 for less than 2^-40 s, the last for 2^40 s and more.
 
-    The upper half of a double read as a whole number grows with it, by one step a bin once the low bits are dropped.
+    A double read as a whole number grows with it, by one step a bin once the low bits are dropped.
     """
-    found = np.ascontiguousarray(times).view(np.int32)[..., 1::2] >> SHIFT
+    found = np.right_shift(times.view(np.int64), SHIFT, out=out)
     found -= FIRST - 1
-    np.clip(found, 0, BINS - 1, out=found)
-    return found
+    return np.clip(found, 0, BINS - 1, out=found)
 
 
 @functools.cache
 def edges() -> Array:
     """The lower edge of each bin (s), and the upper one of the last."""
     whole = np.arange(BINS - 1, dtype=np.int64) + FIRST
-    inner = (whole << (SHIFT + 32)).view(np.float64)
+    inner = (whole << SHIFT).view(np.float64)
     return np.concatenate([[0.0], inner, [math.inf]])
 
 
@@ -53,18 +54,9 @@ class Counts:
     @classmethod
     def of(cls, times: Array, batch: Indices, batches: int) -> Counts:
         """Of samples (rows, lanes), a lane belonging to the batch named; NaN is no sample."""
-        sums = times.sum(axis=0)
-        whole = bool(np.isfinite(sums).all())
-        kept = times if whole else np.where(np.isfinite(times), times, 0.0)
-        found = codes(kept)
-        first, last = int(found.min()), int(found.max())
-        width = last - first + 1
-        found += (batch * width - first).astype(np.int32)
-        flat = found.reshape(-1) if whole else found[np.isfinite(times)]
-        bins = np.bincount(flat, minlength=batches * width).reshape(batches, width)
-        each = kept.sum(axis=0), np.einsum("ij,ij->j", kept, kept)
-        added = [np.bincount(batch, weights=one, minlength=batches).astype(float) for one in each]
-        return cls(bins, first, added[0], added[1])
+        counting = Counting(batch, batches)
+        counting.add(times)
+        return counting.told()
 
     def plus(self, other: Counts) -> Counts:
         """Both together."""
@@ -74,6 +66,70 @@ class Counts:
         for each in (self, other):
             bins[:, each.first - first : each.first - first + each.bins.shape[1]] += each.bins
         return Counts(bins, first, self.sums + other.sums, self.squares + other.squares)
+
+
+class Counting:
+    """Samples counted block after block: their bins are found while they are in the caches, and counted together."""
+
+    def __init__(self, batch: Indices, batches: int) -> None:
+        self.batch, self.batches = batch, batches
+        self.held = np.empty((max(1, HELD // len(batch)), len(batch)), dtype=np.int64)
+        self.rows, self.holes = 0, False
+        self.sums, self.squares = np.zeros(len(batch)), np.zeros(len(batch))
+        self.bins, self.first = np.zeros((batches, 0), dtype=np.int64), 0
+
+    def add(self, times: Array) -> None:
+        """Samples (rows, lanes); NaN is none."""
+        for at in range(0, len(times), len(self.held)):
+            self._hold(times[at : at + len(self.held)])
+
+    def _hold(self, times: Array) -> None:
+        if self.rows + len(times) > len(self.held):
+            self._count()
+        held = codes(times, out=self.held[self.rows : self.rows + len(times)])
+        self.rows += len(times)
+        sums = times.sum(axis=0)
+        if not np.isfinite(sums).all():
+            missing = ~np.isfinite(times)
+            held[missing] = NONE
+            times = np.where(missing, 0.0, times)
+            sums, self.holes = times.sum(axis=0), True
+        self.sums += sums
+        self.squares += np.einsum("ij,ij->j", times, times)
+
+    def _count(self) -> None:
+        """What is held goes to the table."""
+        held, batch = self.held[: self.rows], self.batch
+        if self.holes:
+            there = held != NONE
+            held, batch = held[there], np.broadcast_to(batch, held.shape)[there]
+        self.rows, self.holes = 0, False
+        if not held.size:
+            return
+        first, last = int(held.min()), int(held.max())
+        width = last - first + 1
+        held += batch * width - first
+        found = np.bincount(held.reshape(-1), minlength=self.batches * width).reshape(self.batches, width)
+        self._reach(first, last + 1)
+        self.bins[:, first - self.first : last + 1 - self.first] += found
+
+    def _reach(self, first: int, end: int) -> None:
+        """Widen the table where it lacks these bins."""
+        width = self.bins.shape[1]
+        if width and self.first <= first and end <= self.first + width:
+            return
+        low, high = (min(first, self.first), max(end, self.first + width)) if width else (first, end)
+        wider = np.zeros((self.batches, high - low), dtype=np.int64)
+        wider[:, self.first - low : self.first - low + width] = self.bins if width else 0
+        self.bins, self.first = wider, low
+
+    def told(self) -> Counts:
+        """What was counted so far."""
+        self._count()
+        self._reach(self.first, self.first + 1)  # a bin at least, where there was no sample
+        each = (np.bincount(self.batch, weights=one, minlength=self.batches) for one in (self.sums, self.squares))
+        sums, squares = (one.astype(float) for one in each)
+        return Counts(self.bins, self.first, sums, squares)
 
 
 class BinnedLatency(Sampled):

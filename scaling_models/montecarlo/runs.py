@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import warnings
 from concurrent.futures import Executor
@@ -12,7 +13,7 @@ import numpy as np
 
 from scaling_models.montecarlo import settling
 from scaling_models.montecarlo.arrays import Array, Indices
-from scaling_models.montecarlo.bins import BinnedLatency, Counts
+from scaling_models.montecarlo.bins import BinnedLatency, Counting, Counts
 from scaling_models.montecarlo.controls import Controls, drawn_beside_expected
 from scaling_models.montecarlo.estimates import Estimate, Sampled, SimulatedLatency, ratio
 from scaling_models.montecarlo.progress import progress
@@ -23,9 +24,8 @@ from scaling_models.montecarlo.workers import in_order
 
 MAIN = 1
 BATCHES = 64  # families of lanes that stem from the same settled lanes, independent of each other: as many at most
-KEPT = 2**22  # samples of a latency up to which each is kept; beyond, they are counted in bins
+KEPT = 2**20  # samples of a latency up to which each is kept; beyond, they are counted in bins
 MOST_UNITS = 64
-FOLD = 2**21  # samples counted together
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,17 +61,20 @@ def plan(system: System, requests: int, start: Start) -> Plan:
     settled = lanes_of(system)
     each = max(least, -(-requests // settled))
     lanes = min(math.isqrt(each // least), system.copies * MOST_UNITS)
-    units = -(-lanes // system.copies)
-    copies = lanes // units
+    units = max(1, lanes // system.copies)  # wide ones: a narrow unit takes as long as a wide one
+    copies = min(lanes // units, system.copies)
     block = max(BLOCK, block_of(system) // copies)
     return Plan(copies, units, -(-each // (copies * units)), settled, block)
 
 
+Times = list[Array] | Counts  # samples (batches, ...) of some units of work, or counts of them
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Part:
-    """What one or more units of work told: samples (batches, ...) or counts of them by name, and tallies (batches,)."""
+    """What one or more units of work told: times by name, and tallies (batches,)."""
 
-    times: dict[str, Array | Counts]
+    times: dict[str, Times]
     tallies: dict[str, Array]
 
     def plus(self, other: Part) -> Part:
@@ -80,15 +83,19 @@ class Part:
         return Part(times, {name: mine + other.tallies[name] for name, mine in self.tallies.items()})
 
 
-def _together(one: Array | Counts, other: Array | Counts) -> Array | Counts:
-    if isinstance(one, Counts) or isinstance(other, Counts):
-        return counted(one).plus(counted(other))
-    return np.concatenate([one, other], axis=1)
+def _together(one: Times, other: Times) -> Times:
+    if isinstance(one, list) and isinstance(other, list):
+        return one + other
+    return _counts(one).plus(_counts(other))
 
 
-def counted(times: Array | Counts) -> Counts:
+def _counts(times: Times) -> Counts:
+    return times if isinstance(times, Counts) else functools.reduce(Counts.plus, map(counted, times))
+
+
+def counted(times: Array) -> Counts:
     """Samples (batches, ...) as counts in bins."""
-    return times if isinstance(times, Counts) else Counts.of(times.T, np.arange(len(times)), len(times))
+    return Counts.of(times.T, np.arange(len(times)), len(times))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -148,8 +155,10 @@ def run(
     return Run(times, whole.tallies, start, cut, done * cut.requests // cut.units, controls)
 
 
-def _latency(found: Array | Counts, controls: Controls) -> Sampled:
-    return BinnedLatency(found, controls) if isinstance(found, Counts) else SimulatedLatency(found, controls)
+def _latency(found: Times, controls: Controls) -> Sampled:
+    if isinstance(found, Counts):
+        return BinnedLatency(found, controls)
+    return SimulatedLatency(found[0] if len(found) == 1 else np.concatenate(found, axis=1), controls)
 
 
 def unit_of_work(system: System, state: Any, cut: Plan, seed: int, keep: bool, unit: int) -> Part:
@@ -171,46 +180,35 @@ def unit_of_work(system: System, state: Any, cut: Plan, seed: int, keep: bool, u
 
 
 class _Folder:
-    """Samples of many blocks: all kept where every step has one, or counted so many at a time."""
+    """Samples of many blocks: all kept where every step has one, or counted in bins."""
 
     def __init__(self, batch: Indices, cut: Plan, keep: bool) -> None:
         self.batch, self.batches, self.steps, self.keep = batch, cut.batches, cut.steps, keep
         self.place = np.argsort(np.argsort(batch, kind="stable"))  # of each lane, by batch
         self.done = 0
         self.kept: dict[str, Array] = {}
-        self.waiting: dict[str, list[Array]] = {}
-        self.counts: dict[str, Counts] = {}
+        self.counts: dict[str, Counting] = {}
 
     def add(self, times: dict[str, Array], steps: int) -> None:
-        """A block of steps: what has a sample a step is turned while it is in the caches."""
+        """A block of steps: it is turned, or counted, while it is in the caches."""
         for name, rows in times.items():
             if self.keep and len(rows) == steps:
-                all_of_it = self.kept.setdefault(name, np.empty((len(self.batch), self.steps)))
-                all_of_it[self.place, self.done : self.done + steps] = rows.T
+                if name not in self.kept:
+                    self.kept[name] = np.empty((len(self.batch), self.steps))
+                self.kept[name][self.place, self.done : self.done + steps] = rows.T
             else:
-                self._wait(name, rows)
+                if name not in self.counts:
+                    self.counts[name] = Counting(self.batch, self.batches)
+                self.counts[name].add(rows)
         self.done += steps
 
-    def _wait(self, name: str, rows: Array) -> None:
-        held = self.waiting.setdefault(name, [])
-        held.append(rows)
-        if sum(each.size for each in held) >= FOLD:
-            self._count(name)
+    def told(self) -> dict[str, Times]:
+        """The samples of each time, or counts where some step had none, or they were too many."""
+        counts = {name: counting.told() for name, counting in self.counts.items()}
+        return {**counts, **{name: self._batched(samples) for name, samples in self.kept.items()}}
 
-    def _count(self, name: str) -> None:
-        held, self.waiting[name] = self.waiting[name], []
-        if held:
-            found = Counts.of(np.concatenate(held), self.batch, self.batches)
-            self.counts[name] = self.counts[name].plus(found) if name in self.counts else found
-
-    def told(self) -> dict[str, Array | Counts]:
-        """The samples (batches, ...) of each time, or counts where some step had none, or they were too many."""
-        for name in self.waiting:
-            self._count(name)
-        return {**self.counts, **{name: self._batched(samples) for name, samples in self.kept.items()}}
-
-    def _batched(self, samples: Array) -> Array | Counts:
+    def _batched(self, samples: Array) -> Times:
         """Samples (lanes by batch, steps) by batch."""
         if np.isfinite(samples).all():
-            return samples.reshape(self.batches, -1)
+            return [samples.reshape(self.batches, -1)]
         return Counts.of(samples.T, np.sort(self.batch), self.batches)

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from scaling_models.montecarlo.arrays import Array
-from scaling_models.montecarlo.bins import BinnedLatency, Counts
+from scaling_models.montecarlo.bins import BinnedLatency, Counting, Counts
 from scaling_models.montecarlo.estimates import Estimate, NotSettled, from_batches, ratio, student
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import streams_of
@@ -51,7 +51,7 @@ def watched(system: System, backlog: float, warm_up: int, steps: int, seed: int,
     """256 lanes that all begin with `backlog` (s, 0: empty), watched for `steps` after `warm_up` steps."""
     batch = np.arange(LANES) * BATCHES // LANES
     state = system.start(np.full(LANES, backlog), streams_of(seed, side, 0))
-    times, tallies, first = dict[str, Counts](), dict[str, Array](), dict[str, Array]()
+    times, tallies, first = dict[str, Counting](), dict[str, Array](), dict[str, Array]()
     before, half = -(-warm_up // BLOCK), max(1, -(-steps // (2 * BLOCK)))
     for number in progress(range(before + 2 * half), "empty" if side == 0 else "overloaded"):
         told, state = system.advance(state, streams_of(seed, side, 1 + number), BLOCK)
@@ -60,8 +60,9 @@ def watched(system: System, backlog: float, warm_up: int, steps: int, seed: int,
         for name, sums in told.tallies.items():
             tallies[name] = tallies.get(name, np.zeros(BATCHES)) + np.bincount(batch, sums, BATCHES)
         for name, rows in told.times.items():
-            found = Counts.of(rows, batch, BATCHES)
-            times[name] = times[name].plus(found) if name in times else found
+            if name not in times:
+                times[name] = Counting(batch, BATCHES)
+            times[name].add(rows)
         if number == before + half - 1:
             first = {name: sums.copy() for name, sums in tallies.items()}
-    return Side(times, first, tallies)
+    return Side({name: counting.told() for name, counting in times.items()}, first, tallies)

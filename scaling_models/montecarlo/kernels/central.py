@@ -11,7 +11,7 @@ from scaling_models.montecarlo.kernels.queues import central_waits
 from scaling_models.montecarlo.kernels.residuals import overfull_slots
 from scaling_models.montecarlo.kernels.tallies import tallied
 from scaling_models.montecarlo.streams import Streams
-from scaling_models.montecarlo.systems import LANES, Outcomes
+from scaling_models.montecarlo.systems import BLOCK, LANES, Outcomes
 from scaling_models.montecarlo.traffic.flows import Flow, FlowState
 
 START = 8  # purpose of a stream; 0 and 1 are the flow's
@@ -30,6 +30,11 @@ class Central:
     def lanes(self) -> int:
         """How many lanes settle: as many as of `Dispatch`, so that policies are compared path by path."""
         return 2 * LANES if self.slots <= FEW else LANES
+
+    @property
+    def block(self) -> int:
+        """How many customers of a lane are dealt in a block: more where a block is soon done."""
+        return 2 * BLOCK if self.slots <= FEW else BLOCK
 
     @property
     def copies(self) -> int:

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from scaling_models.montecarlo.arrays import Array, Flags, Indices
-from scaling_models.montecarlo.bins import BinnedLatency, Counts
+from scaling_models.montecarlo.bins import BinnedLatency, Counting
 from scaling_models.montecarlo.estimates import Estimate, ratio
 from scaling_models.montecarlo.kernels.queues import central_waits
 from scaling_models.montecarlo.progress import progress
@@ -16,7 +16,6 @@ from scaling_models.montecarlo.traffic.arrivals import TimeVarying
 
 BLOCK = 512  # customers dealt together
 BATCHES = 64  # lanes whose samples are counted apart
-FOLD = 2**20  # samples counted together
 HARMONICS = 5  # of a curve through the day by which its peak is looked for
 
 
@@ -80,7 +79,7 @@ def follow_cycles(
     batch = np.arange(lanes) * BATCHES // lanes
     free, now, state = np.zeros((slots, lanes)), np.zeros(lanes), flow.start(lanes, streams_of(seed, 0))
     came, waited, changes = np.zeros((lanes, looks)), np.zeros((lanes, looks)), np.zeros((lanes, looks + 1))
-    wait, latency = _Counted(batch), _Counted(batch)
+    wait, latency = Counting(batch, BATCHES), Counting(batch, BATCHES)
     for block in progress(range(1, 10**9), "periods"):
         services, gaps, state = flow.draw(state, streams_of(seed, block), BLOCK)
         arrivals = now + np.cumsum(gaps, axis=0)
@@ -98,28 +97,8 @@ def follow_cycles(
         changes += _spans(first, np.maximum(last, first), looks)
         if now.min() >= end:
             break
-    return CycleOutcome(wait.told(), latency.told(), came, waited, np.cumsum(changes, axis=1)[:, :-1], cycles)
-
-
-class _Counted:
-    """Samples of many blocks, counted so many at a time."""
-
-    def __init__(self, batch: Indices) -> None:
-        self.batch, self.held, self.counts = batch, list[Array](), list[Counts]()
-
-    def add(self, times: Array) -> None:
-        self.held.append(times)
-        if sum(each.size for each in self.held) >= FOLD:
-            self._count()
-
-    def _count(self) -> None:
-        new = Counts.of(np.concatenate(self.held), self.batch, BATCHES)
-        self.counts, self.held = [self.counts[0].plus(new) if self.counts else new], []
-
-    def told(self) -> BinnedLatency:
-        if self.held:
-            self._count()
-        return BinnedLatency(self.counts[0])
+    known = BinnedLatency(wait.told()), BinnedLatency(latency.told())
+    return CycleOutcome(*known, came, waited, np.cumsum(changes, axis=1)[:, :-1], cycles)
 
 
 def _by_lane(at: Indices, where: Flags, looks: int) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.montecarlo.arrays import Array, Indices
+from scaling_models.montecarlo.kernels.queues import running_sums
 from scaling_models.montecarlo.kernels.residuals import overfull_slots, under_way
 from scaling_models.montecarlo.kernels.rules import Rule
 from scaling_models.montecarlo.kernels.servers import FifoServers, Servers
@@ -58,9 +59,7 @@ def dispatch(
     if dispatcher is not None:
         offsets = offsets * dispatchers + dispatcher.astype(np.intp) * pool.servers
     drawn = rule.draw(rng, offsets, pool.servers, pool.turn)
-    moments: Array = gaps.copy()
-    moments[0] += pool.now
-    np.cumsum(moments, axis=0, out=moments)
+    moments = running_sums(gaps, pool.now)
     last = moments[-1].copy()
     order: Indices | None = None
     steps: Iterable[Any] = range(len(gaps))

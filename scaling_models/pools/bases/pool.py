@@ -111,7 +111,7 @@ class Pool(Offered):
         gives arrivals another shape than Poisson (its scale does not count); `violating` names one of `violations`, an
         assumption that is then broken. Any `executor` of concurrent.futures shares the work; the answer is the same.
         `cut` is another simulation's, so that both see the same requests. Raises `NotSettled` at overload. Exact but
-        for chance; where more than four million latencies are asked for, percentiles to within 0.1%.
+        for chance; where more than a million latencies are asked for, percentiles to within 0.1%.
         """
         wanted = self._usual_requests if requests is None else requests
         system = self._checked(wanted, self.flow(violating, gaps))

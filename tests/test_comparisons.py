@@ -122,3 +122,15 @@ def test_labels_that_are_alike_are_numbered():
     )
     assert len(set(labels([first, second]))) == 2
     assert labels([first, first.replace(servers=13)]) == ["servers=12", "servers=13"]
+
+
+def test_what_no_common_requests_go_through_is_refused_in_a_sentence():
+    with pytest.raises(ValueError, match=r"CentralQueue, Rebalance are simulated in other ways"):
+        sm.compare([CentralQueue(), sm.Rebalance()], requests=1000)
+    with pytest.raises(ValueError, match="the headline of RangeSplits is a number"):
+        sm.compare([CentralQueue(), sm.RangeSplits()], requests=1000)
+
+
+def test_what_is_no_executor_is_refused_in_a_sentence():
+    with pytest.raises(ValueError, match="executor must be one of concurrent"):
+        CentralQueue().simulate(1000, executor="threads")

@@ -79,7 +79,7 @@ def test_levels_leave_some_above_them():
 @pytest.mark.parametrize("load", [0.3, 0.5])
 def test_mmc_tails_are_exact(slots, load):
     waiting, rate = float(erlang_c(slots, slots * load)), slots * (1.0 - load)
-    tail = split_waits(Exponential(1.0 / (slots * load)), Exponential(1.0), slots, 1, 1e-8, effort=256)
+    tail = split_waits(Exponential(1.0 / (slots * load)), Exponential(1.0), slots, 1, 1e-8, effort=400)
     for p in (1e-4, 1e-6, 1e-8):
         close(tail.ccdf_estimate(math.log(waiting / p) / rate), p, 1.0)
     close(tail.ccdf_estimate(0.0), waiting, 0.4)

@@ -62,6 +62,7 @@ def compared(models: Sequence[Model], requests: int, seed: int, levels: Sequence
     import pandas as pd
 
     found = together(models, requests, seed)
+    _check(found)
     rows = [
         row
         for model, label, simulation in zip(models, labels(models), found, strict=True)
@@ -70,6 +71,20 @@ def compared(models: Sequence[Model], requests: int, seed: int, levels: Sequence
     table = pd.DataFrame(rows)
     table.attrs["models"] = [repr(model) for model in models]
     return table
+
+
+def _check(found: Sequence[Simulation]) -> None:
+    """Raise `ValueError` for what has no common random numbers: headlines that are no times, or other batches."""
+    headlines = [(type(each.model).__name__, getattr(each, each.model.headline)) for each in found]
+    for name, headline in headlines:
+        if not isinstance(headline, Sampled):
+            raise ValueError(f"compare with requests is for simulated times; the headline of {name} is a number")
+    if len({len(headline.sizes) for _, headline in headlines}) > 1:
+        raise ValueError(
+            "compare with requests is for models that the same requests can go through; "
+            f"{', '.join(name for name, _ in headlines)} are simulated in other ways: simulate each, or compare their "
+            "closed forms"
+        )
 
 
 def _rows(

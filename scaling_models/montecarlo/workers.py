@@ -16,8 +16,11 @@ def in_order(executor: Executor | None, work: Callable[..., T], jobs: Sequence[t
     """`work(*job)` for each of the jobs, in their order; by the executor's workers where there is one.
 
     What no worker answers is done here, whatever its executor says of it (Dask's have their own exceptions): a worker
-    that dies costs nothing but time. An error of the work's own comes again, and is raised from here.
+    that dies costs nothing but time. An error of the work's own comes again, and is raised from here. Raises ValueError
+    for what is no executor.
     """
+    if executor is not None and not hasattr(executor, "submit"):
+        raise ValueError(f"executor must be one of concurrent.futures, or None; got {executor!r}")
     if executor is None:
         for job in jobs:
             yield work(*job)

@@ -13,6 +13,7 @@ from scipy import stats
 import scaling_models as sm
 from scaling_models.montecarlo.kernels.batches import batched
 from scaling_models.quorums import BatchingLeader
+from scaling_models.quorums.batch_latency import BatchLatency
 from scaling_models.quorums.batched import GatherWait, GroupResponse, GroupWait
 from scaling_models.quorums.formulas import batches, gathering, group_commits
 
@@ -182,3 +183,29 @@ def test_overload_is_an_answer():
     with pytest.raises(sm.NoClosedForm, match="groups of up to 500 commands"):
         SHARED.replace(batch_size=10_000, arrival_rate=45_000.0, batch_work=0.01).latency  # noqa: B018
     assert SHARED.replace(batch_size=5).accuracy("latency").label == "simulated"
+
+
+@pytest.mark.parametrize("trips", [sm.LogNormal(0.002, 0.25), sm.Exponential(0.010), sm.Pareto(0.002, 2.5)], ids=str)
+@pytest.mark.parametrize("each", [0.0, 20e-6])
+def test_group_commits_and_rounds_together_by_another_integral(trips, each):
+    """Gauss nodes on every straight piece of the one law; quantiles to the stated 1e-5, and the tail beyond 1e-10."""
+    model = BatchingLeader(3000.0, "when the disk is free", 1000, command_work=each, round_trip=trips)
+    found, rest = model.latency, sm.k_of_n(2, [trips] * 4)
+    assert isinstance(found, BatchLatency)
+    times, ccdf = found.batch._knots
+    x, w = np.polynomial.legendre.leggauss(16)
+    at = times[:-1, None] + np.diff(times)[:, None] * (x + 1.0) / 2.0
+    t = np.concatenate([found.icdf([0.5, 0.9, 0.99, 0.9999]), found.iccdf([1e-8])])
+    late = np.array([(rest.ccdf(moment - at) @ w / 2.0) @ -np.diff(ccdf) for moment in t])
+    late += (1.0 - ccdf[0]) * rest.ccdf(t - times[0])
+    slope = found.pdf(t) * t / late  # what 1e-5 of a quantile makes of the ccdf
+    np.testing.assert_array_less(np.abs(found.ccdf(t) / late - 1.0), 1e-5 * np.maximum(slope, 1.0))
+    deep = found.iccdf(1e-12)
+    right = (rest.ccdf(deep - at) @ w / 2.0) @ -np.diff(ccdf) + (1.0 - ccdf[0]) * rest.ccdf(deep - times[0])
+    assert pytest.approx(right, rel=0.05) == 1e-12  # seen at few times, straight between them
+    assert found.mean() == pytest.approx(found._survival.moments[0], rel=1e-4)
+
+
+def test_rounds_of_hardly_any_spread_are_added_by_quadrature():
+    for trips in (sm.LogNormal(0.002, 1e-9), sm.Deterministic(0.002)):
+        assert not isinstance(BatchingLeader(round_trip=trips).latency, BatchLatency)

@@ -16,6 +16,7 @@ from scaling_models.montecarlo.kernels.batches import Played, batched
 from scaling_models.montecarlo.kernels.reads import poisson
 from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.parameters import Choice, Integer, Real, Slider, parameter
+from scaling_models.quorums.batch_latency import batch_latency
 from scaling_models.quorums.batched import BatchTime, GatherWait, GroupResponse, GroupWait
 from scaling_models.quorums.formulas import gathering, group_commits
 
@@ -189,7 +190,7 @@ class BatchingLeader(Model):
             return Never()
         if not self._gathers:
             self._refuse_full()
-            return GroupResponse(self.arrival_rate, self.batch_work, self.command_work) + self._round
+            return batch_latency(GroupResponse(self.arrival_rate, self.batch_work, self.command_work), self._round)
         if self.busy > BUSIEST:
             raise NoClosedForm(
                 f"BatchingLeader has no formula for waits here: the load is {self.busy:.2g}, more than "
@@ -197,7 +198,7 @@ class BatchingLeader(Model):
             )
         window = self.window if self._most > 1 else 1.0  # of no use there
         done = BatchTime(self.arrival_rate, self._most, window, self.batch_work, self.command_work)
-        return done + self._round
+        return batch_latency(done, self._round)
 
     def _played(self, arrivals: Array) -> Played:
         size = self._most if self._gathers else self.batch_size

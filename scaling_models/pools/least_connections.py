@@ -15,7 +15,7 @@ from scaling_models.pools.formulas.shortest_queue import MOST_SLOTS, affordable_
 # By the spread of the chain: of the latency, of P(wait), and of the wait. Measured against a spread larger by two, and
 # by simulation, at 2 to 100 servers of 1 to 8 workers and loads from 0.3 to 0.98.
 BY_SPREAD = {
-    2: (0.015, 0.06, 0.06),
+    2: (0.015, 0.12, 0.12),
     3: (0.004, 0.008, 0.012),
     4: (0.001, 0.002, 0.004),
     5: (0.0003, 0.0005, 0.001),

@@ -15,7 +15,7 @@ from scipy import linalg
 import scaling_models as sm
 from scaling_models.answers import answer
 from scaling_models.latency import quadrature
-from scaling_models.pools.formulas.sharing import conditional_variance, shared_mean
+from scaling_models.pools.formulas.sharing import conditional_variance, shared_mean, sharing_spectrum
 from scaling_models.pools.times.exponential_sharing import ExponentialSharing
 from scaling_models.pools.times.shared_responses import shared_accuracy, shared_response
 from scaling_models.pools.times.sharing import Sharing
@@ -245,6 +245,19 @@ def test_the_mean_of_several_workers_is_that_of_one_queue(load, workers):
         sm.CentralQueue(load * workers, workers, 1.0 * sm.Exponential(1.0)).latency.mean()
     )
     assert shared_mean(load, 1.0) == pytest.approx(1.0 / (1.0 - load), rel=1e-12)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4, 32, 1000])
+def test_what_is_answered_near_capacity_meets_the_exact_mean(workers):
+    """And what cannot be resolved is refused, not computed."""
+    for load in (0.98, 0.99, 0.997):
+        rates, weights = sharing_spectrum(load * workers, 1.0, workers)
+        assert float((weights / rates).sum()) == pytest.approx(shared_mean(load * workers, 1.0, workers), rel=1e-9)
+    pool = sm.RandomSplit(99.9999 * workers, 1, sm.Exponential(0.01), workers=workers, discipline="sharing")
+    assert pool.latency == sm.MeanOnly(shared_mean(99.9999 * workers, 0.01, workers))
+    assert pool.accuracy("latency").label == "exact"
+    assert pool.accuracy("latency", 0.99).label == "simulated"
+    assert shared_accuracy(99.9999 * workers, sm.Exponential(0.01), workers, 0.99).label == "simulated"
 
 
 def test_conditional_variance_of_exponential_service():

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from scipy.linalg import eigh_tridiagonal
 
+from scaling_models.answers import NoClosedForm
 from scaling_models.latency import Distribution
 from scaling_models.latency.distribution import Array
 from scaling_models.pools.formulas.erlang import erlang_c
@@ -12,11 +15,14 @@ from scaling_models.pools.formulas.lattices import USED, cells, excess
 from scaling_models.pools.formulas.single_server import compound_waits
 
 ANGLES = 512  # nodes of the integral for one worker
-STEPS = 250  # of the Lanczos recursion for several
+STEPS = (250, 500, 1000)  # of the Lanczos recursion for several, until the mean is met
+MOST_STATES = 25_000  # of their chain: the recursion takes a second
+MET = 1e-9  # how near the mixture's mean comes to the exact one
 LATTICE_STEPS = (0.02, 0.5, 12.0)  # mean services
 COUNT = 4096  # nodes of each lattice
 POINTS = int(USED * COUNT)
 EDGE = 40.0  # states of the chain over 1 - load: less than 1e-16 of the probability lies beyond
+RARE = 1e-40  # of the likeliest state's chance: states below are left out
 
 
 def below_capacity(owner: str, load: float) -> None:
@@ -36,6 +42,7 @@ def shared_mean(arrival_rate: float, mean_service: float, workers: int = 1) -> f
     return mean_service * (1.0 + float(erlang_c(workers, load)) / (workers - load))
 
 
+@functools.lru_cache(maxsize=64)
 def sharing_spectrum(arrival_rate: float, rate: float, workers: int = 1) -> tuple[Array, Array]:
     """The response time of M/M/k with processor sharing as a mixture of exponentials: their rates (1/s), and weights.
 
@@ -43,11 +50,18 @@ def sharing_spectrum(arrival_rate: float, rate: float, workers: int = 1) -> tupl
     with mu j min(j + 1, k)/(j + 1), done with mu min(j + 1, k)/(j + 1). Made symmetric, its spectral measure as seen
     from the stationary distribution is positive, and the weights of its Gauss quadrature are the mixture's. For one
     worker the measure is known: Morrison, SIAM J. Appl. Math. 45 (1985). Exact to 1e-9 relative of the ccdf down to
-    1e-9 for loads up to 0.95, to 1e-4 up to 0.99.
+    1e-9 for loads up to 0.95, to 1e-4 up to 0.99. Raises NoClosedForm where the mixture's mean misses `shared_mean` by
+    more than 1e-9, as it does above a load of 0.998 (of one worker 0.9999).
     """
-    if workers == 1:
-        return _one_worker(arrival_rate / rate, rate)
-    return _several_workers(arrival_rate, rate, workers)
+    rates, weights = (
+        _one_worker(arrival_rate / rate, rate) if workers == 1 else _several_workers(arrival_rate, rate, workers)
+    )
+    missed = abs(float((weights / rates).sum()) / shared_mean(arrival_rate, 1.0 / rate, workers) - 1.0)
+    if not missed <= MET:
+        raise NoClosedForm(
+            f"sharing at load {arrival_rate / rate / workers:.6g} is too near capacity for its quantiles: simulate it"
+        )
+    return rates, weights
 
 
 def _one_worker(load: float, rate: float) -> tuple[Array, Array]:
@@ -68,23 +82,29 @@ def _one_worker(load: float, rate: float) -> tuple[Array, Array]:
 
 def _several_workers(arrival_rate: float, rate: float, workers: int) -> tuple[Array, Array]:
     load = arrival_rate / rate / workers
-    others = np.arange(int(EDGE / (1.0 - load) + 50 + 2 * workers))
+    last = EDGE / (1.0 - load) + 50 + 2 * workers
+    if last > MOST_STATES + 2 * workers:
+        return np.full(1, rate), np.zeros(1)  # which misses the mean
+    others = np.arange(int(last))
     busy = np.minimum(others + 1.0, workers)
     logs = np.concatenate([[0.0], np.cumsum(np.log(arrival_rate / rate / busy[:-1]))])
     chance = np.exp(logs - logs.max())
+    seen = chance > RARE
+    others, busy, chance = others[seen], busy[seen], chance[seen]
     diagonal = arrival_rate + rate * busy
     beside = -np.sqrt(arrival_rate * rate * busy[1:] * others[1:] / (others[1:] + 1.0))
-    rates, first = _lanczos(diagonal, beside, np.sqrt(chance / chance.sum() * busy / (others + 1.0)))
-    weights = first / rates
-    return rates, weights / weights.sum()
+    start = np.sqrt(chance / chance.sum() * busy / (others + 1.0))
+    return _lanczos(diagonal, beside, start, shared_mean(arrival_rate, 1.0 / rate, workers))
 
 
-def _lanczos(diagonal: Array, beside: Array, start: Array) -> tuple[Array, Array]:
-    """Nodes and weights of the Gauss quadrature of a symmetric tridiagonal matrix's spectrum as seen from `start`."""
+def _lanczos(diagonal: Array, beside: Array, start: Array, mean: float) -> tuple[Array, Array]:
+    """Rates and weights of the mixture: the Gauss quadrature of a symmetric tridiagonal matrix's spectrum as seen from
+    `start`, of as many nodes as it takes to meet the mean, or the most that are tried.
+    """
     now, before = start / np.linalg.norm(start), np.zeros_like(start)
     kept: list[float] = []
     joined: list[float] = []
-    for _ in range(min(STEPS, len(start))):
+    for step in range(1, min(STEPS[-1], len(start)) + 1):
         ahead = diagonal * now
         ahead[1:] += beside * now[:-1]
         ahead[:-1] += beside * now[1:]
@@ -94,8 +114,13 @@ def _lanczos(diagonal: Array, beside: Array, start: Array) -> tuple[Array, Array
         ahead -= kept[-1] * now
         joined.append(float(np.linalg.norm(ahead)))
         now, before = ahead / joined[-1], now
-    nodes, vectors = eigh_tridiagonal(np.array(kept), np.array(joined[:-1]))
-    return np.asarray(nodes, dtype=float), np.asarray(vectors[0] ** 2, dtype=float)
+        if step in STEPS or step == len(start):
+            rates, vectors = eigh_tridiagonal(np.array(kept), np.array(joined[:-1]))
+            weights = vectors[0] ** 2 / rates
+            weights /= weights.sum()
+            if abs(float((weights / rates).sum()) / mean - 1.0) <= MET:
+                break
+    return np.asarray(rates, dtype=float), np.asarray(weights, dtype=float)
 
 
 def conditional_variance(arrival_rate: float, service: Distribution, sizes: Array) -> Array:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from scaling_models.answers import EXACT, Accuracy
+from scaling_models.answers import EXACT, Accuracy, NoClosedForm
 from scaling_models.latency import Distribution, MeanOnly, Never
 from scaling_models.pools.bases.pool import SIMULATED
-from scaling_models.pools.formulas.sharing import shared_mean
+from scaling_models.pools.formulas.sharing import shared_mean, sharing_spectrum
 from scaling_models.pools.formulas.walks import is_exponential
 from scaling_models.pools.times.exponential_sharing import ExponentialSharing
 from scaling_models.pools.times.sharing import Sharing
@@ -23,12 +23,15 @@ def shared_response(arrival_rate: float, service: Distribution, workers: int = 1
     """The response time of one processor-sharing server of `workers` that gets `arrival_rate` Poisson requests/s.
 
     `Never` at overload; of exponential service the exact distribution; of others with one worker `Sharing`; with
-    several workers, or a service of a few different constants, the exact mean alone.
+    several workers, a service of a few different constants, or exponential service so near capacity that its spectrum
+    is not resolved (see `sharing_spectrum`), the exact mean alone.
     """
     if arrival_rate * service.mean() >= workers:
         return Never()
     if is_exponential(service):
-        return ExponentialSharing(arrival_rate, 1.0 / service.mean(), workers)
+        if _resolved(arrival_rate, service, workers):
+            return ExponentialSharing(arrival_rate, 1.0 / service.mean(), workers)
+        return MeanOnly(shared_mean(arrival_rate, service.mean(), workers))
     if workers == 1 and not _jumps(service):
         return Sharing(arrival_rate, service)
     return MeanOnly(shared_mean(arrival_rate, service.mean(), workers))
@@ -38,13 +41,23 @@ def shared_accuracy(
     arrival_rate: float, service: Distribution, workers: int = 1, level: float | None = None
 ) -> Accuracy:
     """How far `shared_response` can be believed: its mean exactly, its quantiles as measured beside simulations."""
-    if level is None or arrival_rate * service.mean() >= workers or is_exponential(service):
+    if level is None or arrival_rate * service.mean() >= workers:
         return EXACT
+    if is_exponential(service):
+        return EXACT if _resolved(arrival_rate, service, workers) else SIMULATED
     if workers > 1 or _jumps(service):
         return SIMULATED
     if not 0.5 - 1e-9 <= level <= 0.999 + 1e-9 or (service.atoms and len(service.atoms) > 1):
         return ROUGH
     return NEAR if service.scv < STEADY or service.atoms else CLOSE
+
+
+def _resolved(arrival_rate: float, service: Distribution, workers: int) -> bool:
+    try:
+        sharing_spectrum(arrival_rate, 1.0 / service.mean(), workers)
+    except NoClosedForm:
+        return False
+    return True
 
 
 def _jumps(service: Distribution) -> bool:

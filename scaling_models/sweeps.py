@@ -21,7 +21,7 @@ from scaling_models.montecarlo.comparison import compared, labels
 from scaling_models.montecarlo.estimates import NotSettled, Sampled
 from scaling_models.montecarlo.workers import in_order
 from scaling_models.parameters import Integer, Real
-from scaling_models.wording import short
+from scaling_models.wording import per_cent, short
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,9 +83,15 @@ def columns(models: Sequence[Model], answer: str, levels: Sequence[float] = LEVE
         table = quantiles(found, np.asarray(levels, dtype=float) / 100.0)
         return {"mean": np.array(means), **{f"p{level:g}": table[:, at] for at, level in enumerate(levels)}}
     width = max((np.size(each) for each in found if each is not None), default=1)
-    table = np.array([np.full(width, math.nan) if each is None else np.ravel(each) for each in found], dtype=float)
-    names = [answer] if width == 1 else [f"{answer}[{at}]" for at in range(width)]
-    return {name: table[:, at] for at, name in enumerate(names)}
+    table = np.full((len(found), width), math.nan)
+    for row, each in zip(table, found, strict=True):
+        row[: np.size(each)] = np.ravel(math.nan if each is None else each)
+    return {name: table[:, at] for at, name in enumerate(_items(answer, width))}
+
+
+def _items(answer: str, width: int) -> list[str]:
+    """The columns of an answer: one of a number, one for each item of several."""
+    return [answer] if width == 1 else [f"{answer}[{at}]" for at in range(width)]
 
 
 def quantiles(latencies: Sequence[Distribution | None], q: Array) -> Array:
@@ -143,6 +149,7 @@ def sweep(
     models = [_at(model, dict(zip(grid, point, strict=True))) for point in points]
     placed = {name: [point[at] for point in points] for at, name in enumerate(grid)}
     name = answer or model.headline
+    per_cent("sweep", levels)
     if requests is None:
         return pd.DataFrame({**placed, **columns(models, name, levels)})
     known_answer(type(model), name)
@@ -174,15 +181,22 @@ def _at(model: Model, point: Mapping[str, Any]) -> Model:
 
 def simulated_row(model: Model, answer: str, levels: tuple[float, ...], requests: int, seed: int) -> dict[str, float]:
     """An answer as simulated, with its 95% interval; `inf` without a steady state, NaN where it did not settle."""
-    names = ["mean", *(f"p{level:g}" for level in levels)] if is_distribution(type(model), answer) else [answer]
-    if unstable(closed(model, answer)):
+    known = closed(model, answer)
+    spread = is_distribution(type(model), answer)
+    names = ["mean", *(f"p{level:g}" for level in levels)] if spread else _items(answer, np.size(known))
+    if unstable(known):
         return {f"{name}{end}": math.inf for name in names for end in ("", "_low", "_high")}
     try:
         found = getattr(model.simulate(requests, seed), answer)
     except NotSettled:
         return {f"{name}{end}": math.nan for name in names for end in ("", "_low", "_high")}
     if not isinstance(found, Sampled):
-        return _with_ends(answer, float(found), found.interval())
+        each = found if isinstance(found, tuple) else (found,)
+        rows = [
+            _with_ends(name, float(item), item.interval())
+            for name, item in zip(_items(answer, len(each)), each, strict=True)
+        ]
+        return {name: value for row in rows for name, value in row.items()}
     row = _with_ends("mean", found.mean(), found.mean_interval())
     for level, name in zip(levels, names[1:], strict=True):
         row |= _with_ends(name, float(found.icdf(level / 100.0)), found.interval(level / 100.0))
@@ -207,6 +221,7 @@ def compare(
 
     if isinstance(models, Model | type):
         raise ValueError(f"compare must be given a list of models; got {short(models)}")
+    per_cent("compare", levels)
     if requests is not None:
         return compared(list(models), requests, seed, levels)
     each = list(models)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scaling_models import units
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.estimates import SimulatedLatency
-from scaling_models.wording import short
+from scaling_models.wording import per_cent, short
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,13 +51,15 @@ def validate(
     Columns: closed_form, measured, low, high (the run's own 95% interval, by batches of time), gap (closed form over
     measured, less one), inside (whether the closed form lies in the interval). With `replayed`, the latencies of the
     run's very arrivals and demands through the model: also replayed, chance (closed form over replayed, less one: what
-    this run's draws make of the formula) and system (replayed over measured, less one: what the model leaves out).
-    Where the medians are more than a hundred times apart, a warning, also in `attrs["says"]`, asks for the unit.
+    this run's draws make of the formula) and system (replayed over measured, less one: what the model leaves out). Over
+    a measured 0 (a wait's median) a ratio is no number, unless both are 0. Where the medians are more than a hundred
+    times apart, a warning, also in `attrs["says"]`, asks for the unit.
     """
     import pandas as pd
 
     if not isinstance(closed_form, Distribution):
         raise ValueError(f"validate must be given a distribution, such as a model's latency; got {short(closed_form)}")
+    per_cent("validate", levels)
     run = measured(samples, warm_up)
     replay = None if replayed is None else measured(replayed, warm_up)
     through = None if replay is None else replay.mean()
@@ -89,7 +91,14 @@ def _row(
     row: dict[str, object] = {"quantity": name, "closed_form": closed}
     if replayed is not None:
         row |= {"replayed": replayed}
-    row |= {"measured": seen, "low": interval[0], "high": interval[1], "gap": closed / seen - 1.0}
+    row |= {"measured": seen, "low": interval[0], "high": interval[1], "gap": _apart(closed, seen)}
     if replayed is not None:
-        row |= {"chance": closed / replayed - 1.0, "system": replayed / seen - 1.0}
+        row |= {"chance": _apart(closed, replayed), "system": _apart(replayed, seen)}
     return row | {"inside": interval[0] <= closed <= interval[1]}
+
+
+def _apart(one: float, other: float) -> float:
+    """How far one lies above the other, relative to that: 0 where both are 0, no number where only the other is."""
+    if other == 0.0:
+        return 0.0 if one == 0.0 else math.nan
+    return one / other - 1.0

@@ -29,3 +29,15 @@ def short(value: Any, most: int = 80) -> str:
     long = type(value) is list and len(value) > MOST_SHOWN
     text = shown(tuple(value) if long else value)
     return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def per_cent(owner: str, levels: Iterable[float]) -> None:
+    """Raise ValueError unless levels are percentiles, in per cent: where all are below 1 fractions are meant."""
+    given = [float(level) for level in levels]
+    wrong = [level for level in given if not 0.0 <= level <= 100.0]
+    if wrong:
+        raise ValueError(f"{owner}: levels must lie in [0, 100] per cent; got {wrong[0]!r}")
+    if given and all(0.0 < level < 1.0 for level in given):
+        meant = ", ".join(f"{100.0 * level:.10g}" for level in given)
+        said = ", ".join(f"{level:g}" for level in given)
+        raise ValueError(f"{owner}: levels are in per cent; got {said}: did you mean {meant}?")

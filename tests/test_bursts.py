@@ -227,3 +227,9 @@ def test_impossible_bursts_are_refused():
         ModulatedArrivals(peak=3.0, share=0.5)
     with pytest.raises(ValueError, match=r"batch must lie in \[1, inf\) requests; got 0.5"):
         BatchArrivals(batch=0.5)
+
+
+def test_where_poisson_arrivals_would_never_wait_the_twin_has_no_factor():
+    pool = sm.pools.BatchArrivals(8.0, 1000, batch=1.5)
+    assert pool.burst_factor == math.inf
+    assert "burst_factor" not in pool.simulate(20_000, seed=1).answers

@@ -127,10 +127,26 @@ def test_labels_that_are_alike_are_numbered():
 def test_what_no_common_requests_go_through_is_refused_in_a_sentence():
     with pytest.raises(ValueError, match=r"CentralQueue, Rebalance are simulated in other ways"):
         sm.compare([CentralQueue(), sm.Rebalance()], requests=1000)
-    with pytest.raises(ValueError, match="the headline of RangeSplits is a number"):
+    with pytest.raises(ValueError, match="all numbers; got latency of CentralQueue, mean_fill of RangeSplits"):
         sm.compare([CentralQueue(), sm.RangeSplits()], requests=1000)
 
 
 def test_what_is_no_executor_is_refused_in_a_sentence():
     with pytest.raises(ValueError, match="executor must be one of concurrent"):
         CentralQueue().simulate(1000, executor="threads")
+
+
+def test_low_percentiles_and_headlines_that_are_numbers_are_compared():
+    pools = [sm.CentralQueue(800.0, servers) for servers in (10, 11)]
+    table = sm.compare(pools, requests=20_000, levels=(10, 50))
+    assert (table.difference_low <= table.difference).all()
+    assert np.isfinite(table.difference).all()
+    curves = [sm.ScalingCurve(), sm.ScalingCurve(nodes=8)]
+    numbers = sm.compare(curves, requests=20_000).set_index("model")
+    assert numbers.difference.iloc[0] == 0.0
+    truth = curves[1].throughput - curves[0].throughput
+    assert numbers.difference_low.iloc[1] <= truth <= numbers.difference_high.iloc[1]
+    with pytest.raises(ValueError, match="got latency of CentralQueue, throughput of ScalingCurve"):
+        sm.compare([pools[0], curves[0]], requests=20_000)
+    with pytest.raises(ValueError, match=r"levels are in per cent; got 0.5, 0.99: did you mean 50, 99\?"):
+        sm.compare(pools, levels=(0.5, 0.99))

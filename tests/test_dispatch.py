@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import scaling_models as sm
 from scaling_models.montecarlo.kernels import rules
 from scaling_models.montecarlo.kernels.dispatch import dispatch
 from scaling_models.montecarlo.kernels.servers import FifoServers, count, first_open, open_words
@@ -400,3 +401,11 @@ def test_waves_keep_who_share_a_row_in_order(seed, customers, lanes, some):
             assert all(turn[n, lane] > last.get(row, -1) for row in mine)
             last.update(dict.fromkeys(mine, turn[n, lane]))
     assert [step.start for step in steps[1:]] == [step.stop for step in steps[:-1]]
+
+
+def test_errors_are_told_by_their_server_not_by_their_duration():
+    """A first server in ten that fails fast gets a tenth of what is split at random, however long services last."""
+    for service in (sm.Deterministic(0.001), sm.Exponential(0.001)):
+        pool = sm.RandomSplit(5000.0, 10, service, first_answers="errors in 1 ms")
+        low, high = pool.simulate(40_000, seed=1).error_share.interval(1.0 - 1e-6)
+        assert low < 0.1 < high < 0.15

@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from scaling_models.montecarlo.bins import BinnedLatency, Counts, codes, edges
-from scaling_models.montecarlo.estimates import SimulatedLatency, from_batches, proportion, ratio
+from scaling_models.montecarlo.controls import Controls
+from scaling_models.montecarlo.estimates import Estimate, SimulatedLatency, from_batches, proportion, ratio
 
 
 def test_batches_of_unequal_sizes_weigh_by_size():
@@ -94,3 +95,27 @@ def test_the_interval_of_an_atom_in_bins_holds_it():
         low, high = binned.interval(level)
         assert low <= atom <= high
         assert high - low <= 2.0 * binned.resolution * atom
+
+
+def test_a_confidence_that_is_none_is_refused_and_a_share_stays_in_its_range():
+    for ask in (Estimate(1.0, 0.1, 10).interval, lambda c: SimulatedLatency(np.ones((20, 10))).interval(0.5, c)):
+        with pytest.raises(ValueError, match=r"confidence must lie in \[0, 1\), a fraction; got 95"):
+            ask(95)
+    assert Estimate(0.0, 0.1, 10, trials=100).interval()[0] == 0.0
+    assert Estimate(1.0, 0.1, 10, trials=100).interval()[1] == 1.0
+    assert Estimate(0.0, 0.1, 10).interval()[0] < 0.0
+
+
+def test_both_simulated_latencies_have_the_samples_variance():
+    """Whatever the controls do to the mean: the variance is that of the samples as the controls weigh them."""
+    rng = np.random.default_rng(1)
+    times = rng.standard_exponential((20, 400)) + rng.standard_exponential((20, 1))
+    controls = Controls(times.mean(axis=1, keepdims=True) - 2.0 + 0.1 * rng.standard_normal((20, 1)))
+    weights = controls.weights
+    assert np.ptp(weights) > 0.01
+    binned = BinnedLatency(Counts.of(times.T.copy(), np.arange(20), 20), controls)
+    mean = float(weights @ times.mean(axis=1))
+    expected = float(weights @ (times**2).mean(axis=1)) - mean**2
+    for found in (binned, SimulatedLatency(times, controls)):
+        assert found.mean() == pytest.approx(mean, rel=1e-12)
+        assert found.variance() == pytest.approx(expected, rel=1e-9)

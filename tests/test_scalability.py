@@ -181,7 +181,7 @@ def test_fits_refuse_what_tells_too_little():
         ([1, 2, 4], [1, 2, 3], "needs at least 4 points at 3 different numbers of nodes; got 3 at 3"),
         ([1, 1, 2, 2], [1, 1, 2, 2], "got 4 at 2"),
         ([1, 2, 4, 8], [1, 2, 3, -1], r"throughput must lie in \(0, inf\) requests/s; got -1.0"),
-        ([0, 2, 4, 8], [1, 2, 3, 4], r"nodes must lie in \(0, inf\) nodes; got 0.0"),
+        ([0, 2, 4, 8], [1, 2, 3, 4], r"nodes must lie in \[1, inf\) nodes; got 0.0"),
         ([1, 2, 4, 8], [1, 2, 3], "must be as many"),
     ]:
         with pytest.raises(ValueError, match=sentence):
@@ -250,3 +250,19 @@ def test_the_residuals_are_those_that_the_package_usl_prints():
     fit = fit_usl(rows.nodes.to_numpy(), rows.throughput.to_numpy())
     printed = [-25.10, -81.66, 111.09, 3.05, -49.99, -46.60, 56.00]
     np.testing.assert_allclose(fit.residuals, printed, atol=0.0051)
+
+
+def test_no_nodes_and_what_only_falls():
+    """X(0) = 0 where an efficiency is 0/0 too; beyond the pole there is no throughput; a = 1 has its root above one."""
+    assert usl_throughput(0.0, 100.0, 1.0, 0.0) == 0.0
+    assert usl_throughput(0.0, 100.0, 0.2, 0.1) == 0.0
+    with pytest.raises(ValueError, match=r"nodes must be 0 or lie in \[1, inf\)"):
+        usl_throughput(0.5, 100.0, 0.0, 8.0)
+    assert usl_nodes_at_throughput(50.0, 100.0, 1.0, 0.1) == pytest.approx(11.0)
+    assert usl_throughput(11.0, 100.0, 1.0, 0.1) == pytest.approx(50.0)
+    assert usl_nodes_at_throughput(100.0, 100.0, 1.0, 0.1) == 1.0
+    assert usl_nodes_at_throughput(100.0, 100.0, 1.0, 0.0) == 1.0
+    assert usl_nodes_at_throughput([0.0, 50.0, 101.0], 100.0, 1.0, 0.1).tolist() == [0.0, pytest.approx(11.0), math.inf]
+    assert usl_nodes_at_throughput(usl_throughput(7.0, 10.0, 0.5, 0.9), 10.0, 0.5, 0.9) == pytest.approx(7.0)
+    with pytest.raises(ValueError, match=r"nodes must lie in \[1, inf\) nodes; got 0.5"):
+        fit_usl([0.5, 1, 2, 4, 8], [1, 2, 3, 4, 5])

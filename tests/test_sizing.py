@@ -476,3 +476,19 @@ def test_lost_slots_as_a_heap_sees_them() -> None:
         heapq.heappush(free, start + service)
     found = stalled_waits(arrivals, services, slots, at, 1e6, gone)
     np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+def test_a_fast_first_server_does_not_make_a_target_impossible():
+    """One that is twice as fast holds what the service alone would miss."""
+    pool = sm.RandomSplit(10.0, 1, sm.Exponential(0.01), first_speed=2.0)
+    assert pool.unloaded_latency.mean() == pytest.approx(0.005)
+    assert sm.RandomSplit(first_answers="errors in 1 ms").unloaded_latency.icdf(0.99) == pytest.approx(0.001)
+    assert pool.latency.icdf(0.99) < 0.03
+    assert sm.servers_for(pool, p99=0.03).servers == 1
+
+
+def test_a_table_of_rates_far_apart_finds_what_each_alone_finds():
+    pool = sm.RandomSplit(service=sm.Deterministic(0.01))
+    table = sizing_table(pool, [1.0, 1e6], p99=0.1)
+    alone = [int(sm.servers_for(pool.replace(arrival_rate=rate), p99=0.1)) for rate in (1.0, 1e6)]
+    assert table.needed.tolist() == alone

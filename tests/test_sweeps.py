@@ -198,3 +198,18 @@ def test_a_difference_is_known_as_well_as_it_is_said_to_be():
         scatter = np.std([row.difference for row in rows], ddof=1)
         said = np.mean([(row.difference_high - row.difference_low) / 2 / 2.0 for row in rows])
         assert 0.6 < scatter / said < 1.5
+
+
+def test_answers_of_several_numbers_have_a_column_each():
+    pool = sm.pools.Tandem()
+    table = sm.sweep(pool, "tiers", [pool.tiers, pool.tiers[:2]], answer="utilizations")
+    assert table["utilizations[1]"].tolist() == [pool.utilizations[1]] * 2
+    assert np.isnan(table["utilizations[2]"].tolist()).tolist() == [False, True]
+    simulated = sm.sweep(pool, "arrival_rate", [100.0], answer="utilizations", requests=20_000)
+    exact = pool.replace(arrival_rate=100.0).utilizations
+    for at, value in enumerate(exact):
+        name = f"utilizations[{at}]"
+        assert simulated[f"{name}_low"][0] < simulated[name][0] < simulated[f"{name}_high"][0]
+        assert simulated[name][0] == pytest.approx(value, rel=0.2)  # 20,000 requests: five errors are less
+    with pytest.raises(ValueError, match="did you mean 50, 99"):
+        sm.sweep(sm.CentralQueue(), "servers", [12], levels=(0.5, 0.99))

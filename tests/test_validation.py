@@ -1,5 +1,7 @@
 """Models beside the measurements that ship in data/."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -51,3 +53,15 @@ def test_etcd_is_the_first_follower_and_a_constant(links, operation):
 def test_bad_measurements_are_refused(samples, warm_up, said):
     with pytest.raises(ValueError, match=said):
         measured(samples, warm_up)
+
+
+def test_a_wait_that_is_mostly_none_is_validated():
+    """The median of a wait is 0: a ratio to it is no number, unless both are 0."""
+    wait = sm.CentralQueue(100.0, 12, sm.Exponential(0.01)).wait
+    samples = np.where(np.arange(2000) % 50 == 0, 0.01, 0.0)
+    table = sm.validate(wait, samples, replayed=samples)
+    assert table.loc["p50", ["gap", "chance", "system"]].tolist() == [0.0, 0.0, 0.0]
+    late = sm.validate(sm.Exponential(0.01), samples)
+    assert math.isnan(late.loc["p50", "gap"])
+    with pytest.raises(ValueError, match="did you mean 50, 99"):
+        sm.validate(wait, samples, levels=(0.5, 0.99))

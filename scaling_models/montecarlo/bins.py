@@ -164,7 +164,8 @@ class BinnedLatency(Sampled):
 
     def variance(self) -> float:
         """The samples' variance (s^2)."""
-        return float(self.counts.squares.sum() / self.size - self.mean() ** 2)
+        weights = self.controls.weights
+        return max(float(weights @ self.counts.squares) / float(weights @ self.sizes) - self.mean() ** 2, 0.0)
 
     def _within(self, t: ArrayLike) -> tuple[Indices, Array]:
         """The column of the bin of t, and which part of it lies below: all of a bin of zeros."""

@@ -10,13 +10,13 @@ import numpy as np
 
 from scaling_models.answers import Model, Simulation
 from scaling_models.montecarlo.arrays import Array
-from scaling_models.montecarlo.estimates import Sampled, from_batches
+from scaling_models.montecarlo.estimates import Estimate, Sampled, from_batches
 from scaling_models.wording import short
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NEAR = 0.2  # of the share beyond a quantile, within which its density is read off
+NEAR = 0.2  # of the share beyond a quantile, or below it if that is less, within which its density is read off
 
 
 def together(models: Sequence[Model], requests: int, seed: int) -> list[Simulation]:
@@ -74,16 +74,20 @@ def compared(models: Sequence[Model], requests: int, seed: int, levels: Sequence
 
 
 def _check(found: Sequence[Simulation]) -> None:
-    """Raise `ValueError` for what has no common random numbers: headlines that are no times, or other batches."""
-    headlines = [(type(each.model).__name__, getattr(each, each.model.headline)) for each in found]
-    for name, headline in headlines:
-        if not isinstance(headline, Sampled):
-            raise ValueError(f"compare with requests is for simulated times; the headline of {name} is a number")
-    if len({len(headline.sizes) for _, headline in headlines}) > 1:
+    """Raise `ValueError` for what cannot be set beside each other: numbers and distributions, or other batches."""
+    headlines = [getattr(each, each.model.headline) for each in found]
+    spread = [each for each in headlines if isinstance(each, Sampled)]
+    if spread and len(spread) < len(found):
+        said = ", ".join(f"{each.model.headline} of {type(each.model).__name__}" for each in found)
+        raise ValueError(
+            "compare with requests must be given models whose headlines are all distributions, or all numbers; "
+            f"got {said}"
+        )
+    if len({len(each.sizes) for each in spread}) > 1:
         raise ValueError(
             "compare with requests is for models that the same requests can go through; "
-            f"{', '.join(name for name, _ in headlines)} are simulated in other ways: simulate each, or compare their "
-            "closed forms"
+            f"{', '.join(type(each.model).__name__ for each in found)} are simulated in other ways: simulate each, or "
+            "compare their closed forms"
         )
 
 
@@ -92,6 +96,10 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     name, reference = model.headline, getattr(first, first.model.headline)
     sampled = getattr(simulation, name)
+    said = {"unit": model.answers()[name].unit, "answer": name, "model": label}
+    if isinstance(sampled, Estimate):
+        yield {"quantity": "mean", **_numbers(sampled, reference, simulation is first), **said}
+        return
     for quantity, level in (("mean", None), *((f"p{level:g}", level / 100.0) for level in levels)):
         mine, its = _pseudo_values(sampled, level), _pseudo_values(reference, level)
         low, high = sampled.mean_interval() if level is None else sampled.interval(level)
@@ -107,10 +115,21 @@ def _rows(
             "low": low,
             "high": high,
             "narrower": apart / between.error if between.error > 0 else math.nan,
-            "unit": model.answers()[name].unit,
-            "answer": name,
-            "model": label,
+            **said,
         }
+
+
+def _numbers(found: Estimate, reference: Estimate, same: bool) -> dict[str, float]:
+    """Of headlines that are numbers, whose batches are not kept: the difference is taken for that of independent ones.
+
+    (Common random numbers only make it better known.)
+    """
+    low, high = found.interval()
+    error = 0.0 if same else math.hypot(found.error, reference.error)
+    between = Estimate(found.value - reference.value, error, min(found.freedom, reference.freedom))
+    ends = dict(zip(("difference_low", "difference_high"), between.interval(), strict=True))
+    values = {"simulated": found.value, "difference": between.value, **ends, "low": low, "high": high}
+    return values | {"narrower": math.nan if same else 1.0}
 
 
 def _pseudo_values(sampled: Sampled, level: float | None) -> Array:
@@ -121,8 +140,8 @@ def _pseudo_values(sampled: Sampled, level: float | None) -> Array:
     """
     if level is None:
         return sampled.means
-    beyond = 1.0 - level
-    t, near, far = (float(sampled.icdf(1.0 - share)) for share in (beyond, beyond * (1 + NEAR), beyond * (1 - NEAR)))
-    slope = (far - near) / (2.0 * NEAR * beyond)
+    spread = NEAR * min(level, 1.0 - level)
+    t, near, far = (float(sampled.icdf(each)) for each in (level, level - spread, level + spread))
+    slope = (far - near) / (2.0 * spread)
     shares = sampled.beyond(t) / sampled.sizes
     return np.asarray(t + (shares - sampled.controls.weights @ shares) * slope)

@@ -13,6 +13,7 @@ from scipy import special
 
 from scaling_models.montecarlo.arrays import Array
 from scaling_models.montecarlo.controls import Controls
+from scaling_models.parameters import is_number
 from scaling_models.wording import short
 
 CORRECTIONS = 3  # of a quantile's level for the controls: the next would be less than a sample
@@ -33,16 +34,19 @@ class Estimate:
     trials: int = 0
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """The two-sided Student interval."""
+        """The two-sided Student interval; of a share, that part of it which lies in [0, 1]."""
         half = student(confidence, self.freedom) * self.error
-        return (self.value - half, self.value + half)
+        low, high = self.value - half, self.value + half
+        return (min(max(low, 0.0), 1.0), min(max(high, 0.0), 1.0)) if self.trials else (low, high)
 
     def __float__(self) -> float:
         return self.value
 
 
 def student(confidence: float, freedom: int) -> float:
-    """How many standard errors a two-sided interval reaches."""
+    """How many standard errors a two-sided interval reaches; ValueError for a confidence outside [0, 1)."""
+    if not (is_number(confidence) and 0.0 <= confidence < 1.0):
+        raise ValueError(f"confidence must lie in [0, 1), a fraction; got {confidence!r}")
     return float(special.stdtrit(freedom, 0.5 + confidence / 2.0))
 
 
@@ -228,7 +232,7 @@ class SimulatedLatency(Sampled):
 
     def variance(self) -> float:
         """The samples' variance (s^2)."""
-        return float(self.batches.var())
+        return max(float(self.controls.weights @ np.square(self.batches - self.mean()).mean(axis=1)), 0.0)
 
     def beyond(self, t: float) -> Array:
         """How many samples of each batch lie above t."""

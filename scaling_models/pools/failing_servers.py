@@ -20,12 +20,13 @@ from scaling_models.parameters import Choice, Real, Slider, parameter
 from scaling_models.pools.bases.exponential_pool import ExponentialPool
 from scaling_models.pools.bases.occupancies import MOST_DRAWN
 from scaling_models.pools.bases.pool import SIMULATED
-from scaling_models.pools.formulas.failures import FailingQueue, failing_queue, servers_up
+from scaling_models.pools.formulas.failures import FailingQueue, failing_queue, servers_up, work_until_served
 
 MOST_SERVERS, MOST_SLOTS = 60, 2000  # of the chain: it takes a tenth of a second
 LONGEST_CYCLE = 20_000  # requests from one failure of a server to its next: a longer one takes minutes to settle
 OUTAGE = 100.0  # mean services that an outage lasts in a timeline, at least
-BINOMIAL = ("availability", "probability_short", "utilization", "offered_load")  # for any service, whatever happens
+BINOMIAL = ("availability", "probability_short", "utilization", "offered_load")  # for any service, and any fate
+RESTARTED = Accuracy("bound", None, "but for services longer than all but one in 1e15", "below")
 NOT_SIMULATED = "with several workers it is not simulated either"
 HEAVIER = 4.0  # scv of the services where they are shown to vary more
 
@@ -75,7 +76,8 @@ class FailingServers(ExponentialPool):
     def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Exact where requests move, on up to 60 servers; of a latency only the mean."""
         if metric in BINOMIAL:
-            return self._answer(metric).accuracy
+            bounded = self.fate != "restarts" or self._exponential or math.isfinite(self.service.support[1])
+            return self._answer(metric).accuracy if bounded or metric == "availability" else RESTARTED
         if (self._solvable and level is None) or self._overloaded:
             return super()._accuracy(metric, level)
         return SIMULATED
@@ -100,9 +102,14 @@ class FailingServers(ExponentialPool):
             )
         return failing_queue(self.arrival_rate, rate, self.servers, self.workers, 1.0 / self.up, 1.0 / self.down)
 
+    @answer("erlangs", "mean number of slots that are busy, with what is begun again, and without what is lost")
+    def offered_load(self) -> float:
+        """lambda E[work] by `work_until_served`: E[S] where no work is lost."""
+        return self.arrival_rate * work_until_served(self.service, 1.0 / self.up, self.fate)
+
     @answer("", "share of the up servers' time that is busy; above 1 overloaded")
     def utilization(self) -> float:
-        """lambda E[S] / (slots x availability)."""
+        """offered load / (slots x availability)."""
         return self.offered_load / (self._slots * self.availability)
 
     @answer("", "share of the time that a server is up")

@@ -204,12 +204,12 @@ def _ends(above: Callable[[float], float], best: float, step: float, most: float
 
 
 def fit_usl(nodes: ArrayLike, throughput: ArrayLike, *, loss: str = "linear") -> UslFit:
-    """The law of least squares through measured points: `throughput` (requests/s) at so many `nodes` (N > 0).
+    """The law of least squares through measured points: `throughput` (requests/s) at so many `nodes` (N >= 1).
 
     Bounded (0 <= a <= 1, b >= 0) with the rate g free: no point is taken to be without error, that of one node
     neither. `loss` "linear" is least squares; "huber" and "soft_l1" weigh down what lies more than 1.3 robust standard
     deviations off, so that single outliers cost little: one weight a point, found by reweighting, its scale by the
-    median. Raises ValueError for fewer than four points or three different N, for what is not positive and finite,
+    median. Raises ValueError for fewer than four points or three different N, for what lies outside of that,
     and where robust weights leave fewer than four points' worth. Gunther, Guerrilla Capacity Planning, 2007, chapter 5;
     Huber, Robust Statistics, 1981, section 7.8.
     """
@@ -245,10 +245,11 @@ def _checked_points(nodes: ArrayLike, throughput: ArrayLike) -> tuple[Array, Arr
     n, x = np.asarray(nodes, dtype=float), np.asarray(throughput, dtype=float)
     if n.ndim != 1 or n.shape != x.shape:
         raise ValueError(f"fit_usl: nodes and throughput must be as many; got shapes {n.shape} and {x.shape}")
-    for name, values, unit in (("nodes", n, "nodes"), ("throughput", x, "requests/s")):
-        wrong = values[~((values > 0) & np.isfinite(values))]
+    asked = (("nodes", n, n >= 1, "[1, inf) nodes"), ("throughput", x, x > 0, "(0, inf) requests/s"))
+    for name, values, legal, unit in asked:
+        wrong = values[~(legal & np.isfinite(values))]
         if wrong.size:
-            raise ValueError(f"fit_usl: {name} must lie in (0, inf) {unit}; got {float(wrong[0])!r}")
+            raise ValueError(f"fit_usl: {name} must lie in {unit}; got {float(wrong[0])!r}")
     if len(n) <= PARAMETERS or len(np.unique(n)) < PARAMETERS:
         raise ValueError(
             f"fit_usl needs at least 4 points at 3 different numbers of nodes; got {len(n)} at {len(np.unique(n))}"

@@ -1,8 +1,9 @@
 """Amdahl's law and the Universal Scalability Law, evaluated and inverted. Exact, and arrays broadcast.
 
 X(N) = g N / (1 + a (N - 1) + b N (N - 1)), with the rate g > 0 of one node (requests/s), contention a in [0, 1] (the
-share of the work that is done one after the other) and coherency b >= 0 (what each pair of nodes costs the other);
-b = 0 is Amdahl's law. Gunther, Guerrilla Capacity Planning, 2007, chapter 4.
+share of the work that is done one after the other) and coherency b >= 0 (what each pair of nodes costs the other); b =
+0 is Amdahl's law. N is 0, or 1 and more; between the law goes on as far as the denominator is positive, as it always is
+for b < 4 (1 - a). X(0) = 0. Gunther, Guerrilla Capacity Planning, 2007, chapter 4.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ Array = NDArray[np.float64]
 
 
 def usl_throughput(nodes: ArrayLike, rate: ArrayLike, contention: ArrayLike, coherency: ArrayLike) -> Any:
-    """X(N) in requests/s, for N >= 0 nodes. Raises ValueError outside of the domains that the module names."""
+    """X(N) in requests/s, for N nodes. Raises ValueError outside of the domains that the module names."""
     n, g, a, b = _checked(nodes, rate, contention, coherency)
-    return (n * g / _slowdown(n, a, b))[()]
+    return np.where(n > 0, n * g / _slowdown(np.where(n > 0, n, 1.0), a, b), 0.0)[()]
 
 
 def usl_efficiency(nodes: ArrayLike, contention: ArrayLike, coherency: ArrayLike) -> Any:
     """X(N) / (N g), the share of N nodes' own throughput that is left; 1 for one node."""
     n, _, a, b = _checked(nodes, 1.0, contention, coherency)
-    return (1.0 / _slowdown(n, a, b))[()]
+    with np.errstate(divide="ignore"):
+        return (1.0 / _slowdown(n, a, b))[()]
 
 
 def usl_latency(nodes: ArrayLike, rate: ArrayLike, contention: ArrayLike, coherency: ArrayLike) -> Any:
@@ -79,7 +81,8 @@ def usl_throughput_at_latency(latency: ArrayLike, rate: ArrayLike, contention: A
 def usl_nodes_at_throughput(throughput: ArrayLike, rate: ArrayLike, contention: ArrayLike, coherency: ArrayLike) -> Any:
     """The least N with X(N) = X >= 0 requests/s; infinite where no number of nodes reaches it.
 
-    The smaller root of X b N^2 - (g - X (a - b)) N + X (1 - a) = 0.
+    The smaller root of X b N^2 - (g - X (a - b)) N + X (1 - a) = 0; where the peak lies below one node (b > 1 - a)
+    throughput only falls from X(1) = g on, and it is the larger one.
     """
     _, g, a, b = _checked(1.0, rate, contention, coherency)
     x = _within("throughput", throughput, "requests/s")
@@ -88,7 +91,11 @@ def usl_nodes_at_throughput(throughput: ArrayLike, rate: ArrayLike, contention: 
     reached = (slope > 0) & (slope * slope >= square * (1.0 - 1e-12))  # the peak itself, but for rounding
     root = np.sqrt(np.maximum(slope * slope - square, 0.0))
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(reached, 2.0 * x * (1.0 - a) / (slope + root), np.inf)[()]
+        rising = np.where(reached, 2.0 * x * (1.0 - a) / (slope + root), np.inf)
+        falling = np.where(reached & (x <= g), np.maximum((slope + root) / (2.0 * x * b), 1.0), np.inf)
+    flat = np.where(x == g, 1.0, np.inf)  # a = 1, b = 0: any number of nodes is as good as one
+    found = np.where(b > 1.0 - a, falling, np.where((a == 1.0) & (b == 0.0), flat, rising))
+    return np.where(x == 0.0, 0.0, found)[()]
 
 
 def _slowdown(n: Array, a: Array, b: Array) -> Array:
@@ -103,12 +110,13 @@ def _positive_root(square: Array, slope: Array, over: Array) -> Array:
 
 
 def _checked(nodes: ArrayLike, rate: ArrayLike, contention: ArrayLike, coherency: ArrayLike) -> tuple[Array, ...]:
-    return (
-        _within("nodes", nodes, "nodes"),
-        _within("rate", rate, "requests/s", open_low=True),
-        _within("contention", contention, high=1.0),
-        _within("coherency", coherency),
-    )
+    n, g = _within("nodes", nodes, "nodes"), _within("rate", rate, "requests/s", open_low=True)
+    a, b = _within("contention", contention, high=1.0), _within("coherency", coherency)
+    parts, slowdown = np.broadcast_arrays(n, _slowdown(n, a, b))
+    lost = parts[(parts > 0) & (slowdown <= 0)]
+    if lost.size:
+        raise ValueError(f"nodes must be 0 or lie in [1, inf) at such a coherency; got {float(lost[0])!r}")
+    return n, g, a, b
 
 
 def _within(name: str, given: ArrayLike, unit: str = "", high: float = np.inf, *, open_low: bool = False) -> Array:

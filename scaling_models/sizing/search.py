@@ -58,7 +58,7 @@ def needed(model: Model, target: Target, start: int | None = None) -> float:
     if start is None:
         guess = at_once(model, target, np.array([value_of(model, "arrival_rate")]))
         start = int(guess[0]) if guess is not None and np.isfinite(guess[0]) else _first(model)
-    first = min(high, start)
+    first = min(high, max(start, _first(model)))
     refusals: list[NoClosedForm] = []
 
     def met(servers: int) -> bool:
@@ -107,10 +107,10 @@ def _least(met: Callable[[int], bool], first: int, high: int) -> int | None:
 
 def _first(model: Model) -> int:
     """Where a search begins: where the load would fit, or the servers of now."""
-    if "offered_load" not in model.answers():
+    load = float(getattr(model, "offered_load", math.inf))  # an answer, which not all models have
+    if math.isinf(load):
         return int(value_of(model, "servers"))
-    slots = model.values().get("workers", 1)
-    return int(getattr(model, "offered_load") / slots) + 1  # noqa: B009  # an answer, which not all models have
+    return int(load / model.values().get("workers", 1)) + 1
 
 
 def most_servers(model: Model) -> int:

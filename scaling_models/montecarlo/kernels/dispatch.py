@@ -28,11 +28,13 @@ WIDE = 16  # servers for each that a rule looks at, from which on customers are 
 
 
 class Dispatched(NamedTuple):
-    """What a block of customers told: waits (customers, lanes), latencies (rows, lanes), and the work they brought."""
+    """What a block of customers told: waits (customers, lanes), latencies (rows, lanes), and the work they brought;
+    of servers that answer in a fixed time, how many customers of each lane came there."""
 
     waits: Array
     latencies: Array
     work: Array
+    errors: Array
 
 
 def dispatch(
@@ -64,19 +66,23 @@ def dispatch(
     order: Indices | None = None
     steps: Iterable[Any] = range(len(gaps))
     served = work if scale is None else work.copy()
+    answered = None if scale is None else np.zeros(work.shape, dtype=bool)
     if in_waves:
         looked = _rows(drawn.reshape(*gaps.shape, -1), pool.servers, dispatchers)
         order, steps = waves(looked, len(pool.now) * pool.servers)
         drawn, moments, served = (_in_order(each, order) for each in (drawn, moments, served))
+        answered = None if answered is None else _in_order(answered, order)
         offsets = drawn  # which hold them
     waits, latencies = np.empty_like(served), list[Array]()
     for at in steps:
         pool.now = moments[at]
         counters, words = rule.choose(pool, drawn[at], offsets[at])
         rows = _rows(counters, pool.servers, dispatchers)
-        if scale is not None and fixed is not None:
+        if scale is not None and fixed is not None and answered is not None:
             server = rows % pool.servers
-            served[at] = served[at] * scale.take(server) + fixed.take(server)
+            speeds = scale.take(server)
+            served[at] = served[at] * speeds + fixed.take(server)
+            answered[at] = speeds == 0.0
         told = pool.admit(rows, counters, words, served[at], waits[at])
         if told is not None:
             latencies.append(told)
@@ -85,7 +91,9 @@ def dispatch(
     if order is not None:
         waits = _put_back(waits, order, gaps.shape)
         served = work if scale is None else _put_back(served, order, gaps.shape)
-    return Dispatched(waits, np.vstack(latencies) if latencies else waits + served, served)
+        answered = None if answered is None else _put_back(answered, order, gaps.shape)
+    errors = np.zeros(gaps.shape[1]) if answered is None else answered.sum(axis=0, dtype=float)
+    return Dispatched(waits, np.vstack(latencies) if latencies else waits + served, served, errors)
 
 
 def _rows(counters: Indices, servers: int, dispatchers: int) -> Indices:
@@ -101,7 +109,7 @@ def _in_order(each: NDArray[Any], order: Indices) -> NDArray[Any]:
     return each.reshape(order.size, *each.shape[2:]).take(order, axis=0, mode="clip")
 
 
-def _put_back(each: Array, order: Indices, shape: tuple[int, ...]) -> Array:
+def _put_back(each: NDArray[Any], order: Indices, shape: tuple[int, ...]) -> NDArray[Any]:
     """In the order of customers (customers, lanes) what stands in another `order`."""
     found = np.empty_like(each)
     found[order] = each
@@ -187,8 +195,7 @@ class Dispatch:
             {**tallied(told.waits, told.work, gaps.sum(axis=0)), "offered": work.sum(axis=0)},
         )
         if self.fixed is not None:
-            times_of_errors = [each for each in self.fixed if each is not None]
-            tallies["errors"] = np.isin(told.work, times_of_errors).sum(axis=0).astype(float)
+            tallies["errors"] = told.errors
         if self.sharing:  # nobody waits for a worker, and nobody has one alone
             del times["wait"], tallies["waited"]
         return Outcomes(times, tallies), (pool, after)

@@ -66,7 +66,7 @@ class BurstyPool(ExponentialPool):
 
     def _simulation(self, found: Run, seed: int) -> Simulation:
         told = super()._simulation(found, seed)
-        if self._exponential:
+        if self._exponential and self._poisson_wait > 0:
             wait, poisson = told.wait.mean_estimate(), self._poisson_wait
             told.answers["burst_factor"] = Estimate(wait.value / poisson, wait.error / poisson, wait.freedom)
         return told

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import Accuracy, NoClosedForm, answer
-from scaling_models.latency import Distribution, Never
+from scaling_models.latency import Deterministic, Distribution, Never, fastest
 from scaling_models.montecarlo.kernels.dispatch import Dispatch
 from scaling_models.montecarlo.kernels.rules import Rule
 from scaling_models.montecarlo.kernels.stalls import stalled_departures
@@ -72,6 +72,14 @@ class Dispatched(Pool):
     def _full_speed_slots(self) -> float:
         """In slots of speed 1: the slow server's count for less; one that fails fast counts as if it did its work."""
         return self._slots + (0.0 if self._fails_fast else self.workers * (self.first_speed - 1.0))
+
+    @property
+    def unloaded_latency(self) -> Distribution:
+        """The latency of a request that is alone on the fastest server: an error in a millisecond of one that fails
+        fast, unless all services are shorter."""
+        if self._fails_fast:
+            return fastest(self.service, Deterministic(ERROR_TIME))
+        return self.service if self.first_speed <= 1.0 else self.service / self.first_speed
 
     @property
     def _demand(self) -> str:

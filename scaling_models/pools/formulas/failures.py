@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+
+from scaling_models.latency import Distribution
+from scaling_models.latency.quadrature import panels
+from scaling_models.pools.formulas.walks import is_exponential
 
 Array = NDArray[np.float64]
 DOUBLINGS = 60  # of the levels that the reduction looks ahead
@@ -23,6 +28,27 @@ class FailingQueue(NamedTuple):
 def servers_up(servers: int, availability: float) -> Array:
     """P(n servers are up), n = 0 .. servers: binomial, whatever the up and down times. Exact."""
     return np.asarray(stats.binom.pmf(np.arange(servers + 1), servers, availability))
+
+
+def work_until_served(service: Distribution, failure_rate: float, fate: str) -> float:
+    """The mean time (s) for which a request occupies servers that fail at `failure_rate` v (1/s), by its `fate`.
+
+    E[S] where no work is lost; E[(e^{vS} - 1)/v] where it `restarts`, infinite for exponential service at v >= mu;
+    E[(1 - e^{-vS})/v] where it is `lost`: integrals of e^{+-vt} P(S > t). Exact; of a service that `restarts` and has
+    no longest without being exponential, a lower bound: services longer than all but one in 1e15 are left out.
+    """
+    grows = {"restarts": failure_rate, "lost": -failure_rate}.get(fate, 0.0)
+    if grows == 0.0:
+        return service.mean()
+    if is_exponential(service):
+        rate = 1.0 / service.mean() - grows
+        return 1.0 / rate if rate > 0 else math.inf
+    end = min(service.support[1], float(service.iccdf(1e-15)))
+    cuts = service.cuts
+    edges = np.union1d([0.0, end, *np.linspace(0.0, min(end, 40.0 / abs(grows)), 41)], cuts[(cuts > 0) & (cuts < end)])
+    nodes, weights = panels(np.union1d(edges, [each for each in service.kinks if 0 < each < end]))
+    with np.errstate(over="ignore"):
+        return float((np.exp(grows * nodes) * service.ccdf(nodes)) @ weights)
 
 
 def failing_queue(

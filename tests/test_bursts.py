@@ -233,3 +233,24 @@ def test_where_poisson_arrivals_would_never_wait_the_twin_has_no_factor():
     pool = sm.pools.BatchArrivals(8.0, 1000, batch=1.5)
     assert pool.burst_factor == math.inf
     assert "burst_factor" not in pool.simulate(20_000, seed=1).answers
+
+
+@pytest.mark.parametrize("burst", [1.0, 1e6, 1e9])
+def test_slow_phases_of_equal_rates_are_poisson_arrivals(burst):
+    pool = ModulatedArrivals(700.0, 10, sm.Exponential(0.01), peak=1.0, share=0.2, burst=burst)
+    plain = CentralQueue(700.0, 10, sm.Exponential(0.01))
+    assert pool.probability_of_wait == pytest.approx(plain.probability_of_wait, rel=1e-12)
+    assert pool.wait_in_burst.mean() == pytest.approx(plain.wait.mean(), rel=1e-12)
+    assert pool.wait.icdf(0.99) == pytest.approx(plain.wait.icdf(0.99), rel=1e-12)
+
+
+@pytest.mark.parametrize("burst", [1e6, 1e9])
+def test_a_long_overload_is_a_fluid(burst):
+    """The level x of a fluid queue that grows at 400/s in bursts and drains at 475/s between: its density in bursts is
+    share k e^{-kx}, k = leaving_burst / 400 - leaving_calm / 475, and in calm 400/475 of that, for flows balance."""
+    pool = ModulatedArrivals(700.0, 10, sm.Exponential(0.01), peak=2.0, share=0.2, burst=burst)
+    calm, burst_rate = pool.rates
+    grow, drain = burst_rate - 1000.0, 1000.0 - calm
+    decay = pool.leaving[1] / grow - pool.leaving[0] / drain
+    fluid = pool.share * (burst_rate + grow / drain * calm) / 700.0 / decay / 1000.0
+    assert pool.wait.mean() == pytest.approx(fluid, rel=1e-5)

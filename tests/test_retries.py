@@ -14,6 +14,7 @@ from scipy import optimize
 
 import scaling_models as sm
 from scaling_models.montecarlo.kernels.retries import Retries, attempts, timeline
+from scaling_models.pools.formulas.retries import fates
 
 
 def by_events(rules, services, gaps, uniform, first, horizon):
@@ -248,3 +249,12 @@ def test_pending_retries_are_kept_however_many():
     before = state.pending.due.copy()
     rules.advance(picked, streams(1, 2), 10)
     assert np.array_equal(state.pending.due, before)
+
+
+def test_a_large_pool_that_never_waits_loses_nothing():
+    """Where Erlang's B underflows nobody waits: an attempt is late only where its own service is."""
+    found = fates([0.5, 10.0, 300.0], 1000, 1.0, 5.0, deadline=1.0)
+    np.testing.assert_allclose(found.timed_out, np.exp(-5.0), rtol=1e-12)
+    np.testing.assert_array_equal(found.served, 1.0)
+    pool = sm.pools.RetryingClients(300.0, 300, sm.Exponential(0.01), remedies=(sm.pools.DeadlineDrop(0.1),))
+    assert pool.utilization == pytest.approx(0.01, rel=1e-3)  # and e^-10 of them again

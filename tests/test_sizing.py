@@ -492,3 +492,18 @@ def test_a_table_of_rates_far_apart_finds_what_each_alone_finds():
     table = sizing_table(pool, [1.0, 1e6], p99=0.1)
     alone = [int(sm.servers_for(pool.replace(arrival_rate=rate), p99=0.1)) for rate in (1.0, 1e6)]
     assert table.needed.tolist() == alone
+
+
+def test_what_must_be_up_is_told_where_more_than_may_be_would_have_to_be_provided():
+    pool = CentralQueue(1e6, 10, sm.Exponential(0.7))
+    found = servers_for(pool, p99=5.0, zones=2)
+    assert found.servers == math.inf
+    assert found.needed == servers_for(pool, p99=5.0).servers
+    assert "1,400,002 have to be provided" in found.says
+
+
+def test_a_plan_that_cannot_be_has_no_utilization():
+    plan = PoolPlan(target=0.001)
+    assert plan.servers == math.inf
+    assert math.isnan(plan.utilization)
+    assert math.isnan(plan.busiest)

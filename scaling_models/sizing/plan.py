@@ -137,12 +137,16 @@ class PoolPlan(Model):
 
     @answer("", "share of the slots' time that is busy on the mean of the day, all servers up")
     def utilization(self) -> float:
-        """lambda E[S] / (servers x workers)."""
+        """lambda E[S] / (servers x workers); no number where no servers will do."""
+        if math.isinf(self.servers):
+            return math.nan
         return self.arrival_rate * self.service.mean() / (self.servers * self.workers)
 
     @answer("", "share of the slots' time that is busy at the peak, with only the needed servers left")
     def busiest(self) -> float:
-        """lambda peak E[S] / (needed x workers)."""
+        """lambda peak E[S] / (needed x workers); no number where no servers will do."""
+        if math.isinf(self.needed):
+            return math.nan
         return self.arrival_rate * self.peak * self.service.mean() / (self.needed * self.workers)
 
     @answer("s", "time from arrival to reply at the peak, with only the needed servers left")

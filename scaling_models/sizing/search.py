@@ -62,12 +62,12 @@ def needed(model: Model, target: Target, start: int | None = None) -> float:
     refusals: list[NoClosedForm] = []
 
     def met(servers: int) -> bool:
+        if not _legal(model, servers):  # so few
+            return False
         try:
             return target.met(model.replace(servers=servers))
         except NoClosedForm as refusal:  # unknown: not known to be met
             refusals.append(refusal)
-            return False
-        except ValueError:  # so few are illegal
             return False
 
     least = _least(met, first, min(high, FAR * first))
@@ -143,9 +143,13 @@ def _sizing(model: Model, target: Target, least: int, reserve: Reserve) -> Sizin
     enough = model.replace(servers=least)
     achieved, fewer = target.value(enough), _one_fewer(model, target, least - 1)
     provided = reserve.provided(least)
-    if provided > most_servers(model):
-        return _none(model, target)
     accuracy = enough.accuracy(target.answer, target.level)
+    if provided > most_servers(model):
+        says = (
+            f"No legal number of servers is enough after the loss of {reserve.loss}: {least:,} must be up, for which "
+            f"{int(provided):,} have to be provided, and {type(model).__name__} has {most_servers(model):,} at most"
+        )
+        return Sizing(math.inf, least, achieved, fewer, enough, accuracy, says)
     says = _says(model, target, (int(provided), least), (achieved, fewer), reserve) + _roughly(accuracy)
     return Sizing(int(provided), least, achieved, fewer, model.replace(servers=int(provided)), accuracy, says)
 

@@ -7,7 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from scaling_models.pools.formulas.erlang import erlang_c
+
 Array = NDArray[np.float64]
+ALIKE = 1e-9  # of the rate: what the rates of the phases may differ by and be taken for the same
 STEPS = 200  # of Newton's method from above the largest root of a cubic: its steps shrink at least by half
 
 
@@ -28,12 +31,13 @@ def modulated_waits(
 ) -> ModulatedWaits:
     """The wait in MMPP(2)/M/c: arrivals at `rates[j]` while in phase j, which is left at rate `leaving[j]` (all 1/s).
 
-    The chain of (number, phase) moves by one in number: the phase in which level n is left downwards for the first
-    time changes with g_j = u_j / (min(n, c) mu + u_0 + u_1), u_j = leaving_j + rate_j g'_j with g' of level n + 1; at
-    and above level c, g = g'. Then p_n = p_{n-1} Lambda G_n / (min(n, c) mu), G_n = [[1 - g_0, g_0], [g_1, 1 - g_1]]:
-    nothing is ever subtracted. Above level c - 1 that is a fixed 2 x 2 matrix, whose eigenvalues r_i give the drains
-    c mu (1 - r_i). Exact to 1e-9; `servers` is one whole number, the others broadcast, with a mean rate below
-    servers x service_rate, and every rate of leaving in (0, inf). Neuts, Matrix-Geometric Solutions, 1981, chapter 6.
+    The chain of (number, phase) moves by one in number: the phase in which level n is left downwards for the first time
+    changes with g_j = u_j / (min(n, c) mu + u_0 + u_1), u_j = leaving_j + rate_j g'_j with g' of level n + 1; at and
+    above level c, g = g'. Then p_n = p_{n-1} Lambda G_n / (min(n, c) mu), G_n = [[1 - g_0, g_0], [g_1, 1 - g_1]]:
+    nothing is ever subtracted. Above level c - 1 that is a fixed 2 x 2 matrix, whose eigenvalues r_i give the drains c
+    mu (1 - r_i). Exact to 1e-9, or to 1e-15 times the services that an overloaded phase outlasts; `servers` is one
+    whole number, the others broadcast, with a mean rate below servers x service_rate, and every rate of leaving in (0,
+    inf). Neuts, Matrix-Geometric Solutions, 1981, chapter 6.
     """
     mu, *parts = np.broadcast_arrays(*(np.asarray(each, dtype=float) for each in (service_rate, *rates, *leaving)))
     lam, sigma = np.stack(parts[:2]), np.stack(parts[2:])
@@ -45,22 +49,32 @@ def modulated_waits(
     second = _above(first, lam, passage, full)
     total = within + _sums(first.sum(axis=0), second.sum(axis=0), drains, full).sum(axis=0)
     weights = np.moveaxis(_sums(first * lam, second * lam, drains[:, None], full), 0, 1) / (mean * total)
-    return ModulatedWaits(drains, weights, lam * sigma[::-1] / sigma.sum(axis=0) / mean)
+    shares = lam * sigma[::-1] / sigma.sum(axis=0) / mean
+    alike = np.abs(lam[1] - lam[0]) <= ALIKE * mean  # both terms meet where slow phases make no difference: M/M/c
+    one = shares * erlang_c(servers, np.where(alike, mean, 0.0) / mu)
+    plain = np.stack([full - mean, full]), np.stack([one, np.zeros_like(one)], axis=1)
+    return ModulatedWaits(np.where(alike, plain[0], drains), np.where(alike, plain[1], weights), shares)
 
 
 def _turning(lam: Array, sigma: Array, full: Array) -> Array:
-    """u_j where g = g': u_j = sigma_j z / (z - lambda_j), z = c mu + u_0 + u_1 the largest root of a cubic."""
-    either = lam.sum(axis=0) + sigma.sum(axis=0)
-    linear = full * lam.sum(axis=0) + lam[0] * lam[1] + sigma[0] * lam[1] + sigma[1] * lam[0]
-    z = full + either  # the sum of the roots, which are positive: none is above
+    """u_j where g = g': u_j = sigma_j z / (z - lambda_j), z = c mu + u_0 + u_1 the largest root of a cubic.
+
+    Solved for y, by which z exceeds the higher rate: an overloaded phase that lasts leaves little of it.
+    """
+    high, over = lam.max(axis=0), lam.max(axis=0) - full
+    apart = high - lam
+    gap, own = apart.max(axis=0), np.where(apart[0] <= apart[1], sigma[0], sigma[1])
+    either = sigma.sum(axis=0)
+    square, linear = over + gap - either, over * gap - own * gap - high * either
+    y = full + lam.min(axis=0) + either  # the sum of the roots z, which are positive, is no less: none is above
     for _ in range(STEPS):
-        value = ((z - full - either) * z + linear) * z - full * lam[0] * lam[1]
-        slope = (3.0 * z - 2.0 * (full + either)) * z + linear
+        value = ((y + square) * y + linear) * y - high * own * gap
+        slope = (3.0 * y + 2.0 * square) * y + linear
         step = np.maximum(value / np.where(slope > 0, slope, np.inf), 0.0)
-        z = z - step
-        if (step <= 1e-16 * z).all():
+        y = y - step
+        if (step <= 1e-16 * y).all():
             break
-    return np.asarray(sigma * z / np.maximum(z - lam, 1e-16 * z))
+    return np.asarray(sigma * (high + y) / np.maximum(y + apart, 1e-300))
 
 
 def _last_level(turning: Array, lam: Array, sigma: Array, mu: Array, servers: int) -> tuple[Array, Array, Array]:
@@ -95,6 +109,6 @@ def _drains(turning: Array, lam: Array, sigma: Array, full: Array, mean: Array) 
 def _sums(first: Array, second: Array, drains: Array, full: Array) -> Array:
     """Both terms of sum_k s_k, where s_k = A r_1^k + B r_2^k begins with `first` and `second`."""
     r = 1.0 - drains / full
-    gap = (drains[1] - drains[0]) / full
+    gap = np.maximum(drains[1] - drains[0], 1e-16 * full) / full
     each = np.stack([second - r[1] * first, r[0] * first - second]) / gap
     return np.asarray(each * full / drains)

@@ -89,7 +89,7 @@ def _dropped(lam: Array, workers: int, mean: float, timeout: float, deadline: fl
     """The density of the wait offered is lambda pi_{c-1} e^{-(c mu - lambda) v} to the deadline d, then e^{-c mu v}."""
     mu, drain = 1.0 / mean, workers / mean - lam
     top = np.maximum(-drain, 0.0) * deadline  # all weights relative to the largest
-    idle = np.exp(-top) / erlang_b(workers - 1, lam * mean)
+    idle = np.exp(-top) / np.maximum(erlang_b(workers - 1, lam * mean), 1e-300)
     above = lam * np.exp(-drain * deadline - top) * mean / workers
     below = lam * _exponential_integral(drain, deadline, top)
     total = idle + below + above

@@ -311,3 +311,17 @@ def test_where_nobody_waits_for_want_of_digits():
     assert pool.probability_of_wait == 0.0
     assert pool.latency.mean() == pytest.approx(pool.service.mean(), rel=1e-12)
     assert pool.latency.icdf(0.99) == pytest.approx(pool.service.icdf(0.99), rel=1e-9)
+
+
+def test_near_capacity_the_mean_wait_goes_on_at_once():
+    """The gap to capacity times the wait has a limit: (1 + scv)/2 over the slots, Kingman's, in mean services."""
+    for gap in (1e-4, 1e-6, 1e-9):
+        pool = CentralQueue(1000.0 * (1.0 - gap), 10, sm.LogNormal(0.01, 0.5))
+        assert gap * pool.wait.mean() == pytest.approx(0.01 * 0.75 / 10.0, rel=1e-3)
+
+
+@pytest.mark.parametrize("number", [1, 2, 100, 10**4, 10**6])
+def test_the_least_of_many_residuals(number):
+    """1/n of exponential services and 1/(n + 1) of constant ones, finer than the grid or not."""
+    assert residual(sm.Exponential(1.0)).least_of(number) * number == pytest.approx(1.0, rel=1e-4)
+    assert residual(sm.Deterministic(1.0)).least_of(number) * (number + 1) == pytest.approx(1.0, rel=1e-9)

@@ -268,3 +268,10 @@ def test_timeline_shows_what_the_limit_buys():
 def test_services_need_an_end():
     with pytest.raises(ValueError, match=r"ContendedPool.service must have a finite mean above 0 s; got Never"):
         ContendedPool(service=sm.Never())
+
+
+def test_more_slots_than_a_chain_can_hold_are_refused():
+    pool = ContendedPool(servers=10**6, workers=10**4, contention=0.0, coherency=0.0)
+    assert pool.utilization < 1.0
+    with pytest.raises(sm.NoClosedForm, match="up to 1,000,000 requests in service, not for 10,000,000,000"):
+        pool.latency  # noqa: B018

@@ -21,6 +21,7 @@ from scaling_models.montecarlo.kernels.priorities import (
 )
 from scaling_models.montecarlo.kernels.queues import central_waits
 from scaling_models.pools.formulas.erlang import erlang_c
+from scaling_models.pools.formulas.priorities import cobham, preemptive_resume
 
 
 def as_read(drawn, classes, count):
@@ -199,3 +200,11 @@ def test_lanes_are_picked(system):
     for field, copy, picked in zip(state, before, some, strict=True):
         assert np.array_equal(field, copy)
         assert np.array_equal(picked, field[:, chosen])
+
+
+def test_a_class_that_never_comes_brings_no_work():
+    """However long its services would be: its rate is 0."""
+    rates, means, seconds = [1.0, 0.0], [0.1, math.inf], [0.02, math.inf]
+    np.testing.assert_allclose(cobham(rates, means, seconds), [0.01 / 0.9, 0.01 / 0.81])
+    interrupting = preemptive_resume(rates, [0.1, 1.0], seconds)
+    np.testing.assert_allclose(interrupting, [0.01 / 0.9, 0.01 / 0.81 + 0.1 / 0.9])

@@ -162,7 +162,7 @@ class Distribution(Declared):
 
     def _levels(self, name: str, given: ArrayLike) -> Array:
         if not self.spread_known:
-            raise NoClosedForm("only means are known here: simulate it for a percentile, or choose a jitter")
+            raise NoClosedForm("only the mean is known here: simulate it for a percentile")
         levels = np.asarray(given, dtype=float)
         outside = levels[~((levels >= 0) & (levels <= 1))]
         if outside.size:

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from scaling_models.answers import Accuracy, answer
+from scaling_models.answers import Accuracy, NoClosedForm, answer
 from scaling_models.parameters import Integer, Real, Slider, parameter
 from scaling_models.pools.bases.exponential_pool import ExponentialPool
 from scaling_models.pools.bases.pool import SIMULATED
@@ -16,6 +16,7 @@ from scaling_models.scalability import usl_peak, usl_throughput
 from scaling_models.wording import short
 
 MOST_STATES = 400  # of the chain of a request: its percentiles take a twentieth of a second
+MOST_SERVED = 10**6  # requests at once, up to which the chain's rates are kept
 LOADS = ("utilization", "offered_load", "capacity", "peak_concurrency", "best_limit", "best_capacity", "capacity_gain")
 
 
@@ -69,6 +70,11 @@ class ContendingPool(ExponentialPool):
 
     @functools.cached_property
     def _rates(self) -> tuple[float, ...]:
+        if self.concurrency > MOST_SERVED:
+            raise NoClosedForm(
+                f"ContendedPool has a closed form for up to {MOST_SERVED:,} requests in service, not for "
+                f"{self.concurrency:,}: set a limit"
+            )
         there = np.arange(1.0, self.concurrency + 1.0)
         rates = usl_throughput(there, 1.0 / self.service.mean(), self.contention, self.coherency)
         return tuple(np.asarray(rates).tolist())

@@ -17,6 +17,7 @@ Array = NDArray[np.float64]
 STEP = 0.02  # mean services: of the lattice of residuals
 REACH = 40.0  # means of the sum: how far the lattice goes
 HEAVY_REACH = 400.0
+HIGHEST = 0.9995  # load above which the constant service's wait is its limit near capacity, half of M/M/c's
 MOST = 2**15  # points of the lattice: where more would be needed the step grows
 TILT = 20.0  # e^-20 is what comes back from beyond the lattice
 KEPT = 1e-8  # above this the lattice's ccdf is taken, below it its tail goes on
@@ -26,14 +27,15 @@ def boxma_cohen_huffels(slots: int, load: float, service: Distribution) -> float
     """The mean wait of M/G/c in mean services: (1 + v)/2 2 W_M W_D / (2 b W_D + (1 - b) W_M).
 
     W_M and W_D are the mean waits of M/M/c and M/D/c, v the scv of the service, b = ((1 + v)/g - c - 1)/(c - 1), g the
-    mean of the least of c residuals. Boxma, Cohen and Huffels 1979. For c = 1 exact (Pollaczek and Khinchine). Against
+    mean of the least of c residuals. Boxma, Cohen and Huffels 1979. For c = 1 exact (Pollaczek and Khinchine). Above
+    load 0.9995 W_D is W_M/2, its limit, which it exceeds there by 0.05% at 100 slots and 0.14% at 1,000. Against
     simulation (2 to 50 slots, load 0.5 to 0.95): -7% to +9% for scv to 4, +-24% for scv 10, to +30% for Pareto 2.5.
     """
     v, a = service.scv, load * slots
     exponential = float(erlang_c(slots, a)) / (slots * (1.0 - load))
     if slots == 1 or exponential == 0.0:
         return exponential * (1.0 + v) / 2.0
-    constant = deterministic_waiting(slots, a).mean / a
+    constant = deterministic_waiting(slots, a).mean / a if load <= HIGHEST else exponential / 2.0
     b = ((1.0 + v) / residual(service).least_of(slots) - slots - 1.0) / (slots - 1.0)
     return (1.0 + v) * exponential * constant / (2.0 * b * constant + (1.0 - b) * exponential)
 

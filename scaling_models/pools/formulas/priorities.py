@@ -24,7 +24,7 @@ def cobham(rates: ArrayLike, means: ArrayLike, second_moments: ArrayLike) -> Any
     loads, before, rates, seconds = _cumulated(rates, means, second_moments)
     own = np.diff(np.concatenate([np.zeros((*loads.shape[:-1], 1)), np.minimum(loads, 1.0)], axis=-1))
     served = np.where(own > 0, own / np.where(rates > 0, loads - before, 1.0) * rates, 0.0)
-    work = (served * seconds / 2.0).sum(axis=-1, keepdims=True)
+    work = (served * np.where(served > 0, seconds, 0.0) / 2.0).sum(axis=-1, keepdims=True)
     return _or_never(work, before, loads)
 
 
@@ -47,8 +47,9 @@ def _cumulated(rates: ArrayLike, means: ArrayLike, seconds: ArrayLike) -> tuple[
         outside = values[~(values >= 0)]
         if outside.size:
             raise ValueError(f"{name} must lie in [0, inf) {unit}; got {float(outside.flat[0])!r}")
-    loads = np.cumsum(given[0] * given[1], axis=-1)
-    return loads, loads - given[0] * given[1], given[0], given[2]
+    means, seconds = (np.where(given[0] > 0, each, 0.0) for each in given[1:])  # nobody brings no work, however long
+    loads = np.cumsum(given[0] * means, axis=-1)
+    return loads, loads - given[0] * means, given[0], seconds
 
 
 def _or_never(work: Array, before: Array, loads: Array) -> Array:

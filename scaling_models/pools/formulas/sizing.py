@@ -172,7 +172,10 @@ def _checked(*given: ArrayLike, first: str = "arrival_rate") -> tuple[Array, ...
     return head, mean, time, 1.0 - level, workers
 
 
+UNITS = {"arrival_rate": " requests/s", "service_mean": " s", "latency": " s"}
+
+
 def _refuse(name: str, values: Array, good: Any, must: str) -> None:
     outside = values[~good]
     if outside.size:
-        raise ValueError(f"{name} must {must}; got {float(outside.flat[0])!r}")
+        raise ValueError(f"{name} must {must}{UNITS.get(name, '')}; got {float(outside.flat[0])!r}")

@@ -13,7 +13,8 @@ from scaling_models.explorer.picture import Picture
 
 QUIET = 0.3  # seconds without a change before anything slow is begun
 SIZE = {"width": 940, "height": 430}  # fixed: what is drawn before it is attached cannot know the page
-DATA = ("x", "y", "text", "textposition")
+# What a reader changes by hand, or the page: kept where a figure says nothing about it.
+KEPT = {"uid", "width", "height", "range", "autorange", "visible", "dragmode", "hovermode", "showspikes", "selections"}
 
 
 def shown(figure: go.Figure) -> go.FigureWidget:
@@ -23,31 +24,31 @@ def shown(figure: go.Figure) -> go.FigureWidget:
 
 
 def redraw(widget: go.FigureWidget, figure: go.Figure) -> None:
-    """Bring a widget to the state of a figure: data, titles and ranges only, as a whole layout takes 100 ms."""
+    """Bring a widget to the state of a figure: only what differs is sent, as a whole layout takes 100 ms."""
     with widget.batch_update():
-        if len(widget.data) != len(figure.data):  # a list of replicas has grown, say
+        if [trace.type for trace in widget.data] != [trace.type for trace in figure.data]:  # a list has grown, say
             widget.data = ()
             widget.add_traces(figure.data)
         for old, new in zip(widget.data, figure.data, strict=True):
-            _copy(old, new, DATA)
-        for place in ("title", "xaxis.title", "yaxis.title"):
-            _copy(widget.layout[place], figure.layout[place], ("text",))
-        for axis in ("xaxis", "yaxis", *(axis for axis in ("yaxis2",) if axis in figure.layout)):
-            _copy(widget.layout[axis], figure.layout[axis], ("tickvals", "ticktext"))
-            if figure.layout[axis].range is not None:  # else plotly finds it, or a reader has chosen one
-                _copy(widget.layout[axis], figure.layout[axis], ("range",))
+            _bring(old, new)
+        _bring(widget.layout, figure.layout)
 
 
-def _copy(old: Any, new: Any, names: tuple[str, ...]) -> None:
-    for name in names:
-        if not _same(old[name], new[name]):
-            old[name] = new[name]
+def _bring(old: Any, new: Any) -> None:
+    was, said = old.to_plotly_json(), new.to_plotly_json()
+    kept = KEPT if was.get("type") == said.get("type") else KEPT - {"range", "autorange"}  # of an axis of another type
+    for name in (was.keys() | said.keys()) - (kept - said.keys()) - {"template"}:
+        before, after = was.get(name), said.get(name)
+        if isinstance(before, dict) or isinstance(after, dict):
+            _bring(old[name], new[name])
+        elif not _same(before, after):
+            old[name] = after
 
 
 def _same(old: Any, new: Any) -> bool:
-    if old is None or new is None or isinstance(old, str):
-        return old is new or (isinstance(old, str) and old == new)
-    return len(old) == len(new) and bool(np.array_equal(np.asarray(old), np.asarray(new)))
+    if old is None or new is None:
+        return old is new
+    return bool(np.array_equal(np.asarray(old), np.asarray(new)))
 
 
 class Quiet:

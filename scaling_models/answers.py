@@ -37,6 +37,7 @@ class Accuracy:
 
 
 EXACT = Accuracy("exact", 0.0, "everywhere, to numerical precision")
+AS_CONSTANT = Accuracy("within 15%", 0.13, "as if times were constant, where up to a fifth of each varies")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,11 +132,10 @@ class Model(Declared):
             said = self._accuracy(metric, level)
         except NoClosedForm as unknown:  # what decides the accuracy is itself refused
             said = Accuracy("simulated", None, str(unknown).removesuffix(": simulate it"))
-        if (
-            refusal is None
-            or said.label == "simulated"
-            or (said.label == "band" and self._refusal(metric + "_low", level) is None)
-        ):
+        if refusal is None:
+            known = getattr(self.__dict__.get(metric), "mean_known", True)  # where it is there, and a distribution
+            return said if known or said.label != "exact" else AS_CONSTANT
+        if said.label == "simulated" or (said.label == "band" and self._refusal(metric + "_low", level) is None):
             return said
         return Accuracy("simulated", None, refusal)
 

@@ -379,3 +379,36 @@ def test_weights_of_a_mixture_repeat_themselves():
         weights = np.random.default_rng(seed).random(11)
         made = sm.mixture((weights / weights.sum()).tolist(), [sm.Exponential(0.1 * (1 + at)) for at in range(11)])
         assert made.replace() == made
+
+
+def test_what_is_told_up_to_a_level_only_is_so_under_every_operation():
+    told = sm.quorums.LeaderLoad().latency
+    assert told.highest_level == 0.99
+    for whole in (told + sm.Exponential(1e-4), told + told, sm.mixture((0.5, 0.5), (told, sm.Exponential(0.001)))):
+        assert whole.highest_level == 0.99
+        with pytest.raises(sm.NoClosedForm, match="p99 only"):
+            whole.icdf(0.999)
+    assert sm.slowest(*[told] * 10).highest_level == pytest.approx(0.99**10, rel=1e-6)
+    assert sm.fastest(told, told).highest_level == pytest.approx(1.0 - 0.01**2, rel=1e-6)
+    assert sm.slowest(told, sm.Exponential(1e-6)).highest_level == pytest.approx(0.99, rel=1e-6)
+    with pytest.raises(sm.NoClosedForm, match="up to p90"):
+        sm.slowest(*[told] * 10).icdf(0.99)
+    wait = sm.Exponential(0.001)
+    shared = sm.slowest(*[wait + sm.Exponential(0.002)] * 2, told, shared=wait)
+    assert shared.highest_level < 0.99
+
+
+def test_the_mean_of_a_kth_smallest_is_not_known_by_means_alone():
+    near, far = sm.MeanOnly(0.010), sm.MeanOnly(0.020)
+    assert sm.k_of_n(1, [near]).mean_known
+    assert (near + far + 0.001).mean_known
+    assert sm.mixture((0.5, 0.5), (near, far)).mean_known
+    wait = sm.Exponential(0.001)
+    for unknown in (
+        sm.slowest(near, far),
+        sm.slowest(near, sm.Exponential(0.010)) + 0.001,
+        sm.slowest(near + wait, far + wait, shared=wait),
+        sm.slowest(sm.slowest(near, far) + wait, sm.Exponential(0.010)),
+    ):
+        assert not unknown.mean_known
+        assert unknown.highest_level == 0.0

@@ -145,3 +145,24 @@ def test_a_client_anywhere_writes_through_the_leader():
     assert far.write_latency.icdf(0.99) > far.write_latency.mean()
     with pytest.raises(ValueError, match="followers must be regions that differ"):
         near.replace(leader="us-east-2")
+
+
+@pytest.mark.parametrize("model", [sm.quorums.RegionalRaft(), sm.quorums.RegionalEPaxos()])
+def test_means_of_quorums_without_a_jitter_are_told_as_if_round_trips_were_constant(model):
+    said = model.accuracy("commit_latency")
+    varying = [model.replace(jitter=jitter).commit_latency.mean() for jitter in (0.05, 0.1, 0.2)]
+    errors = [abs(model.commit_latency.mean() / mean - 1.0) for mean in varying]
+    assert said.label == "within 15%"
+    assert max(errors) <= said.error
+    assert max(errors) > 0.01  # so that exact would have been wrong
+    assert any("round trips are constant" in each.says for each in model.assumptions())
+    varied = model.replace(jitter=0.1)
+    assert varied.accuracy("commit_latency").label != "within 15%"
+    assert not any("round trips are constant" in each.says for each in varied.assumptions())
+
+
+def test_who_completes_a_quorum_of_mean_round_trips_is_not_told_as_exact():
+    model = sm.quorums.RegionalRaft()
+    assert max(model.completes) == pytest.approx(1.0)
+    assert model.accuracy("completes").label == "simulated"
+    assert model.replace(jitter=0.1).accuracy("completes").label == "exact"

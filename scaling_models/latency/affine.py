@@ -72,6 +72,11 @@ class Affine(Distribution):
         return self.distribution.highest_level
 
     @property
+    def mean_known(self) -> bool:
+        """The part's."""
+        return self.distribution.mean_known
+
+    @property
     def depth(self) -> int:
         """The part's."""
         return self.distribution.depth

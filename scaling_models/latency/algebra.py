@@ -53,8 +53,13 @@ class Composed(Distribution):
 
     @property
     def highest_level(self) -> float:
-        """True where it is of every part."""
+        """The lowest of its parts'."""
         return min(part.highest_level for part in self._parts)
+
+    @property
+    def mean_known(self) -> bool:
+        """Only where all laws are: which of several is the one depends on how they spread."""
+        return self.spread_known and all(part.mean_known for part in self._parts)
 
     @property
     def depth(self) -> int:
@@ -71,6 +76,16 @@ def _chance(weights: tuple[float, ...]) -> tuple[float, ...]:
     """The weights over their sum; as they are where that is one to the last digits, so that a repr repeats them."""
     total = math.fsum(weights)
     return weights if abs(total - 1.0) <= SAME_SUM else tuple(weight / total for weight in weights)
+
+
+def level_known(whole: Distribution, parts: Iterable[Distribution]) -> float:
+    """The level of `whole` at the time up to which all of its parts are known; 0 where only a mean is of one."""
+    limited = [part for part in parts if part.highest_level < 1.0]
+    if not limited:
+        return 1.0
+    if not all(part.spread_known for part in limited):
+        return 0.0
+    return float(whole.cdf(min(part.icdf(part.highest_level) for part in limited)))
 
 
 class Mixture(Composed):
@@ -121,6 +136,11 @@ class Mixture(Composed):
         each = [(w, part.phases) for w, part in self._pairs]
         known = [(w, phases) for w, phases in each if phases is not None]
         return in_branches(*zip(*known, strict=True)) if len(known) == len(each) else None
+
+    @property
+    def mean_known(self) -> bool:
+        """True where it is of every part."""
+        return all(part.mean_known for part in self._parts)
 
     def mean(self) -> float:
         """The parts' means, weighted."""
@@ -206,6 +226,15 @@ class KOfN(Composed):
         if phases is None or len(phases.ends) > 1:
             return super().mean()
         return self._parts[0].mean() * math.fsum(1.0 / i for i in range(self._against, len(self.distributions) + 1))
+    @functools.cached_property
+    def highest_level(self) -> float:
+        """By the counting law: that k of them have ended when the first leaves what is known of it."""
+        return level_known(self, self._parts)
+
+    @property
+    def mean_known(self) -> bool:
+        """Only where all laws are, or there is no other part."""
+        return super().mean_known if len(self.distributions) > 1 else self.distributions[0].mean_known
 
     def _late(self, chances: Sequence[Array], counts: Iterable[int]) -> Array:
         return at_least(self._against, chances, tuple(counts))

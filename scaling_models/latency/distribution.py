@@ -97,6 +97,16 @@ class Distribution(Declared):
         whose error was measured up to there."""
         return 1.0
 
+    @property
+    def mean_known(self) -> bool:
+        """False where even its mean rests on constants in place of laws of which only the means are known."""
+        return True
+
+    @property
+    def summands(self) -> tuple[Distribution, ...]:
+        """The independent latencies that it is the plain sum of; itself where it is none."""
+        return (self,)
+
     def _ccdf(self, t: Array) -> Array:
         raise NotImplementedError
 

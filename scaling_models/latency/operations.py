@@ -19,11 +19,7 @@ def add(first: Distribution, second: Any) -> Distribution:
     """One after the other, independent; a plain number of seconds is a shift."""
     if is_number(second):
         return first if second == 0 else Shifted(first, second)
-    return Sum(_terms(first) + _terms(as_latency(second)))
-
-
-def _terms(latency: Any) -> tuple[Any, ...]:
-    return latency.distributions if isinstance(latency, Sum) else (latency,)
+    return Sum(first.summands + as_latency(second).summands)
 
 
 def scale(latency: Distribution, factor: Any) -> Distribution:

@@ -9,7 +9,7 @@ import numpy as np
 
 from scaling_models.answers import NoClosedForm
 from scaling_models.latency.affine import Shifted
-from scaling_models.latency.algebra import HAIR, LEAST_MASS, KOfN
+from scaling_models.latency.algebra import HAIR, LEAST_MASS, KOfN, level_known
 from scaling_models.latency.counting import at_least
 from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.integrals import Integrated
@@ -111,10 +111,15 @@ class SharedKOfN(Integrated):
             raise NoClosedForm("the density behind a shared delay with very many atoms is not known: simulate it")
         return total
 
-    @property
+    @functools.cached_property
     def highest_level(self) -> float:
-        """True where it is of every part."""
-        return min(part.highest_level for part in (*self.delayed, *self.free, self.shared))
+        """Its level at the time up to which every part, and the shared delay, are known."""
+        return level_known(self, (*self.delayed, *self.free, self.shared))
+
+    @property
+    def mean_known(self) -> bool:
+        """Only where all laws are: which part is the k-th depends on how they spread."""
+        return self.spread_known and all(part.mean_known for part in (*self.delayed, *self.free, self.shared))
 
     def _draw(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
         wait = self.shared._draw(shape, rng)

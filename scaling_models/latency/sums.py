@@ -79,8 +79,18 @@ class Sum(Integrated):
 
     @property
     def highest_level(self) -> float:
-        """True where it is of every part."""
+        """The lowest of its parts'."""
         return min(part.highest_level for part in self.distributions)
+
+    @property
+    def mean_known(self) -> bool:
+        """True where it is of every part."""
+        return all(part.mean_known for part in self.distributions)
+
+    @property
+    def summands(self) -> tuple[Distribution, ...]:
+        """The parts."""
+        return self.distributions
 
     def mean(self) -> float:
         """The parts' means added."""

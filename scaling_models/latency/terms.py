@@ -15,13 +15,13 @@ from scaling_models.wording import short
 
 def terms(latency: Any) -> tuple[Counter[Any], float]:
     """The random terms of a sum, each with how often it occurs, and the constant beside them (seconds)."""
-    if isinstance(latency, Sum):
-        parts = [terms(part) for part in latency.distributions]
+    if len(latency.summands) > 1:
+        parts = [terms(part) for part in latency.summands]
         return sum((random for random, _ in parts), Counter()), sum(constant for _, constant in parts)
     if isinstance(latency, Shifted):
         random, constant = terms(latency.distribution)
         return random, constant + latency.by
-    if isinstance(latency, Deterministic):
+    if isinstance(latency, Deterministic) and latency.spread_known:
         return Counter(), latency.value
     return Counter([latency]), 0.0
 

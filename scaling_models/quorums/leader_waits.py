@@ -16,6 +16,11 @@ class LoadedLatency(Sum):
         """0.99."""
         return HIGHEST
 
+    @property
+    def summands(self) -> tuple[Distribution, ...]:
+        """Itself: its parts alone would be told beyond p99."""
+        return (self,)
+
 
 def two_waits(load: float, mean: float) -> Distribution:
     """Two waits of this mean (s), each 0 with probability 1 - load, else exponential: independent up to a load of 0.5,

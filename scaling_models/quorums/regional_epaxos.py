@@ -23,7 +23,7 @@ from scaling_models.quorums.formulas.sizes import epaxos_size
 from scaling_models.quorums.formulas.varying_conflicts import varying_conflict
 from scaling_models.quorums.led import KEPT
 from scaling_models.quorums.regional_raft import REGIONS
-from scaling_models.quorums.regions import mean_round_trip, round_trip
+from scaling_models.quorums.regions import CONSTANT, mean_round_trip, round_trip
 from scaling_models.wording import short
 
 JITTER = "delays vary"
@@ -190,6 +190,10 @@ class RegionalEPaxos(Model):
         away = {name: 0.0 if name == self.client else mean_round_trip(trips, self.client, name) for name in names}
         nearest = min(names, key=lambda name: away[name])
         return self.replace(leader=nearest, others=tuple(name for name in names if name != nearest))
+
+    def assumptions(self, metric: str | None = None) -> tuple[Assumption, ...]:
+        """Without a jitter also that round trips are constant."""
+        return super().assumptions(metric) + (() if self.jitter else (CONSTANT,))
 
     def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         conflicts = self._asked > 1 and self.conflict_rate > 0.0

@@ -6,7 +6,7 @@ import functools
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from scaling_models import data
-from scaling_models.answers import Assumption, Model, Simulation, Timeline, answer
+from scaling_models.answers import Accuracy, Assumption, Model, Simulation, Timeline, answer
 from scaling_models.latency import LATENCY, Deterministic, Distribution
 from scaling_models.montecarlo.estimates import SimulatedLatency
 from scaling_models.montecarlo.streams import checked_requests, stream
@@ -14,7 +14,7 @@ from scaling_models.parameters import Choice, Real, Rows, Slider, parameter
 from scaling_models.quorums.followed import WAYS, WAYS_MEAN
 from scaling_models.quorums.led import BATCHES, KEPT, SLOW
 from scaling_models.quorums.raft import Raft
-from scaling_models.quorums.regions import mean_round_trip, regional_raft, round_trip
+from scaling_models.quorums.regions import CONSTANT, mean_round_trip, regional_raft, round_trip
 from scaling_models.wording import short
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def _table() -> pd.DataFrame:
 class RegionalRaft(Model):
     """`Raft` with its replicas in cloud regions: the client's round trip to the leader, then the commit there.
 
-    Round trips are the means of data/aws_rtt_ms_10_regions.csv, of which the share `jitter` varies exponentially. With
-    no jitter chosen only means are known, and percentiles are refused. Exact for independent round trips.
+    Round trips are the means of data/aws_rtt_ms_10_regions.csv, of which the share `jitter` varies exponentially: then
+    exact for independent ones. With no jitter chosen percentiles are refused, and means are as if they were constant.
     """
 
     leader: str = parameter(default="us-east-1", domain=REGIONS, about="where the leader is")
@@ -119,6 +119,15 @@ class RegionalRaft(Model):
     def completes(self) -> tuple[float, ...]:
         """As `Raft` tells it."""
         return self.raft.completes
+
+    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
+        if metric == "completes" and not self.jitter and len(self.followers) > 1:
+            return Accuracy("simulated", None, "told as if round trips were constant")
+        return super()._accuracy(metric, level)
+
+    def assumptions(self, metric: str | None = None) -> tuple[Assumption, ...]:
+        """Without a jitter also that round trips are constant."""
+        return super().assumptions(metric) + (() if self.jitter else (CONSTANT,))
 
     def simulate(self, requests: int = 200_000, seed: int = 0, *, violating: str | None = None) -> Simulation:
         """The commits of `Raft.simulate`, and a round trip drawn for each; `violating` as there."""

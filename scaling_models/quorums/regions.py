@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from scaling_models.answers import Assumption
 from scaling_models.latency import Deterministic, Distribution, Exponential, MeanOnly
 from scaling_models.quorums.raft import Raft
 
 if TYPE_CHECKING:
     import pandas as pd
+
+CONSTANT = Assumption(
+    "round trips are constant (jitter 0)",
+    "where a fifth of each varies, means are up to 12% too high if few of several are waited for, 13% too low if all",
+)
 
 
 def round_trip(mean: float, jitter: float | None = None) -> Distribution:

@@ -41,9 +41,9 @@ def _atlas(options: argparse.Namespace) -> int:
 
 
 def _requests(text: str) -> int:
-    number = int(text)
+    number = int(text) if text.isdecimal() else 0
     if number < 1:
-        raise argparse.ArgumentTypeError(f"must lie in [1, inf); got {number}")
+        raise argparse.ArgumentTypeError(f"must be a whole number in [1, inf); got {text}")
     return number
 
 

@@ -36,7 +36,10 @@ class Real:
         """`value` as a float, or `Illegal`."""
         if not is_number(value):
             raise Illegal(f"must be a number in {self}")
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:  # an int beyond all floats
+            number = math.inf if value > 0 else -math.inf
         above = number > self.low if self.open_low else number >= self.low
         below = number < self.high if self.open_high else number <= self.high
         if not (above and below):
@@ -57,7 +60,7 @@ class Integer:
 
     def convert(self, value: Any) -> int:
         """`value` as an int, or `Illegal`."""
-        if not (is_number(value) and float(value).is_integer() and self.low <= value <= self.high):
+        if not (is_number(value) and self.low <= value <= self.high and float(value).is_integer()):
             raise Illegal(f"must be a whole number in {self}")
         return int(value)
 

@@ -134,7 +134,8 @@ def write(figures: Mapping[str, Drawable], folder: Path | str) -> Path:
     """Write figures to a folder, by file name: NAME.html, NAME.csv, NAME.png and NAME.svg, and an `index.html`.
 
     A figure may be given as a function that draws it. The pages need no internet: plotly.js is written once beside
-    them. The CSV has a row a point (trace, x, y, text, and the titles of the axes), and the same bytes every time.
+    them. The CSV has a row a point, or a cell of a heat map (trace, x, y, z, text, and the titles of the point's axes),
+    and the same bytes every time.
     Pictures are written where kaleido and a Chromium are found, else a printed sentence says so. Returns the index.
     Raises ValueError for a name that is no file name and for what is not a figure.
     """
@@ -189,19 +190,29 @@ def _write_page(figure: go.Figure, name: str, folder: Path) -> None:
 
 def _write_data(figure: go.Figure, path: Path) -> None:
     """The numbers as drawn, in long form; numbers are written so that they read back the same."""
-    axes = [figure.layout.xaxis.title.text or "", figure.layout.yaxis.title.text or ""]
     with path.open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["trace", "x", "y", "text", "x_title", "y_title"])
+        rows.writerow(["trace", "x", "y", "z", "text", "x_title", "y_title"])
         for trace in figure.data:
-            rows.writerows([trace.name or "", x, y, text, *axes] for x, y, text in _points(trace))
+            titles = [_axis_title(figure, letter, trace[f"{letter}axis"]) for letter in "xy"]
+            rows.writerows([trace.name or "", *point, *titles] for point in _points(trace))
 
 
-def _points(trace: Any) -> Iterator[tuple[str, str, str]]:
-    """The points of a trace; the gaps between its pieces are rows without numbers."""
+def _axis_title(figure: go.Figure, letter: str, axis: str | None) -> str:
+    """The title of a trace's axis ("x2", say), or of the one under it that shares its range."""
+    found = figure.layout[f"{letter}axis{(axis or letter)[1:]}"]
+    shared = figure.layout[f"{letter}axis{found.matches[1:]}"] if found.matches else found
+    return found.title.text or shared.title.text or ""
+
+
+def _points(trace: Any) -> Iterator[tuple[str, str, str, str]]:
+    """The points of a trace, or the cells of a heat map; the gaps between pieces are rows without numbers."""
     x, y = ([_cell(value) for value in ([] if trace[axis] is None else trace[axis])] for axis in ("x", "y"))
+    if "z" in trace:
+        yield from ((x[i], y[j], _cell(z), "") for j, row in enumerate(trace.z) for i, z in enumerate(row))
+        return
     text = trace.text if isinstance(trace.text, tuple | list) else [trace.text or ""] * len(x)
-    yield from zip(x, y, [str(each or "") for each in text], strict=True)
+    yield from ((at, value, "", str(said or "")) for at, value, said in zip(x, y, text, strict=True))
 
 
 def _cell(value: Any) -> str:

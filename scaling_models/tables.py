@@ -190,8 +190,14 @@ def read_table(
     for each in unit.values() if isinstance(unit, Mapping) else [unit]:
         if each not in SECONDS:
             raise ValueError(f"read_table: unit must be one of {', '.join(map(repr, SECONDS))}; got {each!r}")
+    for option, given in (("columns", columns or ()), ("text", text), ("counts", counts), ("missing", missing)):
+        if isinstance(given, str):
+            raise ValueError(f"read_table: {option} must be a list of words, such as [{given!r}]; got {given!r}")
+    twice = next((column for at, column in enumerate(columns or ()) if column in (columns or ())[:at]), None)
+    if twice is not None:
+        raise ValueError(f"read_table: columns must be named once each; {twice!r} is named twice")
     rows = _rows(name, _text(path, limit))
-    header = _header(name, rows, columns or ())
+    header = _header(name, rows, [*(columns or ()), *text, *counts])
     wanted = list(header) if columns is None else columns
     found = {
         column: _Column(name, column, text=column in text, count=column in counts, ragged=ragged, missing=missing)

@@ -14,6 +14,7 @@ DIGITS = 3  # no input is known better than that
 TIMES = ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms"), (120.0, 1.0, "s"), (7200.0, 1 / 60, "min"), (172800.0, 1 / 3600, "h"))
 DAYS = (1 / 86400, "days")
 SIZES = ((1e3, 1.0, "bytes"), (1e6, 1e-3, "kB"), (1e9, 1e-6, "MB"), (1e12, 1e-9, "GB"), (math.inf, 1e-12, "TB"))
+ALMOST = 0.005  # from there on three digits would round a share to 100%
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +34,9 @@ class Scale:
         return shown if self.factor == 1.0 else float(f"{shown / self.factor:.12g}")
 
     def text(self, value: float) -> str:
-        """The number with its suffix, to three significant digits."""
+        """The number with its suffix, to three significant digits; a share just below one by what it lacks of it."""
+        if self.suffix == "%" and 0.0 < 1.0 - value < ALMOST:
+            return f"{_almost(100.0 * value, 100.0 * (1.0 - value))}%"
         joint = "" if self.suffix in ("", "%") else " "
         return f"{number(value * self.factor)}{joint}{self.suffix}"
 
@@ -56,6 +59,11 @@ def number(value: float) -> str:
     decimals = max(0, DIGITS - 1 - math.floor(math.log10(abs(rounded))))
     text = f"{rounded:,.{decimals}f}"
     return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", "−")
+
+
+def _almost(value: float, missing: float) -> str:
+    """A number with as many decimals as show two digits of what is missing."""
+    return f"{value:.{max(0, 1 - math.floor(math.log10(missing)))}f}".rstrip("0")
 
 
 def human(value: float, unit: str) -> str:

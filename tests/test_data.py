@@ -155,3 +155,19 @@ def test_the_catalogue_lists_every_file_and_no_other() -> None:
 def test_every_file_says_where_it_is_from() -> None:
     for path in files.folder("data").glob("*.csv*"):
         assert data.provenance(path), path.name
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ({"columns": ["a", "a"]}, "'a' is named twice"),
+        ({"counts": ["c"]}, "there is no column 'c', only a, b"),
+        ({"text": ["c"]}, "there is no column 'c', only a, b"),
+        ({"columns": "ab"}, r"columns must be a list of words, such as \['ab'\]"),
+        ({"text": "a"}, r"text must be a list of words"),
+        ({"missing": "NA"}, r"missing must be a list of words"),
+    ],
+)
+def test_what_is_asked_of_a_table_wrongly_is_refused(table: Any, named: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        table("a,b\n1,2\n", **named)

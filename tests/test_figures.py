@@ -215,6 +215,14 @@ def test_verification_tells_what_disagrees() -> None:
     row = table.iloc[0]
     assert trace(good, "simulated, agrees").x[0] == pytest.approx(100 * (row.simulated / row.closed_form - 1))
     assert "utilization = 80%" in trace(good, "simulated, agrees").y
+    table.loc[4, "verdict"] = "unseen"
+    seldom = figures.verification(table)
+    assert shape(good) == shape(seldom)
+    assert len(trace(seldom, "simulated, too seldom to tell").y) == 1
+    assert len(trace(seldom, "simulated, agrees").y) == len(table) - 2
+    assert f"1 of {len(table)} quantities disagree, 1 seen too seldom" in seldom.layout.title.text
+    table.loc[3, "verdict"] = "agrees"
+    assert f"{len(table) - 1} of {len(table)} quantities agree, 1 seen" in figures.verification(table).layout.title.text
 
 
 class Breaking(CentralQueue):

@@ -100,3 +100,10 @@ def test_check_tells_disagreement_by_its_status(monkeypatch: pytest.MonkeyPatch,
 
     monkeypatch.setattr("scaling_models.montecarlo.verification.check", check)
     assert command.main(["check", "--requests", "1000", "--seed", "7"]) == status
+
+
+@pytest.mark.parametrize("given", ["abc", "0", "-3", "1.5"])
+def test_a_number_of_requests_is_refused_in_a_sentence(given: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["check", f"--requests={given}"])
+    assert f"must be a whole number in [1, inf); got {given}" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+import scipy.stats
 
 import scaling_models as sm
 from scaling_models.parameters import Choice, Declared, Integer, Real, Rows, parameter
@@ -111,3 +112,19 @@ def test_models_work_with_no_argument_and_paste_back(model):
         assert model.answers()[metric].about
     with pytest.raises(ValueError, match="has no answer 'nonsense'"):
         made.accuracy("nonsense")
+
+
+def test_what_is_no_number_of_ours_is_refused_in_a_sentence() -> None:
+    with pytest.raises(ValueError, match=r"CentralQueue.arrival_rate must lie in \(0, inf\) requests/s; got 1"):
+        sm.CentralQueue(arrival_rate=10**400)
+    with pytest.raises(ValueError, match=r"CentralQueue.servers must be a whole number in \[1, \d+\]"):
+        sm.CentralQueue(servers=10**400)
+    with pytest.raises(ValueError, match=r"CentralQueue\.service must be one latency; .* is several"):
+        sm.CentralQueue(service=scipy.stats.expon(scale=[0.01, 0.02]))
+    for divisor in (0, -2.0, math.nan, "two"):
+        with pytest.raises(ValueError, match=r"divided by a number in \(0, inf\) only; got"):
+            sm.Exponential(0.01) / divisor  # type: ignore[operator]
+    for shape in (3.0, (2, 1.5), -1):
+        with pytest.raises(ValueError, match=r"Exponential.sample: shape must be whole numbers"):
+            sm.Exponential(0.01).sample(shape)  # type: ignore[arg-type]
+    assert sm.Exponential(0.01).sample(np.int64(3), rng=1).shape == (3,)

@@ -101,3 +101,20 @@ def test_main_says_where_it_is(
     monkeypatch.setattr(report, "figures", few)
     report.main(tmp_path)
     assert str(tmp_path / "index.html") in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("no_browser")
+def test_the_data_name_each_points_own_axes_and_have_a_row_a_cell_of_a_heat_map(tmp_path: Path) -> None:
+    pools = [sm.CentralQueue(800, 10), sm.RoundRobin(800, 10)]
+    report.write({"sizing": figures.sizing(sm.PoolPlan()), "queues": figures.queues(pools)}, tmp_path)
+    with (tmp_path / "sizing.csv").open(newline="") as file:
+        titles = {row["y_title"] for row in csv.DictReader(file) if row["text"].endswith("%")}
+    assert titles == {"utilization (%)"}
+    with (tmp_path / "queues.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    drawn = figures.queues(pools).data[0]
+    cells = [row for row in rows if row["z"]]
+    assert len(cells) == 2 * drawn.z.size
+    at = len(drawn.x) + 3
+    assert [float(cells[at][name]) for name in "xyz"] == [drawn.x[3], drawn.y[1], drawn.z[1, 3]]
+    assert {(row["x_title"], row["y_title"]) for row in rows} == {("time (s)", "server")}

@@ -110,7 +110,6 @@ def _marks(plan: PoolPlan, name: str, colour: str) -> list[go.Scatter]:
         place = "top left" if high else "bottom right"
         return style.labels(x, [value] * len(x), [text] * len(x), f"now, {name}", colour, textposition=place, **axes)
 
-    busy = plan.utilization if there else math.nan
     return [
         mark(servers, units.human(servers, "servers"), above),
         mark(100.0 * busy, units.human(busy, ""), not above, xaxis="x2", yaxis="y2"),

@@ -21,8 +21,8 @@ def verification(table: pd.DataFrame) -> go.Figure:
     """The table of `verify`: by how much the simulation differs from the closed form, a row a quantity.
 
     Traces, always these: the zero line, the 95% intervals, the quantities that agree, those that disagree (or that a
-    formula misses whose assumption is broken). A quantity that is 0 has no relative difference; its row says so and
-    stays empty.
+    formula misses whose assumption is broken), those of which too little was seen to tell. A quantity that is 0 has no
+    relative difference; its row says so and stays empty.
     """
     told = zip(table.quantity, table.closed_form, table.unit, strict=True)
     names = [_label(str(quantity), float(value), str(unit)) for quantity, value, unit in told]
@@ -31,25 +31,35 @@ def verification(table: pd.DataFrame) -> go.Figure:
             np.where(table.closed_form != 0, 100.0 * (table[column] / table.closed_form - 1.0), np.nan)
             for column in ("simulated", "low", "high")
         )
-    agrees = (~table.verdict.isin(["disagrees", "missed"])).to_numpy()
-    apart = int((~agrees).sum())
-    verdict = f"{apart} of {len(table)} quantities disagree" if apart else f"all {len(table)} quantities agree"
+    apart = table.verdict.isin(["disagrees", "missed"]).to_numpy()
+    unseen = (table.verdict == "unseen").to_numpy()
+    agrees = ~(apart | unseen)
     broken = f", with {table.attrs['violating']}" if "violating" in table.attrs else ""
     traces = [
         style.line([0.0, 0.0], [names[0], names[-1]] if names else [], "closed form", style.BLUE, "dash"),
         _intervals(names, low, high),
         style.dots(difference[agrees], np.array(names)[agrees], "simulated, agrees", style.GREEN),
-        style.dots(difference[~agrees], np.array(names)[~agrees], "simulated, disagrees", style.RED, marker_symbol="x"),
+        style.dots(difference[apart], np.array(names)[apart], "simulated, disagrees", style.RED, marker_symbol="x"),
+        style.dots(difference[unseen], np.array(names)[unseen], "simulated, too seldom to tell", style.GREY).update(
+            marker={"symbol": "circle-open", "line_color": style.GREY}
+        ),
     ]
     return style.figure(
         traces,
-        f"Closed form and simulation{broken}: {verdict}",
+        f"Closed form and simulation{broken}: {_verdict(int(apart.sum()), int(unseen.sum()), len(table))}",
         "simulated less closed form, in % of the closed form (with 95% interval)",
         "",
         yaxis={"type": "category", "categoryorder": "array", "categoryarray": names[::-1], "showgrid": False},
         xaxis_range=[-1.05 * _reach(low, high), 1.05 * _reach(low, high)],
         height=max(320, 190 + 30 * len(names)),
     )
+
+
+def _verdict(apart: int, unseen: int, number: int) -> str:
+    seldom = f", {unseen} seen too seldom to tell" if unseen else ""
+    if apart:
+        return f"{apart} of {number} quantities disagree{seldom}"
+    return f"{number - unseen} of {number} quantities agree{seldom}" if unseen else f"all {number} quantities agree"
 
 
 def _label(quantity: str, value: float, unit: str) -> str:

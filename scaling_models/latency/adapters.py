@@ -97,6 +97,8 @@ class Scipy(Distribution):
     )
 
     def _check(self) -> None:
+        if np.ndim(self.law.mean()) > 0:
+            raise Illegal(f"must be one latency; {short(self.law)} is several, by parameters that are arrays")
         low = float(self.law.support()[0])
         if not low >= 0:
             raise Illegal(f"must be a latency, so never negative; {short(self.law)} begins at {low:g} s")

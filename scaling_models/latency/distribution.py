@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from scaling_models.answers import NoClosedForm
 from scaling_models.latency import quadrature
 from scaling_models.latency.phases import Phases
-from scaling_models.parameters import Declared
+from scaling_models.parameters import Declared, is_number
+from scaling_models.wording import short
 
 Array = NDArray[np.float64]
 SLACK = 1e-9  # of a level: 1 - 0.001 is one too
@@ -224,8 +225,10 @@ class Distribution(Declared):
 
     def sample(self, shape: int | tuple[int, ...] = (), *, rng: np.random.Generator | int | None = None) -> Values:
         """Independent draws in seconds; `rng` is a generator or a seed."""
-        sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-        return self._draw(sizes, np.random.default_rng(rng))[()]
+        sizes = shape if isinstance(shape, tuple | list) else (shape,)
+        if not all(isinstance(size, int | np.integer) and size >= 0 for size in sizes):
+            raise ValueError(f"{type(self).__name__}.sample: shape must be whole numbers from 0 on; got {short(shape)}")
+        return self._draw(tuple(sizes), np.random.default_rng(rng))[()]
 
     # The algebra. The imports are late because each operation builds a kind that derives from this class.
     def __add__(self, other: Any) -> Distribution:
@@ -245,12 +248,6 @@ class Distribution(Declared):
         return self.__mul__(factor)
 
     def __truediv__(self, divisor: float) -> Distribution:
+        if not (is_number(divisor) and 0 < divisor < math.inf):
+            raise ValueError(f"a latency can be divided by a number in (0, inf) only; got {short(divisor)}")
         return self * (1.0 / divisor)
-
-    def atom_mass(self, t: Array) -> Array:
-        """P(T = t): what the cdf jumps by at t."""
-        places, masses = self.atom_table
-        if not len(places):
-            return np.zeros(np.shape(t))
-        at = np.minimum(np.searchsorted(places, t * (1.0 - quadrature.SAME)), len(places) - 1)
-        return cast(Array, np.where(np.abs(places[at] - t) <= quadrature.SAME * np.abs(t), masses[at], 0.0))

@@ -198,8 +198,8 @@ class CopysetLoss(ReplicatedData):
         hit = int(np.searchsorted(chances, rng.uniform(0.0, chances[-1])))
         times = np.arange(most + 1, dtype=float)
         return Timeline(
-            f"Nodes fail one after the other, a second apart: with the {hit}th, data is lost; the {self.failed} of an "
-            f"outage lose some with a probability of {100.0 * self.loss_probability:.2g}%",
+            f"Nodes fail one after the other, a second apart: once {hit:,} are down, data is lost; the {self.failed} "
+            f"of an outage lose some with a probability of {100.0 * self.loss_probability:.2g}%",
             times,
             {"probability that data is lost by now": chances},
             "",

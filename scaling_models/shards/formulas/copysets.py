@@ -45,12 +45,6 @@ def random_copysets(nodes: float, replicas: int, chunks: ArrayLike) -> Any:
     return (-possible * np.expm1(np.asarray(chunks, dtype=float) * math.log1p(-1.0 / possible)))[()]
 
 
-def scattered_copysets(nodes: ArrayLike, replicas: ArrayLike, scatter_width: ArrayLike) -> Any:
-    """S/(R - 1) N/R: the sets of S/(R - 1) permutations of the nodes, each cut into groups of R (section 4)."""
-    n, r, s = (np.asarray(each, dtype=float) for each in (nodes, replicas, scatter_width))
-    return (s / (r - 1.0) * n / r)[()]
-
-
 def window_copysets(nodes: ArrayLike, replicas: ArrayLike, window: ArrayLike) -> Any:
     """N C(W, R - 1): the sets of a node and R - 1 of the W nodes that follow it.
 

@@ -185,3 +185,9 @@ def test_check_prints_and_tells(capsys):
     said = capsys.readouterr().out
     assert "NOT CHECKED: the load is 1.2" in said
     assert "utilization" in said  # the next model was checked all the same
+
+
+def test_where_nothing_has_a_closed_form_the_table_is_empty_and_has_its_columns():
+    table = sm.verify(sm.shards.Rebalance(sm.shards.Maglev(), keys=1000, write_rate=1e6), requests=2000)
+    assert table.empty
+    assert "verdict" in table.columns

@@ -22,6 +22,7 @@ BELOW, ABOVE = "_low", "_high"  # endings of the answers between which another l
 POWER = 0.95  # with which the smallest error named would have been seen
 FEW = 1000  # samples off the atom: of fewer the mean is no normal, and nothing is said of it
 FEW_BEYOND = 20  # independent samples beyond a quantile: of fewer the count is no normal
+COLUMNS = ["quantity", "closed_form", "simulated", "low", "high", "smallest_error", "unit", "accuracy", "verdict"]
 FALSE_ALARM = 1e-6  # of one verification: all of its rows together
 
 
@@ -60,7 +61,7 @@ def verify(
     rows = [
         row for name, unit, answer, found in pairs for row in _compare(model, name, unit, answer, found, levels, each)
     ]
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows, columns=COLUMNS)
     table.attrs["model"] = repr(model)
     if violating is not None:
         table.attrs["violating"] = violating

@@ -23,8 +23,8 @@ from scaling_models.shards.rebalance_twin import PACED, WITH_DATA, simulated
 Array = NDArray[np.float64]
 CURVE = 300  # times of a course
 NEAR_SWAY = 0.003
-ROUGH = 0.05
-FEW_PROBED = Accuracy("within 15%", 0.15, "the spread is that of many nodes")
+SKEWED, MISSHAPEN = 0.02, 0.15  # errors of a quantile
+SHAPE = "mean and spread are exact, the shape between is not a beta's"
 NEAR = Accuracy("within 3%", 0.005, "one node, or the fabric, carries all that moves, and the last round is short")
 NEAR_PAUSE = Accuracy("within 3%", 0.02, f"{NEAR.region}; the pause by whole rounds")
 LATTICE = Accuracy("within 3%", 0.004, "chunks up to 100 mean services, disk up to 95% busy; the mean wait is exact")
@@ -51,8 +51,12 @@ class Rebalance(MovingData):
             return (declared if metric != "disk_share" else EXACT) if known else FAR
         if self._still or declared not in (SHARE, FAR):
             return declared
+        if level is not None and self._shape_error > MISSHAPEN:
+            return Accuracy("simulated", None, SHAPE)
+        if level is not None and self._shape_error > SKEWED:
+            return Accuracy("within 15%", MISSHAPEN, SHAPE)
         if declared == SHARE:
-            return EXACT if level is None else FEW_PROBED if self._roughly_spread else SHARE
+            return EXACT if level is None else SHARE
         if self._blocked:
             return EXACT
         coarse = metric in ("rounds", "cutover_pause") and self.writes != APPENDED  # pages are not endlessly many
@@ -63,11 +67,10 @@ class Rebalance(MovingData):
         return EXACT if metric in ("copy_rate", "margin") else NEAR if level is None else SHARE
 
     @property
-    def _roughly_spread(self) -> bool:
-        """Whether the placement's law, and so the spread of what moves, is only about right."""
-        nodes = max(self.nodes_before, self.nodes_after)
-        rough = self.placement.law_error(nodes) > ROUGH and self._refusal("moved_share", None) is None
-        return rough and self._amounts.moved.scv > 0.0
+    def _shape_error(self) -> float:
+        """How far a quantile of what moves may be off for the shape of its law."""
+        few = abs(self.nodes_after - self.nodes_before)
+        return self.placement.spread_error(few) if self._refusal("moved_share", None) is None else 0.0
 
     @property
     def says(self) -> str:

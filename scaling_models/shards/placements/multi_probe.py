@@ -68,12 +68,18 @@ class MultiProbe(Placement):
         return float(k / (k - 1.0) * (1.0 - least) / shards) if shards > 1 else 1.0
 
     def moved(self, before: int, after: int) -> Moved:
-        """|M - N|/max(M, N) in the mean; the spread of the sum of as many shares, as of many nodes.
+        """|M - N|/max(M, N) in the mean, and the spread of the shares of as many nodes. Exact for any number of nodes.
 
-        Measured, 500 rings each: within 5% of the standard deviation from eight nodes on (3, 5 and 21 probes), a fifth
-        too low from five nodes to six, a third of three with 21 probes.
+        The shares of N nodes have E[sum s_i^2] = a/(a - 1) (1/N - B(N, a)), a = 2k: in order of their gaps they are
+        sum_{m <= i} (V_{m-1}^k - V_m^k)/(N - m + 1), V the descending order statistics of N - 1 even numbers.
         """
         most, extra = max(before, after), abs(after - before)
-        kinds = self.nodes(most)
-        spread = kinds[0].share.scv * extra * (most - extra) / most**3
-        return Moved(extra / most, float(np.sqrt(spread)))
+        if not extra or most == extra:
+            return Moved(extra / most, 0.0)
+        power = 2.0 * self.probes
+        scv = (1.0 - power * most * special.beta(most, power)) / (power - 1.0)
+        return Moved(extra / most, float(np.sqrt(scv * extra * (most - extra) / (most - 1.0)) / most))
+
+    def spread_error(self, nodes: int) -> float:
+        """One node's share ends at k/(k - 1) means, which no beta does: measured on 2 to 64 nodes, 2 to 40 probes."""
+        return 0.42 / nodes

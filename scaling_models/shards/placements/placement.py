@@ -90,6 +90,10 @@ class Placement(Declared):
         """The share of keys that move when `before` nodes become `after`: |M - N|/max(M, N), the least."""
         return Moved(abs(after - before) / max(before, after), 0.0)
 
+    def spread_error(self, nodes: int) -> float:
+        """How far the quantiles of the share of so many nodes may be from a beta's of that mean and spread."""
+        return 0.0
+
     def carried(self, before: int, after: int) -> tuple[Carried, Carried] | None:
         """The nodes that send most and those that receive most, where nothing is left to chance but which keys there
         are; None elsewhere."""

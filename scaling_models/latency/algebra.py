@@ -226,6 +226,7 @@ class KOfN(Composed):
         if phases is None or len(phases.ends) > 1:
             return super().mean()
         return self._parts[0].mean() * math.fsum(1.0 / i for i in range(self._against, len(self.distributions) + 1))
+
     @functools.cached_property
     def highest_level(self) -> float:
         """By the counting law: that k of them have ended when the first leaves what is known of it."""

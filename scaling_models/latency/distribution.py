@@ -173,7 +173,10 @@ class Distribution(Declared):
 
     def _levels(self, name: str, given: ArrayLike) -> Array:
         if not self.spread_known:
-            raise NoClosedForm("only the mean is known here: simulate it for a percentile")
+            raise NoClosedForm(
+                "only the mean is known here: simulate it for a percentile, or choose a jitter where it rests on mean "
+                "round trips"
+            )
         levels = np.asarray(given, dtype=float)
         outside = levels[~((levels >= 0) & (levels <= 1))]
         if outside.size:

@@ -120,7 +120,7 @@ def test_the_service_alone_sets_what_is_possible() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((-1.0, 0.01, 0.05), r"arrival_rate must lie in \(0, inf\); got -1.0"),
+        ((-1.0, 0.01, 0.05), r"arrival_rate must lie in \(0, inf\) requests/s; got -1.0"),
         ((1.0, 0.0, 0.05), "service_mean must lie"),
         ((1.0, 0.01, math.nan), "latency must lie"),
         ((1.0, 0.01, 0.05, 1.0), r"level must lie in \(0, 1\); got 1.0"),

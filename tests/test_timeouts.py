@@ -12,9 +12,9 @@ from scaling_models.explorer import explore
 from scaling_models.quorums import Election
 
 WAN = Election(members=5, timers="continuous", one_way=0.040, fsync=0.0001, timeout=0.150, heartbeat=0.050, pauses=0.0)
-LINES = ["mean without a leader", "p99 without a leader"]
+LINES = ["mean downtime", "p99 downtime"]
 DOTS = ["mean, simulated", "p99, simulated"]
-NAMES = [*LINES, *DOTS, "least", "now", "elections without need", "now, a day"]
+NAMES = [*LINES, *DOTS, "least", "now", "false elections", "now, a day"]
 
 
 def traces(figure: Any) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def test_the_traces_are_the_same_in_every_state_and_the_model_is_in_sight(change
 
 def test_the_closed_form_is_one_half_of_a_u_and_simulated_dots_are_the_other() -> None:
     found = traces(figures.timeouts(WAN))
-    mean, dots = found["mean without a leader"], found["mean, simulated"]
+    mean, dots = found["mean downtime"], found["mean, simulated"]
     known = np.array([value is not None for value in mean.y])
     assert max(dots.x) < np.array(mean.x)[known].min()
     least = found["least"]

@@ -58,7 +58,7 @@ def timeouts(model: Election, resting: bool = True, seed: int = 0) -> go.Figure:
         *(_line(across, x, y, name, colour) for name, y, colour in zip(NAMES, known[1:], COLOURS, strict=True)),
         *(_dots(across, played, y, name, c) for name, y, c in zip(NAMES, played[1:], COLOURS, strict=True)),
         *_marks(across, both, (model.timeout, now), ends),
-        style.line(across.factor * x, _drawn(false), "elections without need", style.PURPLE, yaxis="y2"),
+        style.line(across.factor * x, _drawn(false), "false elections", style.PURPLE, yaxis="y2"),
         style.labels(*_mark(across, model.timeout, _false(model), ""), "now, a day", style.BLACK, yaxis="y2"),
     ]
     title = f"{units.title_of(model)}: {_says(model, both, now)}"
@@ -140,7 +140,7 @@ def _drawn(values: Array) -> list[float | None]:
 
 
 def _line(across: units.Scale, x: Array, y: Array, name: str, colour: str) -> go.Scatter:
-    return style.line(across.factor * x, _drawn(1e3 * y), f"{name} without a leader", colour)
+    return style.line(across.factor * x, _drawn(1e3 * y), f"{name} downtime", colour)
 
 
 def _dots(across: units.Scale, played: Points, y: Array, name: str, colour: str) -> go.Scatter:

@@ -130,8 +130,11 @@ class ScatterGather(Scattered):
         self._refuse_cascades()
         if not self.hedge_after:
             return 0.0
-        late = [(total - rate) / self.query_rate for total, rate in zip(self._loaded, self._rates, strict=True)]
-        return math.fsum(w * min(share, 1.0) for w, share in zip(self._weights, late, strict=True))
+        copies = [
+            1.0 if rate >= self.capacity else min((total - rate) / self.query_rate, 1.0)
+            for total, rate in zip(self._loaded, self._rates, strict=True)
+        ]
+        return math.fsum(w * share for w, share in zip(self._weights, copies, strict=True))
 
     def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """As measured beside the twin: the more requests are queries, the more have legs in common."""

@@ -110,7 +110,7 @@ class ShardPlan(Planned):
         for_so_long = f"for {number(self.horizon)} years" if self.horizon else "today"
         bounds = self._bounds[:2] if self.capacity == "shared" else self._bounds
         needs = [self.storage_shards, self.read_shards, self.write_shards][: len(bounds)]
-        each = ", ".join(f"{bound.name} {number(need)}" for bound, need in zip(bounds, needs, strict=True))
+        each = ", ".join(f"{bound.name} {_whole(need)}" for bound, need in zip(bounds, needs, strict=True))
         if self.binding == "the hottest key":
             worst = max(bounds, key=lambda bound: bound.key)
             took, most = human(worst.key * worst.most, worst.unit), human(worst.most, worst.unit)
@@ -120,7 +120,7 @@ class ShardPlan(Planned):
             )
         if math.isinf(self.least_shards):
             return f"No number up to {self.most_shards:,} shards holds {for_so_long}; needed are: {each}"
-        shown = "1 shard holds" if self.least_shards == 1 else f"{number(self.least_shards)} shards hold"
+        shown = "1 shard holds" if self.least_shards == 1 else f"{_whole(self.least_shards)} shards hold"
         return f"{shown} {for_so_long}, and {self.binding} bind{_s(self.binding)}; needed are: {each}"
 
     def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
@@ -184,3 +184,8 @@ def _s(name: str) -> str:
 def _within(error: float, region: str) -> Accuracy:
     label = "within 3%" if error <= 0.03 else "within 15%" if error <= 0.15 else "bound"
     return Accuracy(label, error, region)
+
+
+def _whole(shards: float) -> str:
+    """A number of shards to the last one: a bound that is rounded down would not hold."""
+    return f"{shards:,.0f}" if math.isfinite(shards) else number(shards)

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 Array = NDArray[np.float64]
+SURE = 1e-9  # of a failed node's chunks to keep: they are lost
 FEW = 4.0  # expected lost sets up to which the alternating series keeps twelve digits
 
 
@@ -127,7 +128,10 @@ def window_loss(nodes: int, failed: int, replicas: int, window: int, chunks: flo
     following = np.minimum(near[:, None] + near[None, :], len(near) - 1)
     first = bad[np.minimum(near + 1, len(near) - 1)]
     both = float((chance[:, None, None] * inside[:, :, None] * beyond * first[:, None] * bad[following]).sum())
-    return float(-np.expm1(failed * (np.log1p(both - 2.0 * one) - np.log1p(-one)))) if both - 2.0 * one > -1.0 else 1.0
+    left_apart = 1.0 - 2.0 * one + both
+    if one > 1.0 - SURE or not left_apart > 0.0:
+        return 1.0
+    return float(np.clip(-np.expm1(failed * (np.log1p(both - 2.0 * one) - np.log1p(-one))), 0.0, 1.0))
 
 
 def _log_binom(n: ArrayLike, k: ArrayLike) -> Any:

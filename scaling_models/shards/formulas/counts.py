@@ -52,7 +52,7 @@ def fewest_shards(share: float, popularity: Popularity, placement: Placement, le
     place = _first(holds, _guess(share, popularity, level))
     if place == len(ASKED):
         return math.inf
-    if ASKED[place] - ASKED[place - 1] == 1:
+    if place == 0 or ASKED[place] - ASKED[place - 1] == 1:
         return float(ASKED[place])
     low, high = ASKED[place - 1 : place + 1]
     above, below = (math.log(hottest_quantile(n, popularity, placement, level) / share) for n in (low, high))

@@ -77,7 +77,9 @@ def overwrite_chase(data: ArrayLike, rate: ArrayLike, writes: ArrayLike, stop: A
 
 def overwritten_left(data: float, rate: float, writes: float, times: Array) -> Array:
     """Bytes left of an overwrite chase at ascending `times` (s): what the round has still to copy, and what it has
-    changed so far, D (1 - e^{-w t / D}) after t seconds of it. Exact."""
+    changed so far, D (1 - e^{-w t / D}) after t seconds of it; all of them where nothing is copied. Exact."""
+    if rate == 0.0:
+        return np.full(len(times), data)
     found, begin, left = np.empty(len(times)), 0.0, data
     at = 0
     for _ in range(MOST_ROUNDS):

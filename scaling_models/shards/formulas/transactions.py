@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 from scipy.optimize import brentq
 
 from scaling_models.latency import Distribution, slowest
@@ -56,9 +55,13 @@ def throughput(shards: ArrayLike, keys: int, local: ArrayLike, overhead: ArrayLi
 
 def meeting(items: ArrayLike, keys: ArrayLike) -> Any:
     """P(two transactions of k distinct keys of D share one): 1 - C(D - k, k) / C(D, k); broadcasts. Exact."""
-    d, k = np.asarray(items, dtype=float), np.asarray(keys, dtype=float)
-    apart = 2.0 * special.gammaln(d - k + 1.0) - special.gammaln(d - 2.0 * k + 1.0) - special.gammaln(d + 1.0)
-    return np.where(d < 2.0 * k, 1.0, -np.expm1(np.where(d < 2.0 * k, 0.0, apart)))[()]
+    d, k = np.broadcast_arrays(np.asarray(items, dtype=float), np.asarray(keys, dtype=float))
+    sure = d < 2.0 * k
+    apart = np.zeros(d.shape)
+    for i in range(int(k[~sure].max(initial=0.0))):  # a difference of log-gammas would lose all digits among many items
+        some = ~sure & (i < k)
+        apart += np.where(some, np.log1p(-k / np.where(some, d - i, np.inf)), 0.0)
+    return np.where(sure, 1.0, -np.expm1(apart))[()]
 
 
 def abort_probability(arrival_rate: float, duration: float, meets: float) -> float:

@@ -165,3 +165,30 @@ def test_slow_replicas_are_told():
 def test_refusals(options, message):
     with pytest.raises(ValueError, match=message):
         PartialQuorum(**options)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        PartialQuorum(legs=OwnLegs(sm.Exponential(0.02), 0.001, 0.001, 0.002)),
+        PartialQuorum(5, 2, 2, OwnLegs(sm.LogNormal(0.02, 2.0), sm.Exponential(0.001), sm.Exponential(0.002), 0.002)),
+        PartialQuorum(between=0.01, legs=OwnLegs(sm.Uniform(0.01, 0.02), *[sm.Exponential(0.001)] * 3)),
+    ],
+    ids=str,
+)
+def test_moments_of_the_age_by_the_integral_of_its_ccdf(model):
+    """Simpson's rule on the ccdf, against the integral over the age that is taken within that over the write."""
+    visibility = model.visibility
+    end = float(visibility.iccdf(1e-12))
+    t = np.unique(np.concatenate([np.linspace(0.0, end, 40_001), visibility.kinks]))
+    ccdf = visibility.ccdf(t)
+    mean = integrate.trapezoid(ccdf, t)
+    assert visibility.mean() == pytest.approx(mean, rel=2e-5)
+    assert visibility.variance() == pytest.approx(2.0 * integrate.trapezoid(t * ccdf, t) - mean**2, rel=5e-5)
+
+
+def test_moments_that_there_are_not():
+    heavy = [PartialQuorum(legs=OwnLegs(sm.Pareto(0.01, a), 0.001, 0.001, 0.001)).visibility for a in (1.5, 2.5)]
+    assert [math.isinf(each.variance()) for each in heavy] == [True, False]
+    assert all(0.0 < each.mean() < math.inf for each in heavy)
+    assert PartialQuorum(3, 2, 2).visibility.mean() == 0.0

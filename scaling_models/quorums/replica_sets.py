@@ -121,6 +121,13 @@ class Visibility(Distribution):
         indices = sorted(legs.four[0].tail_index for legs in self.replicas)
         return math.fsum(indices[: self.read_quorum])
 
+    @functools.cached_property
+    def _moments(self) -> tuple[float, float]:
+        """By the integral over the age within that over the write."""
+        first, second = np.sum([share * np.array(stale.moments) for share, stale in self._parts], axis=0)
+        mean = float(first) if self.tail_index > 1.0 else math.inf
+        return mean, max(2.0 * float(second) - mean**2, 0.0) if self.tail_index > 2.0 else math.inf
+
     def _ccdf(self, t: Array) -> Array:
         found: Any = sum(share * stale(t) for share, stale in self._parts)
         return np.asarray(np.minimum(found, 1.0))

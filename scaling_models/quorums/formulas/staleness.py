@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
-from scipy.interpolate import PchipInterpolator
 
 from scaling_models.latency import Distribution, k_of_n
 from scaling_models.latency.quadrature import gauss, panels
+from scaling_models.quorums.formulas.falling import Falling
 
 Array = NDArray[np.float64]
 Four = tuple[Distribution, Distribution, Distribution, Distribution]  # write, acknowledgement, request, response
@@ -23,7 +23,8 @@ LEVELS = np.concatenate([np.geomspace(1e-12, 1e-3, 10), np.linspace(0.0, 1.0, 12
 TAIL = np.geomspace(1e-14, 5e-3, 48)
 COARSE = np.concatenate([[1e-9, 1e-6, 1e-4], np.linspace(0.002, 0.5, 24)])
 FEW, MANY = 12, 12  # Gauss nodes a panel
-EDGE, NEAR = 1e-12, 1e-14  # relative: just before and just after a jump; too near to be told apart
+FEWER, PANELS = 6, 40  # where there are so many panels, a table's
+EDGE = 1e-12  # relative: just before and just after a jump
 
 
 def missed_versions(replicas: ArrayLike, read_quorum: ArrayLike, write_quorum: ArrayLike, versions: ArrayLike) -> Any:
@@ -84,7 +85,7 @@ class Staleness:
             found += late.density(ages[..., None] + written) @ masses
         return found
 
-    def _terms(self) -> Iterator[tuple[Array, Array, _Late]]:
+    def _terms(self) -> Iterator[tuple[Array, Array, Falling]]:
         """When the write was done (places, masses), and how likely all readers come too early: one for each set S."""
         for inside in _subsets(self.counts, self.read_quorum):
             outside = [count - taken for count, taken in zip(self.counts, inside, strict=True)]
@@ -92,16 +93,23 @@ class Staleness:
                 continue
             kinds = [kind for kind, left in zip(self.kinds, outside, strict=True) for _ in range(left)]
             times = k_of_n(self.write_quorum, [kind.written for kind in kinds])
-            yield *_points(times, FEW), self._late(inside, outside)
+            yield *_points(times, FEW if len(times.cuts) < PANELS else FEWER), self._late(inside, outside)
 
-    def _late(self, inside: Sequence[int], outside: Sequence[int]) -> _Late:
+    @functools.cached_property
+    def moments(self) -> tuple[float, float]:
+        """The integrals over the age of P(stale), and of the age times it."""
+        found = [masses @ late.beyond(written) for written, masses, late in self.terms]
+        first, second = np.sum(found, axis=0) if found else (0.0, 0.0)
+        return float(first), float(second)
+
+    def _late(self, inside: Sequence[int], outside: Sequence[int]) -> Falling:
         ways = math.prod(math.comb(count, taken) for count, taken in zip(self.counts, inside, strict=True))
         places = np.unique(
             np.concatenate([kind.reached for kind, taken in zip(self.kinds, inside, strict=True) if taken])
         )
         spots = np.unique(np.concatenate([kind.answered for kind in self.kinds]))
         readers = [(kind.both(places, spots), taken) for kind, taken in zip(self.kinds, inside, strict=True) if taken]
-        answers = [kind.both(np.array([-np.inf]), spots)[0] for kind in self.kinds]
+        answers = [kind.back(spots) for kind in self.kinds]
         u, weights = gauss((sum(self.counts) + 2) // 2)
         total = np.zeros(len(places))
         for node, weight in zip(u, weights, strict=True):
@@ -115,7 +123,7 @@ class Staleness:
                     start=np.ones(1),
                 )
                 total += weight * left * ways * ((early * after) @ np.diff(answers[last]))
-        return _Late(places, total)
+        return Falling(places, total)
 
 
 class _Kind:
@@ -131,6 +139,10 @@ class _Kind:
         """P(write > place + request, request + response <= spot), (places, spots)."""
         return self.tables.both(places + self.read_delay - self.write_delay, spots - 2.0 * self.read_delay)
 
+    def back(self, spots: Array) -> Array:
+        """P(request + response <= spot)."""
+        return self.tables.back(spots - 2.0 * self.read_delay)[1]
+
 
 @functools.lru_cache(maxsize=32)
 def _tables(four: Four) -> _Tables:
@@ -145,6 +157,7 @@ class _Tables:
     ) -> None:
         self.write, self.request, self.response = write, request, response
         self.written = write + acknowledgement
+        self._back = functools.lru_cache(maxsize=8)(self._back_at)  # each is asked for by several sets S
 
     @functools.cached_property
     def reached(self) -> Array:
@@ -161,38 +174,23 @@ class _Tables:
 
     def both(self, places: Array, spots: Array) -> Array:
         """P(write > place + request, request + response <= spot), (places, spots)."""
-        requests, masses = _points(self.request, MANY)
+        requests, masses = self.requests
         late = self.write.ccdf(places[:, None] + requests) * masses
-        back = self.response.cdf(spots - requests[:, None])
-        return np.asarray(late @ back)
+        return np.asarray(late @ self.back(spots)[0])
 
+    @functools.cached_property
+    def requests(self) -> tuple[Array, Array]:
+        """Places and masses that stand for the requests."""
+        return _points(self.request, MANY)
 
-class _Late:
-    """A table of a falling probability; between its places monotone cubics through the logarithms of both axes."""
+    def back(self, spots: Array) -> tuple[Array, Array]:
+        """P(response <= spot - request), (requests, spots), and its mean over the requests."""
+        return self._back(spots.tobytes())
 
-    def __init__(self, places: Array, values: Array) -> None:
-        self.scale = float(np.median(places)) or 1.0
-        logs = np.log(places + self.scale)
-        there = (values > 0) & (np.diff(logs, prepend=-math.inf) > NEAR)
-        self.start, self.end = places[0], places[there][-1] if there.sum() > 1 else -math.inf
-        if there.sum() > 1:
-            self.table = PchipInterpolator(logs[there], np.log(values[there]))
-            self.slope = self.table.derivative()
-
-    def __call__(self, at: Array) -> Array:
-        if self.end < self.start:
-            return np.zeros(at.shape)
-        known = np.clip(at, self.start, self.end)
-        return np.where(at <= self.end, np.exp(self.table(np.log(known + self.scale))), 0.0)
-
-    def density(self, at: Array) -> Array:
-        """Minus its slope."""
-        if self.end < self.start:
-            return np.zeros(at.shape)
-        inside = (at >= self.start) & (at <= self.end)
-        known = np.clip(at, self.start, self.end) + self.scale
-        logs = np.log(known)
-        return np.where(inside, -np.exp(self.table(logs)) * self.slope(logs) / known, 0.0)
+    def _back_at(self, spots: bytes) -> tuple[Array, Array]:
+        requests, masses = self.requests
+        found = np.asarray(self.response.cdf(np.frombuffer(spots) - requests[:, None]))
+        return found, masses @ found
 
 
 def _between(table: Array, node: float) -> Array:

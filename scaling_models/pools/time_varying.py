@@ -51,6 +51,8 @@ class TimeVaryingLoad(WavingPool):
     def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Exact for the chain; of the modified offered load by how slow the wave is beside the queue."""
         declared = super()._accuracy(metric, level)
+        if metric == "lag" and self.amplitude == 0.0:
+            return EXACT
         if metric in KNOWN or self._overloaded or not self._exponential:
             return EXACT if metric in KNOWN else declared
         if self._solvable or self.amplitude == 0.0:

@@ -11,6 +11,7 @@ from scaling_models.pools.formulas.erlang import erlang_c
 
 Array = NDArray[np.float64]
 ALIKE = 1e-9  # of the rate: what the rates of the phases may differ by and be taken for the same
+APART = 1.0 + 1e-9  # the ratio of two drains: nearer ones cannot be told apart, nor need be
 STEPS = 200  # of Newton's method from above the largest root of a cubic: its steps shrink at least by half
 
 
@@ -103,7 +104,8 @@ def _drains(turning: Array, lam: Array, sigma: Array, full: Array, mean: Array) 
     total = 2.0 * full - lam.sum(axis=0) - sigma.sum(axis=0) + turning.sum(axis=0)
     product = full * sigma.sum(axis=0) * (full - mean) / turning.sum(axis=0)
     larger = (total + np.sqrt(np.maximum(total**2 - 4.0 * product, 0.0))) / 2.0
-    return np.stack([product / larger, larger])
+    least = product / larger
+    return np.stack([least, np.maximum(larger, least * APART)])  # of next to no arrivals both are c mu to rounding
 
 
 def _sums(first: Array, second: Array, drains: Array, full: Array) -> Array:

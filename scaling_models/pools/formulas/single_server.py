@@ -13,6 +13,7 @@ from scaling_models.pools.formulas.lattices import TILT, Level, Steps, tilted, u
 RISING = 1.0 + 1e-6  # a ccdf that rises by more is rounding
 STEEPEST = 700.0  # decay a step
 SLOWEST = 1e-9  # decay over the whole lattice
+LEAST = 1e-300  # of a transform: below it there is no logarithm
 
 
 def compound_waits(chance: float, ladder: Steps, decay: float = 0.0) -> Array:
@@ -84,7 +85,7 @@ def decay_of(lumped: Array, gap: Array | None = None) -> tuple[float, float]:
     gaps = np.zeros(0) if gap is None else np.arange(len(gap))
 
     def above(x: float) -> float:
-        back = 0.0 if gap is None else math.log(float((gap * np.exp(-x * gaps)).sum()))
+        back = 0.0 if gap is None else math.log(max(float((gap * np.exp(-x * gaps)).sum()), LEAST))
         return _log_of_sum(logs + x * k) + back
 
     high = 1.0 / len(lumped)

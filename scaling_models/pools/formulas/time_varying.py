@@ -115,7 +115,7 @@ def course(wave: Wave) -> Course:
         found = chain.course(start, settled)
         seen = found.chances.max(axis=0)
         if seen[-1] > 1e3 * LEFT_OUT:  # too few: the estimate was short
-            last, start = last + (last - first) // 2, None
+            last, start = last + max((last - first) // 2, 1), None
             continue
         change, told = np.abs(_told(found, wave.servers) - told), _told(found, wave.servers)
         if (change <= np.maximum(SHARP * told, TINY)).all() or steps == MOST_STEPS:

@@ -15,6 +15,7 @@ LONGEST, LATE = 1.2, 1e-18  # times the gap's quantile there: what a lattice mus
 FORGOTTEN = 12.0  # the echo of a walk's steps is e^-12 at the end of a lattice
 LENGTHS = 12  # of steps
 UNLIKELY = 6.0  # drift squared over variance, from where it is asked whether anybody waits at all
+TILTS = np.array([0.5, 1.0, 2.0, 4.0, 16.0, 64.0, 256.0])  # at which the bound is tried, drifts over variance
 STEEPEST = 300.0  # tilt over the whole lattice
 EXPONENTIAL_AT = np.array([0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0])  # means
 
@@ -34,7 +35,7 @@ def never_waits(gap: Distribution, service: Distribution, least: float) -> bool:
         return False
     times, services, gaps = _roughly(gap, service)
     longer = float(service._ccdf(times[-1:])[0])
-    for theta in np.minimum(drift / variance * np.array([0.5, 1.0, 2.0, 4.0]), STEEPEST / times[-1]):
+    for theta in np.minimum(drift / variance * TILTS, STEEPEST / times[-1]):
         bound = float((services * np.exp(theta * times)).sum() * (gaps * np.exp(-theta * times)).sum())
         if bound < 1.0 and bound / (1.0 - bound) + longer < least:
             return True

@@ -32,7 +32,7 @@ def best_weights(rates: ArrayLike, arrival_rate: float, scv: float = 1.0) -> Arr
     if arrival_rate >= mu.sum():
         return np.asarray(mu / mu.sum())
     shares = _square_roots(mu, arrival_rate) if scv == 1 else _equal_slopes(mu, arrival_rate, (1.0 + scv) / 2.0)
-    return np.asarray(shares / shares.sum())
+    return np.asarray(shares / shares.sum()) if shares.any() else np.where(mu == mu.max(), 1.0, 0.0)
 
 
 def _square_roots(mu: Array, arrival_rate: float) -> Array:
@@ -41,17 +41,20 @@ def _square_roots(mu: Array, arrival_rate: float) -> Array:
     fast = mu[order]
     spare = (np.cumsum(fast) - arrival_rate) / np.cumsum(np.sqrt(fast))
     used = np.sqrt(fast) > spare  # true for the fastest few
-    level = spare[np.flatnonzero(used)[-1]]
+    level = spare[np.flatnonzero(used)[-1]] if used.any() else math.inf  # none: the load is lost in rounding
     return np.asarray(np.maximum(0.0, mu - np.sqrt(mu) * level))
 
 
 def _equal_slopes(mu: Array, arrival_rate: float, variability: float) -> Array:
     k = min(variability, MOST_VARIABLE)
+    faster = mu / mu.max()
 
-    def loads(theta: float) -> Array:
-        return np.asarray(mu * (1.0 - np.maximum(1.0, 1.0 + (theta * mu - 1.0) / k) ** -0.5))
+    def loads(beyond: float) -> Array:  # theta = (1 + beyond) / mu_max: what is near 1 is told without cancelling
+        slope = np.maximum(0.0, beyond * faster + (faster - 1.0))
+        return np.asarray(mu * -np.expm1(-0.5 * np.log1p(slope / k)))
 
-    high = 2.0 / mu.min()
+    high = 1.0 / faster.min()
     while loads(high).sum() < arrival_rate:
         high *= 4.0
-    return loads(float(optimize.brentq(lambda theta: loads(theta).sum() - arrival_rate, 0.0, high, rtol=1e-14)))
+    lacking = optimize.brentq(lambda beyond: loads(beyond).sum() - arrival_rate, 0.0, high, xtol=1e-300, rtol=1e-14)
+    return loads(float(lacking))

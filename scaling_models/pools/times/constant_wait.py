@@ -30,7 +30,7 @@ class ConstantServiceWait(Distribution):
     arrival_rate: float = parameter(
         default=800.0, domain=Real(), unit="requests/s", symbol="λ", about="requests arriving a second"
     )
-    slots: int = parameter(default=10, domain=Integer(1, 10**6), unit="slots", symbol="c", about="slots of the pool")
+    slots: int = parameter(default=10, domain=Integer(1, 10**10), unit="slots", symbol="c", about="slots of the pool")
     service: float = parameter(default=0.010, domain=Real(), unit="s", symbol="D", about="the time of every service")
 
     def _check(self) -> None:

@@ -25,7 +25,7 @@ class PhaseTime(PhaseType):
     arrival_rate: float = parameter(
         default=800.0, domain=Real(), unit="requests/s", symbol="λ", about="requests arriving a second"
     )
-    slots: int = parameter(default=10, domain=Integer(1, 10**6), unit="slots", symbol="c", about="slots of the pool")
+    slots: int = parameter(default=10, domain=Integer(1, 10**10), unit="slots", symbol="c", about="slots of the pool")
     service: Distribution = parameter(
         default=Exponential(0.010), domain=LATENCY, unit="s", symbol="S", about="the service, which has phases"
     )

@@ -19,6 +19,7 @@ from scaling_models.pools.times.constant_wait import ConstantServiceWait
 from scaling_models.pools.times.phase_times import PhaseResponse, PhaseWait, solved
 from scaling_models.pools.times.responses import ErlangResponse
 
+NOBODY = 1e-200  # a chance of waiting that is none
 HIGHEST = 0.9995  # load of constant services: nearer to capacity the queue's distribution is too long to keep
 
 
@@ -122,13 +123,16 @@ class ConstantCase(Exact):
 
     @functools.cached_property
     def wait(self) -> Distribution:
-        """See `ConstantServiceWait`."""
+        """See `ConstantServiceWait`; nobody's, where so many slots are free that no number tells the chance of one."""
+        if float(erlang_c(self.slots, self.offered_load)) < NOBODY:
+            return Deterministic(0.0)
         return ConstantServiceWait(self.arrival_rate, self.slots, self.service.mean())
 
     @property
     def latency(self) -> Distribution:
         """The wait, moved."""
-        return Shifted(self.wait, self.service.mean())
+        wait = self.wait
+        return self.service if isinstance(wait, Deterministic) else Shifted(wait, self.service.mean())
 
 
 class SingleCase(Exact):

@@ -1,0 +1,56 @@
+"""Pools at the ends of their legal domains, where formulas have overflowed, divided zero by zero, or never ended."""
+
+import math
+
+import numpy as np
+import pytest
+
+import scaling_models as sm
+from scaling_models import pools
+
+EMPTY = (
+    pools.RoundRobin(12.0, 10, sm.Deterministic(0.005)),
+    pools.TimeVaryingLoad(1e-8, 74, sm.Exponential(0.1)),
+    pools.ModulatedArrivals(1e-6, 79, sm.Exponential(0.01), 2, peak=3.5),
+    pools.ModulatedArrivals(1e-300, 2, sm.Exponential(0.01)),
+    pools.CentralQueue(800.0, 71, sm.Deterministic(0.01), 10_000),
+    pools.CentralQueue(22.0, 10_000, sm.Deterministic(0.002)),
+    pools.CentralQueue(800.0, 10**6, sm.Erlang(0.01, 60), 10),
+    pools.BalancedPool(800.0, balancers=100, servers=71, service=sm.Deterministic(0.01), workers=10_000),
+    pools.BalancedPool(22.0, balancers=10_000, work=sm.Deterministic(0.002)),
+)
+
+
+@pytest.mark.parametrize("pool", EMPTY, ids=repr)
+def test_next_to_no_load_is_the_service_alone(pool):
+    alone = pool.service.mean() + (pool.work.mean() if isinstance(pool, pools.BalancedPool) else 0.0)
+    assert pool.latency.mean() == pytest.approx(alone, rel=1e-6)
+    assert pool.in_flight == pytest.approx(pool.arrival_rate * alone, rel=1e-6)
+
+
+def test_a_burst_of_next_to_no_load_still_costs_what_it_is_made_of():
+    """Before one server E[W] = sum_i share_i rate_i^2 E[S]^2 / lambda to first order, where a
+    burst outlasts the service."""
+    pool = pools.ModulatedArrivals(1e-7, 1, sm.Exponential(1e-4), peak=3.5, share=0.2, burst=1e3)
+    calm, burst = pool.rates
+    seen = 0.2 * burst * burst + 0.8 * calm * calm
+    assert pool.wait.mean() == pytest.approx(seen / pool.arrival_rate * 1e-8, rel=1e-5)
+
+
+@pytest.mark.parametrize("scv", [0.3, 1.0, 4.0, math.inf])
+def test_best_weights_of_speeds_a_billion_times_apart(scv):
+    """All to the fastest while it hardly notices; else the same slope at all that get any, as for two alike."""
+    np.testing.assert_array_equal(pools.best_weights([1e18, 1.0], 1.0, scv), [1.0, 0.0])
+    np.testing.assert_allclose(pools.best_weights([1e9, 1e9, 1e-9], 1e9, scv), [0.5, 0.5, 0.0], atol=1e-9)
+    assert pools.best_weights([3.0, 1.0, 1e-9], 2.9, scv)[2] == 0.0
+
+
+def test_best_weights_near_scv_1_go_over_into_its_closed_form():
+    near = pools.best_weights([3.0, 1.0, 0.2], 2.5, 1.0 + 1e-9)
+    np.testing.assert_allclose(near, pools.best_weights([3.0, 1.0, 0.2], 2.5), rtol=1e-7)
+
+
+def test_the_lag_of_no_wave_is_none_for_any_service():
+    still = pools.TimeVaryingLoad(140.0, 31, sm.Uniform(0.03, 0.17), amplitude=0.0)
+    assert still.lag == 0.0
+    assert still.accuracy("lag").label == "exact"

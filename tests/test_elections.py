@@ -345,6 +345,9 @@ def test_where_there_is_no_formula_it_says_so():
             group.downtime.mean()
         assert group.accuracy("downtime").error is None
         assert group.simulate(640, 0).downtime.mean() > 0
+    lossy = plain(loss=0.3)  # simulated, ten times as many terms split as the formula had
+    with pytest.raises(sm.NoClosedForm, match="heartbeats are lost"):
+        lossy.probability_of_split  # noqa: B018
     assert math.isinf(Election(failed=1).downtime.mean())
     assert Election(failed=1).unavailability == 1.0
     assert math.isinf(Election(members=1).terms)

@@ -131,6 +131,8 @@ class Succession(Group):
             raise NoClosedForm("Election has no closed form of the few terms that split after pre-votes: simulate it")
         if self.refusing:
             return self._standing.split
+        if self._unknown and not self._together:
+            raise NoClosedForm(f"Election has no closed form here: {self._unknown}: simulate it")
         return float(formulas.split_probability(self.members, self.alive, self.window / self.range))
 
     @answer("", "terms until a leader is elected", CLOSE)

@@ -16,7 +16,7 @@ from scaling_models.answers import NoClosedForm, answer
 from scaling_models.montecarlo.estimates import NotSettled, from_batches
 from scaling_models.montecarlo.kernels.replica_reads import Reading, dealt_loads, reads_ahead
 from scaling_models.pools.formulas.supermarket import mean_field
-from scaling_models.shards import Cached, HashRing, HottestShare, ReplicaReads, ShardLoad, UniformKeys, Zipf
+from scaling_models.shards import Cached, EvenHash, HashRing, HottestShare, ReplicaReads, ShardLoad, UniformKeys, Zipf
 from scaling_models.shards.formulas.replica_reads import least_hottest, occupancies
 
 MANY = ReplicaReads(6400.0, 128, UniformKeys(20_000))
@@ -210,3 +210,23 @@ def test_more_of_anything_that_helps_helps():
         assert all(each.latency.icdf(level) < base.latency.icdf(level) for each in better)
     limits = [ReplicaReads(replicas=copies).saturation_balanced for copies in range(1, 6)]
     assert all(later >= before for before, later in itertools.pairwise(limits))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("nodes", "replicas", "choices", "written", "load", "popularity"),
+    [
+        (8, 5, 2, 0.2, 0.32, Zipf(1941, 0.8)),
+        (12, 4, 2, 0.7, 0.49, Zipf(49_430, 0.99)),
+        (13, 4, 2, 0.9, 0.63, Zipf(3270, 0.5)),
+    ],
+)
+def test_writes_that_come_to_several_nodes_are_in_the_error(nodes, replicas, choices, written, load, popularity):
+    """4% to 6% too low, which was said to be 2% to 3%."""
+    model = ReplicaReads(100.0, nodes, popularity, EvenHash(), replicas, choices, written)
+    model = model.replace(arrival_rate=100.0 * load / model.utilization)
+    table = sm.verify(model, requests=200_000, seed=1)
+    assert (table.verdict != "disagrees").all(), table.to_string()
+    said = model.accuracy("latency").error
+    found = table.set_index("quantity").loc["latency mean"]
+    assert 0.02 < 1.0 - found.closed_form / found.simulated < said < 0.15

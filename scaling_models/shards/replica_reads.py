@@ -21,7 +21,8 @@ from scaling_models.shards.shard_load import ShardLoad
 USABLE, CLOSE = 0.15, 0.03  # errors
 TAIL = 1.3  # how much more a quantile errs than the mean
 HOT = 0.8  # what the hottest key alone may make of its nodes' capacity
-SOONEST = "the reads of one key over its copies, N p^2, and few nodes make queues longer"
+FULL = 0.999  # a busy share
+SOONEST = "few nodes, the reads of one key over its copies, and writes, which come to several nodes, make queues longer"
 EVEN, UNEVEN = "nearly even shares of the key space", "far off where some nodes hold much more than others"
 LEAST, MOST = (Accuracy("bound", 0.10, EVEN, side) for side in ("below", "above"))
 SLIGHT = 0.01  # squared coefficient of variation of the shares of the key space
@@ -127,13 +128,24 @@ class ReplicaReads(Model):
 
     @functools.cached_property
     def _error(self) -> float:
-        """Envelope of what the formula was too low by in simulations, of its mean: 8 to 128 nodes, loads 0.3 to 0.9."""
+        """Envelope of what the formula was too low by in simulations, of its mean: 8 to 128 nodes, loads 0.2 to 0.92, 2
+        to 5 copies and choices, up to 90% of writes, 1,000 to 100,000 keys of exponents 0 to 1.2 (66 systems)."""
         load = self.utilization
         reads = self.arrival_rate * (1.0 - self.write_share) / (self.capacity * self.replicas)
         hottest = self._hottest_key
         few = 0.1 * self.compared * load / (self.nodes * (1.0 - load))
         meeting = reads * self.popularity.sum_of_squares() * (1.0 + 1.5 * hottest**2)
-        return 0.003 + few + meeting + share_scv(self.placement, self.nodes, self.replicas)
+        uneven = (self.nodes / self.replicas - 1.0) * self.popularity.sum_of_squares()
+        writes = float(self.popularity.top(1)[0]) * self.arrival_rate * self.write_share / self.capacity
+        hot = min(load + writes * (1.0 - self.replicas / self.nodes), FULL)  # its reads give way
+        together = 0.3 * (self.replicas - 1.0) / max(self.nodes - 1.0, 1.0)  # a write comes to several nodes at once
+        writing = self._written * (together + 2.0 * uneven / (1.0 - hot))
+        return 0.003 + few + meeting + writing + share_scv(self.placement, self.nodes, self.replicas)
+
+    @property
+    def _written(self) -> float:
+        """The busy share of a node that writes make."""
+        return self.utilization * self.write_share * self.replicas / self.work
 
     @answer("s", "time of a read at the copy that it joins", Accuracy("within 15%", USABLE))
     def latency(self) -> Distribution:
@@ -146,8 +158,7 @@ class ReplicaReads(Model):
             raise NoClosedForm("ReplicaReads: hot keys, few nodes or uneven ones make its queues longer: simulate it")
         if self.compared == 1:
             return Exponential(1.0 / (self.capacity * (1.0 - self.utilization)))
-        written = self.utilization * self.write_share * self.replicas / self.work
-        shares = occupancies(self.utilization - written, written, self.compared) ** self.compared
+        shares = occupancies(self.utilization - self._written, self._written, self.compared) ** self.compared
         weights = shares[:-1] - shares[1:]
         stages = [Erlang((j + 1) / self.capacity, j + 1) for j in range(len(weights))]
         return mixture((weights / weights.sum()).tolist(), stages)

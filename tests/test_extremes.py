@@ -54,3 +54,19 @@ def test_the_lag_of_no_wave_is_none_for_any_service():
     still = pools.TimeVaryingLoad(140.0, 31, sm.Uniform(0.03, 0.17), amplitude=0.0)
     assert still.lag == 0.0
     assert still.accuracy("lag").label == "exact"
+
+
+@pytest.mark.parametrize("burst", [1e4, 1e6, 1e9, 1e11])
+def test_bursts_that_overload_the_servers_for_long_are_a_fluid(burst):
+    """Net rates +200 and -300 requests/s: in a burst the backlog is exponential, of mean 1/(beta/200 - alpha/300)."""
+    pool = pools.ModulatedArrivals(800.0, 10, sm.Exponential(0.01), peak=1.5, share=0.2, burst=burst)
+    alpha, beta = pool.leaving
+    backlog = 1.0 / (beta / 200.0 - alpha / 300.0)
+    assert pool.wait_in_burst.mean() == pytest.approx(backlog / 1000.0, rel=0.1 / burst + 1e-9)
+
+
+def test_arrivals_far_apart_beside_the_service_are_looked_at_coarsely():
+    for servers in (74, 10**6):
+        pool = pools.RoundRobin(7e-4, servers, sm.Pareto(0.001, 5.0))
+        assert pool.probability_of_wait == 0.0
+        assert pool.latency.mean() == pytest.approx(0.001)

@@ -6,13 +6,15 @@ import functools
 import math
 from typing import ClassVar
 
-from scaling_models.answers import Assumption, answer
+from scaling_models.answers import Assumption, NoClosedForm, answer
 from scaling_models.latency import Distribution, Never
 from scaling_models.montecarlo.traffic.arrivals import Modulated
 from scaling_models.parameters import Real, Slider, parameter
 from scaling_models.pools.bases.bursty_pool import BurstyPool
 from scaling_models.pools.formulas.modulation import ModulatedWaits, modulated_waits
 from scaling_models.pools.times.phased import PhasedResponse, PhasedWait
+
+MOST_SLOTS = 50_000  # of the chain: half a second
 
 
 class ModulatedArrivals(BurstyPool):
@@ -78,6 +80,8 @@ class ModulatedArrivals(BurstyPool):
 
     @functools.cached_property
     def _waits(self) -> ModulatedWaits:
+        if self._slots > MOST_SLOTS:
+            raise NoClosedForm(f"ModulatedArrivals has a closed form for up to {MOST_SLOTS:,} slots: simulate it")
         return modulated_waits(self._slots, self._exponential_rate, self.rates, self.leaving)
 
     @property

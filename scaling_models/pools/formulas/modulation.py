@@ -12,6 +12,7 @@ from scaling_models.pools.formulas.erlang import erlang_c
 Array = NDArray[np.float64]
 ALIKE = 1e-9  # of the rate: what the rates of the phases may differ by and be taken for the same
 APART = 1.0 + 1e-9  # the ratio of two drains: nearer ones cannot be told apart, nor need be
+MANY = 0.01  # of those below the servers' number: how many above tell more as a whole than level by level
 STEPS = 200  # of Newton's method from above the largest root of a cubic: its steps shrink at least by half
 
 
@@ -44,13 +45,19 @@ def modulated_waits(
     lam, sigma = np.stack(parts[:2]), np.stack(parts[2:])
     full, mean = servers * mu, (lam * sigma[::-1]).sum(axis=0) / sigma.sum(axis=0)
     turning = _turning(lam, sigma, full)
-    level, within, passage = _last_level(turning, lam, sigma, mu, servers)
+    level, below, busy, passage = _last_level(turning, lam, sigma, mu, servers)
     drains = _drains(turning, lam, sigma, full, mean)
     first = _above(level, lam, passage, full)
     second = _above(first, lam, passage, full)
-    total = within + _sums(first.sum(axis=0), second.sum(axis=0), drains, full).sum(axis=0)
-    weights = np.moveaxis(_sums(first * lam, second * lam, drains[:, None], full), 0, 1) / (mean * total)
-    shares = lam * sigma[::-1] / sigma.sum(axis=0) / mean
+    terms = _sums(first, second, drains[:, None], full)
+    # What is slow in coming to an end, as the queue of an overloaded burst, has hardly any weight at each level, but
+    # much on the whole: that is told by what all levels serve, and how long each phase lasts.
+    phases = sigma[::-1] / sigma.sum(axis=0)
+    above = (mean - busy) / (full - mean)
+    slow = phases * (1.0 + above) - below - terms[1]
+    terms[0] = np.where(above > MANY, np.maximum(slow, 0.0), terms[0])
+    weights = np.moveaxis(terms * lam, 0, 1) / (mean * (1.0 + terms.sum(axis=(0, 1))))
+    shares = lam * phases / mean
     alike = np.abs(lam[1] - lam[0]) <= ALIKE * mean  # both terms meet where slow phases make no difference: M/M/c
     one = shares * erlang_c(servers, np.where(alike, mean, 0.0) / mu)
     plain = np.stack([full - mean, full]), np.stack([one, np.zeros_like(one)], axis=1)
@@ -60,36 +67,40 @@ def modulated_waits(
 def _turning(lam: Array, sigma: Array, full: Array) -> Array:
     """u_j where g = g': u_j = sigma_j z / (z - lambda_j), z = c mu + u_0 + u_1 the largest root of a cubic.
 
-    Solved for y, by which z exceeds the higher rate: an overloaded phase that lasts leaves little of it.
+    That is w = z - lambda_1, of the larger rate, in w (w + D) (w + F) = (w + lambda_1) ((sigma_0 + sigma_1) w +
+    sigma_1 D), D = lambda_1 - lambda_0, F = lambda_1 - c mu: tiny where bursts overload the servers for long.
     """
-    high, over = lam.max(axis=0), lam.max(axis=0) - full
-    apart = high - lam
-    gap, own = apart.max(axis=0), np.where(apart[0] <= apart[1], sigma[0], sigma[1])
-    either = sigma.sum(axis=0)
-    square, linear = over + gap - either, over * gap - own * gap - high * either
-    y = full + lam.min(axis=0) + either  # the sum of the roots z, which are positive, is no less: none is above
+    order = np.argsort(lam, axis=0)
+    rates, leaving = np.take_along_axis(lam, order, axis=0), np.take_along_axis(sigma, order, axis=0)
+    more, over, either = rates[1] - rates[0], rates[1] - full, leaving.sum(axis=0)
+    w = full + either + rates[0]  # the sum of the roots z, which are positive, less lambda_1: none is above
     for _ in range(STEPS):
-        value = ((y + square) * y + linear) * y - high * own * gap
-        slope = (3.0 * y + 2.0 * square) * y + linear
+        value = w * (w + more) * (w + over) - (w + rates[1]) * (either * w + leaving[1] * more)
+        slope = w * (3.0 * w + 2.0 * (more + over)) + more * over - either * (2.0 * w + rates[1]) - leaving[1] * more
         step = np.maximum(value / np.where(slope > 0, slope, np.inf), 0.0)
-        y = y - step
-        if (step <= 1e-16 * y).all():
+        w = w - step
+        if (step <= 1e-16 * w).all():
             break
-    return np.asarray(sigma * (high + y) / np.maximum(y + apart, 1e-300))
+    turned = leaving * (w + rates[1]) / np.stack([w + more, w])
+    return np.take_along_axis(turned, np.argsort(order, axis=0), axis=0)
 
 
-def _last_level(turning: Array, lam: Array, sigma: Array, mu: Array, servers: int) -> tuple[Array, Array, Array]:
-    """p_{c-1} by phase, the sum of p_0 ... p_{c-1} in the same unit, and g from level c on."""
+def _last_level(turning: Array, lam: Array, sigma: Array, mu: Array, servers: int) -> tuple[Array, Array, Array, Array]:
+    """p_{c-1} by phase, the sum of p_0 ... p_{c-1} by phase, which together is 1, what those serve, and g from level c
+    on."""
     passages, u = [turning / (servers * mu + turning.sum(axis=0))], turning
     for n in range(servers - 1, 0, -1):
         u = sigma + lam * passages[-1]
         passages.append(u / (n * mu + u.sum(axis=0)))
     u = sigma + lam * passages[-1]
-    level, within = u[::-1] / u.sum(axis=0), np.ones_like(mu)
+    level = u[::-1] / u.sum(axis=0)
+    below, busy = level, np.zeros_like(mu)
     for n, passage in zip(range(1, servers), reversed(passages[1:]), strict=True):
-        level = _above(level, lam, passage, n * mu) / within
-        within = 1.0 + level.sum(axis=0)  # in units of what lies below, lest a large pool overflow
-    return level, within, passages[0]
+        level = _above(level, lam, passage, n * mu)
+        below, busy = below + level, busy + n * mu * level.sum(axis=0)
+        whole = below.sum(axis=0)  # lest a large pool overflow
+        level, below, busy = level / whole, below / whole, busy / whole
+    return level, below, busy, passages[0]
 
 
 def _above(level: Array, lam: Array, passage: Array, service: Array) -> Array:

@@ -10,7 +10,7 @@ from scaling_models.latency import Distribution
 from scaling_models.latency.quadrature import Array
 from scaling_models.pools.formulas.lattices import cells
 
-ROUGH, COUNT = 32, 4096  # nodes a mean service, and at least in all
+ROUGH, COUNT, MOST = 32, 4096, 2**18  # nodes a mean service, and at least and at most in all
 LONGEST, LATE = 1.2, 1e-18  # times the gap's quantile there: what a lattice must hold
 FORGOTTEN = 12.0  # the echo of a walk's steps is e^-12 at the end of a lattice
 LENGTHS = 12  # of steps
@@ -62,7 +62,8 @@ def reach_of(gap: Distribution, service: Distribution) -> float:
 
 def _roughly(gap: Distribution, service: Distribution) -> tuple[Array, Array, Array]:
     """Times, and the masses of service and gap lumped there, on a rough lattice."""
-    step = service.mean() / ROUGH
-    count = max(COUNT, int(LONGEST * float(gap.iccdf(LATE)) / step))
+    reach = LONGEST * float(gap.iccdf(LATE))
+    step = max(service.mean() / ROUGH, reach / MOST)  # a coarser one only makes the bound of `never_waits` larger
+    count = max(COUNT, int(reach / step))
     lumped = [cells(each, step, count, 0.0).lumped().lumped for each in (service, gap)]
     return step * np.arange(float(count)), lumped[0], lumped[1]

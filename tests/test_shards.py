@@ -129,7 +129,8 @@ def test_bad_shards_are_refused():
     assert few.accuracy("hottest_share", 0.99).label == "simulated"
     assert few.accuracy("share").label == "exact"
     assert ShardLoad(100).accuracy("hottest_share", 0.99).label == "within 15%"
-    assert ShardLoad(64).accuracy("hottest_share", 0.99).label == "within 3%"
+    assert ShardLoad(64).accuracy("hottest_share", 0.95).label == "within 3%"
+    assert ShardLoad(64).accuracy("hottest_share", 0.99).label == "within 15%"  # 3.5% were measured
     assert isinstance(few.hottest_share, sm.Distribution)
 
 

@@ -83,11 +83,11 @@ def _rows(model: RegionalRaft) -> list[Row]:
     laws = {model.leader: raft.fsync, **dict(zip(model.followers, raft.follower_rtts, strict=True))}
     shares = _shares(model)
     decides = max(shares, key=lambda name: shares[name]) if shares else ""
-    last = laws[decides].mean() if decides else math.inf
+    last = laws[decides].mean() if decides else (1.0 + 1e-9) * model.commit_latency.mean()  # as if they were constant
     rows = []
     for name in sorted(laws, key=lambda name: (name != model.leader, laws[name].mean())):
         mean, share = laws[name].mean(), shares.get(name, math.nan)
-        kind = DECIDES if name == decides else EARLIER if mean <= last else AT_TIMES if share >= SELDOM else LATER
+        kind = DECIDES if name == decides else EARLIER if mean <= last else LATER if share < SELDOM else AT_TIMES
         role = "leader's disk" if name == model.leader else ""
         often = "" if math.isnan(share) or share < 5e-4 else f"completes {units.human(min(share, 1.0), '')}"
         rows.append(Row(name, kind, mean, _ends(laws[name]), ", ".join(filter(None, (role, often)))))
@@ -163,4 +163,6 @@ def _title(model: RegionalRaft, rows: list[Row], commit: float) -> str:
     said = f"Led from {model.leader} a commit takes {units.human(commit, 's')}"
     if decides:
         said += f": {decides} decides" + (" most often" if model.jitter else "")
+    elif not model.jitter:
+        said += " if no round trip varies; choose a jitter to see who decides"
     return said + (f"; {' and '.join(free)} cost{'s' if len(free) == 1 else ''} nothing" if free else "")

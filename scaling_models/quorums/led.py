@@ -80,6 +80,11 @@ class Led(Followed):
                     "simulate it"
                 )
             latencies = self._shifted(self._delay.value)
+        if len(self.follower_rtts) > 1 and not all(law.highest_level > 0.0 for law in self.follower_rtts):
+            raise NoClosedForm(
+                f"who completes the quorum of {type(self).__name__} is not told by mean round trips: choose a jitter, "
+                "or simulate it"
+            )
         quorum = self._waits_for(everyone, acks)
         found = completion(quorum, {name: latencies[name] for name in quorum.names()})
         return tuple(found.get(name, 0.0) for name in latencies)

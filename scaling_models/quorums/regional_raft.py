@@ -6,7 +6,7 @@ import functools
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from scaling_models import data
-from scaling_models.answers import Accuracy, Assumption, Model, Simulation, Timeline, answer
+from scaling_models.answers import Assumption, Model, Simulation, Timeline, answer
 from scaling_models.latency import LATENCY, Deterministic, Distribution
 from scaling_models.montecarlo.estimates import SimulatedLatency
 from scaling_models.montecarlo.streams import checked_requests, stream
@@ -119,11 +119,6 @@ class RegionalRaft(Model):
     def completes(self) -> tuple[float, ...]:
         """As `Raft` tells it."""
         return self.raft.completes
-
-    def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
-        if metric == "completes" and not self.jitter and len(self.followers) > 1:
-            return Accuracy("simulated", None, "told as if round trips were constant")
-        return super()._accuracy(metric, level)
 
     def assumptions(self, metric: str | None = None) -> tuple[Assumption, ...]:
         """Without a jitter also that round trips are constant."""

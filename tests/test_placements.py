@@ -283,8 +283,10 @@ def test_copies_on_uneven_slots_are_those_of_every_order():
                 if chance == 0.0:
                     break
             found += chance * sum(held[node] > slots // nodes for node in order)
-        assert tables.copies_on_fuller(slots, nodes, copies) == pytest.approx(found, rel=1e-12)
-    assert tables.copies_on_fuller(10, 4, 1) == pytest.approx(0.6)
+        few, heavy = divmod(slots, nodes)
+        told = tables.copies_on_heavier(heavy, nodes - heavy, (few + 1.0, float(few)), copies)
+        assert told == pytest.approx(found, rel=1e-12)
+    assert tables.copies_on_heavier(2, 2, (3.0, 2.0), 1) == pytest.approx(0.6)
 
 
 @pytest.mark.parametrize(("virtual_nodes", "cv"), [(1, 0.45), (4, 0.10), (8, 0.05), (16, 0.025), (128, 0.004)])

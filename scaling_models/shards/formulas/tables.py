@@ -24,19 +24,19 @@ def largest_even_share(slots: int, nodes: int) -> float:
     return -(-slots // nodes) / slots
 
 
-def copies_on_fuller(slots: int, nodes: int, replicas: int) -> float:
-    """The mean number of a key's copies that lie on the S mod N nodes with a slot more than the others.
+def copies_on_heavier(heavy: int, light: int, weights: tuple[float, float], replicas: int) -> float:
+    """The mean number of a key's copies that lie on the `heavy` nodes of the first weight, beside `light` ones of the
+    second.
 
-    Each copy goes to a node that has none of this key yet, in proportion to the slots; by a recursion of one copy more.
-    Exact; of one copy it is these nodes' share of the slots.
+    Each copy goes to a node that has none of this key yet, in proportion to the weights; by a recursion of one copy
+    more. Exact; of one copy it is these nodes' share of all weight.
     """
-    few, fuller = divmod(slots, nodes)
     chances = np.zeros(replicas + 1)
     chances[0] = 1.0
     taken = np.arange(replicas + 1)
     for copy in range(replicas):
-        free = np.maximum(fuller - taken, 0) * (few + 1.0)
-        others = np.maximum(nodes - fuller - (copy - taken), 0) * float(few)
+        free = np.maximum(heavy - taken, 0) * weights[0]
+        others = np.maximum(light - (copy - taken), 0) * weights[1]
         hit = np.divide(free, free + others, out=np.zeros(replicas + 1), where=free > 0)
         chances = chances * (1.0 - hit) + np.append(0.0, (chances * hit)[:-1])
     return float(chances @ taken)

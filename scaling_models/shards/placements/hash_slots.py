@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scaling_models.parameters import Choice, Integer, Slider, parameter
 from scaling_models.shards.formulas.tables import (
-    copies_on_fuller,
+    copies_on_heavier,
     even_deal,
     fullest_mean,
     largest_even_share,
@@ -39,8 +39,8 @@ def dealt(slots: int, shards: int) -> NDArray[np.int64]:
 
 def even_nodes(slots: int, shards: int, replicas: int = 1) -> tuple[Nodes, ...]:
     """The shards that have one slot more than the others, and the others; those without a slot have no keys."""
-    fuller = slots % shards
-    copies = copies_on_fuller(slots, shards, replicas)
+    few, fuller = divmod(slots, shards)
+    copies = copies_on_heavier(fuller, shards - fuller, (few + 1.0, float(few)), replicas)
     groups = [(fuller, copies), (shards - fuller, replicas - copies)]
     return tuple(Nodes(count, FixedShare(held / (replicas * count))) for count, held in groups if count)
 

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import time
 
 import numpy as np
 import pytest
@@ -158,3 +159,13 @@ def test_times_of_nothing_and_without_an_end():
     assert (at_once.row_ceiling, at_once.abort_probability) == (math.inf, 0.0)
     assert (never.row_ceiling, never.abort_probability) == (0.0, 1.0)
     assert never.replace(arrival_rate=0.0).abort_probability == 0.0
+
+
+def test_thousands_at_once_are_simulated_in_time_and_millions_are_refused():
+    many = ShardTransactions(arrival_rate=7000.0, leg=sm.Exponential(0.1), items=3000, keys=1)
+    start = time.process_time()
+    table = sm.verify(many, requests=20_000, seed=1).set_index("quantity")
+    assert time.process_time() - start < 20.0  # two minutes, were each compared with all that run
+    assert table.loc["abort_probability", "verdict"] == "agrees"
+    with pytest.raises(ValueError, match=r"e\+07 transactions run at once; too many to be simulated"):
+        ShardTransactions(arrival_rate=1e7, leg=sm.Exponential(1.0), keys=1, local=0.0, shards=50).simulate(1000)

@@ -10,6 +10,7 @@ from scaling_models.montecarlo.streams import stream
 
 BATCHES = 40
 MOST_EVENTS = 50_000_000  # failures and rebuilt nodes of a simulation: minutes
+MOST_EACH = 100_000  # of a lane, which is played event by event: some ten seconds
 KEPT = 4_000_000  # numbers of the lanes that are played together
 
 
@@ -29,10 +30,10 @@ def fits(storage: Storage) -> None:
 
 def lanes_of(each: float, requests: int) -> int:
     """How many lanes, whole batches, have about so many events when a lane has `each`; `ValueError` for too many."""
-    if each * BATCHES > MOST_EVENTS:
+    if each > MOST_EACH:
         raise ValueError(
             f"Durability.simulate: {each:,.3g} failures and rebuilt nodes come before data is lost; more than "
-            f"{MOST_EVENTS // BATCHES:,} take too long to be simulated"
+            f"{MOST_EACH:,} take too long to be simulated"
         )
     return BATCHES * max(2, round(requests / each / BATCHES))
 

@@ -19,6 +19,7 @@ from scaling_models.shards.formulas.transactions import meeting, shards_touched,
 
 BATCHES = 64
 KEPT = 50_000_000  # keys of a simulation
+MOST_RUNNING = 1_000_000  # keys of transactions that are drawn before the first that counts
 LANES = 64  # of the transactions that meet, a batch
 MOST_SHARDS = 10**6
 MEETING = Accuracy("within 15%", 0.14, "aborts up to a half; 14% low for one key, 8% for two, 4% for ten")
@@ -207,6 +208,11 @@ class ShardTransactions(Model):
         if self.arrival_rate == 0.0:
             return proportion([0.0] * BATCHES, size * BATCHES)
         fill = math.ceil(4.0 * self.arrival_rate * duration) + 4  # transactions until the first are forgotten
+        if fill * LANES * self.keys > MOST_RUNNING:
+            raise ValueError(
+                f"ShardTransactions.simulate: {self.arrival_rate * duration:,.3g} transactions run at once; too many "
+                "to be simulated: take a lower arrival rate or fewer keys"
+            )
         steps = fill + -(-size // LANES)
         found = []
         for batch in range(BATCHES):

@@ -43,16 +43,15 @@ def aborts(gaps: Array, duration: float, items: int, keys: int, rng: np.random.G
     steps, lanes = gaps.shape
     begun = np.cumsum(gaps, axis=0)
     chosen = _distinct(items, keys, (steps, lanes), rng)
+    # Each item of each lane that is ever drawn has a place, where it stands when it was last committed.
+    _, places = np.unique(chosen + items * np.arange(lanes), return_inverse=True)
+    places, committed = places.reshape(chosen.shape), np.full(chosen.size, -np.inf)
     failed = np.zeros((steps, lanes), dtype=bool)
-    for step in range(1, steps):
-        met = np.zeros(lanes, dtype=bool)
-        for before in range(step - 1, -1, -1):
-            within = begun[step] - begun[before] < duration
-            if not within.any():
-                break
-            shared = (chosen[:, step, None] == chosen[None, :, before]).any(axis=(0, 1))
-            met |= within & ~failed[before] & shared
-        failed[step] = met
+    for step in range(steps):
+        held = places[:, step]
+        failed[step] = (committed[held] > begun[step]).any(axis=0)
+        won = ~failed[step]
+        committed[held[:, won]] = begun[step, won] + duration
     return failed
 
 

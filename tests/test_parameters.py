@@ -128,3 +128,23 @@ def test_what_is_no_number_of_ours_is_refused_in_a_sentence() -> None:
         with pytest.raises(ValueError, match=r"Exponential.sample: shape must be whole numbers"):
             sm.Exponential(0.01).sample(shape)  # type: ignore[arg-type]
     assert sm.Exponential(0.01).sample(np.int64(3), rng=1).shape == (3,)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (sm.RandomSplit, "service"),
+        (sm.Abandonment, "patience"),
+        (sm.ClosedLoop, "think"),
+        (sm.CacheLoss, "service"),
+        (sm.Rebalance, "service"),
+        (sm.BasicPaxos, "apart"),
+        (sm.Election, "pause"),
+        (sm.PoolPlan, "service"),
+    ],
+)
+def test_a_mean_alone_is_refused_where_much_depends_on_the_spread(kind, name):
+    """As a constant it would be the best case, labelled exact."""
+    for bare in (sm.MeanOnly(0.01), sm.MeanOnly(0.01) + 0.001, sm.MeanOnly(0.01) * 2.0):
+        with pytest.raises(ValueError, match=rf"{kind.__name__}\.{name} must be a latency whose spread is known"):
+            kind(**{name: bare})

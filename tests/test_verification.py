@@ -3,11 +3,13 @@
 False-alarm rate of one verification 1e-6 (all rows), of this file below 1e-4; seeds are fixed, so a pass stays one.
 """
 
+import numpy as np
 import pytest
 from strategies import CLOSED
 
 import scaling_models as sm
-from scaling_models.answers import Accuracy, answer
+from scaling_models.answers import Accuracy, Simulation, answer
+from scaling_models.montecarlo.estimates import from_batches
 from scaling_models.montecarlo.verification import check
 from scaling_models.pools import CentralQueue, ClosedLoop, RandomSplit
 from scaling_models.pools.bases.limited_pool import LimitedPool
@@ -173,6 +175,29 @@ def test_few_samples_raise_no_false_alarm():
         for seed in range(40):
             table = sm.verify(model, requests=requests, seed=seed)
             assert (table.verdict != "disagrees").all(), (seed, table.to_string())
+
+
+RARE = [(1e-6, "unseen"), (0.3, "unseen"), (0.6, "disagrees"), (0.0, "agrees")]
+
+
+@pytest.mark.parametrize(("closed", "verdict"), RARE)
+def test_an_event_that_no_batch_saw_contradicts_only_what_would_have_shown(closed, verdict):
+    """Each of 20 batches sees an event of mean p with probability p at most: 0.7^20 is 8e-4, 0.4^20 is 1e-8."""
+
+    class Rare(CentralQueue):
+        """A pool of which one number is asked."""
+
+        @answer("", "a share of time")
+        def short(self):
+            """As given."""
+            return closed
+
+        def simulate(self, requests, seed=0, *, violating=None):
+            """Twenty batches without the event."""
+            return Simulation(self, requests, seed, short=from_batches(np.zeros(20)))
+
+    table = sm.verify(Rare()).set_index("quantity")
+    assert table.loc["short", "verdict"] == verdict
 
 
 def test_check_prints_and_tells(capsys):

@@ -8,7 +8,7 @@ from scaling_models.latency.heavy import LogNormal, Pareto
 from scaling_models.latency.kinds import Erlang, Exponential, Hyperexponential, Uniform
 from scaling_models.latency.operations import fastest, hedge, k_of_n, mixture, slowest
 from scaling_models.latency.points import Deterministic, Empirical, MeanOnly, Never
-from scaling_models.latency.record import LATENCY
+from scaling_models.latency.record import LATENCY, SPREAD
 from scaling_models.latency.shared import SharedKOfN
 from scaling_models.latency.sums import Sum
 
@@ -17,6 +17,7 @@ KINDS = (Exponential, Deterministic, Erlang, Hyperexponential, LogNormal, Pareto
 __all__ = [
     "KINDS",
     "LATENCY",
+    "SPREAD",
     "Deterministic",
     "Distribution",
     "Empirical",

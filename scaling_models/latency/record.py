@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from scaling_models.latency.adapters import as_latency
 from scaling_models.latency.distribution import Distribution
-from scaling_models.parameters import Declared, Record
+from scaling_models.parameters import Declared, Illegal, Record
 
 
 def _kinds() -> tuple[type[Declared], ...]:
@@ -19,3 +21,14 @@ LATENCY = Record(
     kinds=_kinds,
     adapt=as_latency,
 )
+
+
+def _with_spread(value: Any) -> Any:
+    adapted = as_latency(value)
+    if isinstance(adapted, Distribution) and not adapted.spread_known:
+        raise Illegal("must be a latency whose spread is known: much depends on it, and of this one only the mean is")
+    return adapted
+
+
+SPREAD = Record(LATENCY.about, base=LATENCY.base, kinds=LATENCY.kinds, adapt=_with_spread)
+"""Of what is waited for in a queue, or raced against: a mean alone (`MeanOnly`) is refused."""

@@ -145,7 +145,19 @@ def _row(
     seen = (reach + _reach(estimate.freedom, 2.0 * (1.0 - POWER))) * estimate.error + stated
     off, sure = closed - estimate.value, allowed - stated
     agrees = -(sure if accuracy.side == "above" else allowed) <= off <= (sure if accuracy.side == "below" else allowed)
-    return _told(quantity, unit, closed, (low, estimate.value, high), seen, accuracy.label, agrees)
+    row = _told(quantity, unit, closed, (low, estimate.value, high), seen, accuracy.label, agrees)
+    return row | {"verdict": "unseen"} if _too_rare(estimate, closed, false_alarm) else row
+
+
+def _too_rare(estimate: Estimate, closed: float, false_alarm: float) -> bool:
+    """Whether a share found as 0 or 1 in every batch might yet be the formula's.
+
+    A number in [0, 1] of mean p is other than zero with probability p at most, so that all of b batches are zero with
+    probability (1 - p)^b at least.
+    """
+    if estimate.error > 0 or estimate.value not in (0.0, 1.0) or not 0.0 < closed < 1.0:
+        return False
+    return (1.0 - abs(closed - estimate.value)) ** (estimate.freedom + 1) > false_alarm
 
 
 def _error(estimate: Estimate, expected: float) -> float:

@@ -6,7 +6,7 @@ import functools
 from typing import ClassVar
 
 from scaling_models.answers import Accuracy, Assumption, NoClosedForm, answer
-from scaling_models.latency import LATENCY, Distribution, Exponential
+from scaling_models.latency import SPREAD, Distribution, Exponential
 from scaling_models.montecarlo.estimates import Estimate, Sampled
 from scaling_models.montecarlo.kernels.losses import Loss
 from scaling_models.montecarlo.runs import Run
@@ -32,7 +32,7 @@ class Abandonment(LimitedPool):
     """
 
     patience: Distribution = parameter(
-        default=Exponential(0.100), domain=LATENCY, unit="s", symbol="1/θ", about="how long a client waits in the queue"
+        default=Exponential(0.100), domain=SPREAD, unit="s", symbol="1/θ", about="how long a client waits in the queue"
     )
 
     verified_with: ClassVar[int] = 4_000_000

@@ -7,7 +7,7 @@ import math
 from typing import ClassVar
 
 from scaling_models.answers import Accuracy, Assumption, Model, NoClosedForm, Simulation, Timeline, answer
-from scaling_models.latency import LATENCY, Deterministic, Distribution, Exponential, Never
+from scaling_models.latency import SPREAD, Deterministic, Distribution, Exponential, Never
 from scaling_models.parameters import Integer, Real, Slider, parameter
 from scaling_models.pools.bases.central_cases import Case, Exact, case_of
 from scaling_models.pools.bases.pool import SIMULATED
@@ -53,7 +53,7 @@ class BalancedPool(Model):
     )
     work: Distribution = parameter(
         default=Deterministic(0.002),
-        domain=LATENCY,
+        domain=SPREAD,
         unit="s",
         symbol="B",
         about="the time that a request takes a process of the balancer",
@@ -68,7 +68,7 @@ class BalancedPool(Model):
     )
     service: Distribution = parameter(
         default=Exponential(0.010),
-        domain=LATENCY,
+        domain=SPREAD,
         unit="s",
         symbol="S",
         about="the time that a request occupies a slot",

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from scaling_models.answers import Accuracy, Assumption, Timeline, answer
-from scaling_models.latency import LATENCY, Deterministic, Distribution, Exponential, mixture
+from scaling_models.latency import SPREAD, Deterministic, Distribution, Exponential, mixture
 from scaling_models.montecarlo.estimates import Estimate, Sampled
 from scaling_models.montecarlo.kernels.admission import Admission, AdmittedClass
 from scaling_models.montecarlo.runs import Run
@@ -59,7 +59,7 @@ class Bulkheads(LimitedPool):
     )
     dependent_service: Distribution = parameter(
         default=Exponential(0.020),
-        domain=LATENCY,
+        domain=SPREAD,
         unit="s",
         symbol="S₂",
         about="the time that a request which calls the dependency occupies a slot",

@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import Accuracy, Assumption, Model, NoClosedForm, Simulation, Timeline, answer
-from scaling_models.latency import LATENCY, Deterministic, Distribution, Exponential, Hyperexponential, Never
+from scaling_models.latency import SPREAD, Deterministic, Distribution, Exponential, Hyperexponential, Never
 from scaling_models.montecarlo.estimates import at_least_binomial, ratio
 from scaling_models.montecarlo.kernels.loops import Loop
 from scaling_models.montecarlo.kernels.stalls import in_flight, stalled_loop, stalled_waits
@@ -54,7 +54,7 @@ class ClosedLoop(Model):
     )
     think: Distribution = parameter(
         default=Exponential(0.200),
-        domain=LATENCY,
+        domain=SPREAD,
         unit="s",
         symbol="Z",
         about="the time from an answer to the client's next request",
@@ -69,7 +69,7 @@ class ClosedLoop(Model):
     )
     service: Distribution = parameter(
         default=Exponential(0.010),
-        domain=LATENCY,
+        domain=SPREAD,
         unit="s",
         symbol="S",
         about="the time that a request occupies a slot",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from scaling_models.latency import LATENCY, Distribution, Exponential
+from scaling_models.latency import SPREAD, Distribution, Exponential
 from scaling_models.parameters import Declared, Integer, Real, Slider, parameter
 from scaling_models.pools.bases.slots import slots_each
 from scaling_models.wording import short
@@ -23,7 +23,7 @@ class Tier(Declared):
     )
     workers: int = slots_each()
     service: Distribution = parameter(
-        default=Exponential(0.010), domain=LATENCY, unit="s", symbol="S", about="the time that a visit occupies a slot"
+        default=Exponential(0.010), domain=SPREAD, unit="s", symbol="S", about="the time that a visit occupies a slot"
     )
     visits: float = parameter(
         default=1.0,

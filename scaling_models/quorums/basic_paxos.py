@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from scaling_models.answers import Assumption, NoClosedForm, Simulation, Timeline, answer
-from scaling_models.latency import LATENCY, Distribution, Exponential
+from scaling_models.latency import SPREAD, Distribution, Exponential
 from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.estimates import SimulatedLatency, from_batches
 from scaling_models.montecarlo.kernels.duels import Duels, duels
@@ -33,11 +33,11 @@ class BasicPaxos(Led):
         default=2, domain=Integer(1, 20), symbol="P", about="proposers of a duel", slider=Slider(1, 5, 1)
     )
     apart: Distribution = parameter(
-        default=Exponential(0.010), domain=LATENCY, unit="s", about="how much later than the first each rival begins"
+        default=Exponential(0.010), domain=SPREAD, unit="s", about="how much later than the first each rival begins"
     )
     backoff: Distribution = parameter(
         default=Exponential(0.100),
-        domain=LATENCY,
+        domain=SPREAD,
         unit="s",
         symbol="B",
         about="how long a proposer waits that was refused, before its next ballot",

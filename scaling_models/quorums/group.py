@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import Model
-from scaling_models.latency import LATENCY, Distribution, LogNormal
+from scaling_models.latency import SPREAD, Distribution, LogNormal
 from scaling_models.montecarlo.kernels.crashes import Crashes
 from scaling_models.parameters import Choice, Integer, Real, Slider, parameter
 from scaling_models.quorums.formulas.elections import Array, misses_allowed
@@ -56,10 +56,10 @@ class Group(Model):
         default="ticks", domain=Choice(("ticks", "continuous")), about="how a timeout is counted: etcd's in heartbeats"
     )
     one_way: Distribution = parameter(
-        default=0.001, domain=LATENCY, unit="s", symbol="l", about="flight of a message between two members"
+        default=0.001, domain=SPREAD, unit="s", symbol="l", about="flight of a message between two members"
     )
     fsync: Distribution = parameter(
-        default=0.001, domain=LATENCY, unit="s", symbol="D", about="disk write of a vote, one's own too"
+        default=0.001, domain=SPREAD, unit="s", symbol="D", about="disk write of a vote, one's own too"
     )
     own_vote: str = parameter(
         default="before asking",
@@ -108,7 +108,7 @@ class Group(Model):
     )
     pause: Distribution = parameter(
         default=LogNormal(0.5, 4.0),
-        domain=LATENCY,
+        domain=SPREAD,
         unit="s",
         symbol="L",
         about="how long a member stands still (illustrative); a timer that counts ticks counts none meanwhile",

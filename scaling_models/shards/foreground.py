@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 
-from scaling_models.latency import LATENCY, Distribution, Exponential, mixture
+from scaling_models.latency import SPREAD, Distribution, Exponential, mixture
 from scaling_models.latency.lattices import Lattice, Survival
 from scaling_models.parameters import Choice, Real, parameter
 from scaling_models.shards.formulas.chunk_delays import at_once, foreground_survival
@@ -22,7 +22,7 @@ class ForegroundLatency(Lattice):
 
     arrival_rate: float = parameter(default=50.0, domain=Real(), unit="requests/s", about="requests a second")
     service: Distribution = parameter(
-        default=Exponential(0.010), domain=LATENCY, unit="s", about="the time that a request takes the disk"
+        default=Exponential(0.010), domain=SPREAD, unit="s", about="the time that a request takes the disk"
     )
     chunk: float = parameter(default=0.05, domain=Real(), unit="s", about="the time that a chunk takes it")
     share: float = parameter(

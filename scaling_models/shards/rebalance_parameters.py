@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from scaling_models.answers import Assumption, Model
-from scaling_models.latency import LATENCY, Distribution, Exponential
+from scaling_models.latency import SPREAD, Distribution, Exponential
 from scaling_models.parameters import Choice, Integer, Real, Slider, parameter
 from scaling_models.shards.foreground import FIRST, ORDER
 from scaling_models.shards.placements import PLACEMENT, HashRing, Placement
@@ -105,7 +105,7 @@ class RebalanceParameters(Model):
         slider=Slider(1, 100, 1),
     )
     service: Distribution = parameter(
-        default=Exponential(0.010), domain=LATENCY, unit="s", symbol="S", about="the time that a request takes the disk"
+        default=Exponential(0.010), domain=SPREAD, unit="s", symbol="S", about="the time that a request takes the disk"
     )
 
     _assumptions: ClassVar[tuple[Assumption, ...]] = (

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import Accuracy, Assumption, Model, Timeline, answer
-from scaling_models.latency import LATENCY, Distribution, Exponential
+from scaling_models.latency import SPREAD, Distribution, Exponential
 from scaling_models.montecarlo.kernels.stalls import in_flight, stalled_waits
 from scaling_models.montecarlo.streams import stream
 from scaling_models.parameters import Integer, Real, Slider, parameter
@@ -41,7 +41,7 @@ class PoolPlan(Model):
     )
     service: Distribution = parameter(
         default=Exponential(0.010),
-        domain=LATENCY,
+        domain=SPREAD,
         unit="s",
         symbol="S",
         about="the time that a request occupies a slot",

@@ -9,6 +9,7 @@ from typing import ClassVar
 from scaling_models.answers import Accuracy, Assumption, Model, NoClosedForm, answer
 from scaling_models.latency import (
     LATENCY,
+    SPREAD,
     Deterministic,
     Distribution,
     Exponential,
@@ -79,7 +80,7 @@ class CachedPool(Model):
         slider=Slider(1, 40, 1),
     )
     service: Distribution = parameter(
-        default=Exponential(0.010), domain=LATENCY, unit="s", symbol="S", about="the time that a miss takes a slot"
+        default=Exponential(0.010), domain=SPREAD, unit="s", symbol="S", about="the time that a miss takes a slot"
     )
     workers: int = slots_each()
     hit: Distribution = parameter(

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from scaling_models.answers import Assumption, Model, Simulation, Timeline
-from scaling_models.latency import LATENCY, Distribution, Exponential, Hyperexponential
+from scaling_models.latency import SPREAD, Distribution, Exponential, Hyperexponential
 from scaling_models.montecarlo.estimates import NotSettled
 from scaling_models.montecarlo.kernels.retries import Retries, timeline
 from scaling_models.montecarlo.sides import LANES, watched
@@ -49,7 +49,7 @@ class Clients(Model):
     )
     service: Distribution = parameter(
         default=Exponential(0.010),
-        domain=LATENCY,
+        domain=SPREAD,
         unit="s",
         symbol="S",
         about="the time that an attempt occupies a worker",

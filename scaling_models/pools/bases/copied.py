@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import Assumption, Model, NoClosedForm, Simulation, Timeline, answer
-from scaling_models.latency import LATENCY, Distribution, Exponential
+from scaling_models.latency import SPREAD, Distribution, Exponential
 from scaling_models.montecarlo.arrays import Array
 from scaling_models.montecarlo.estimates import NotSettled, Sampled
 from scaling_models.montecarlo.kernels.copies import HedgingRule
@@ -46,7 +46,7 @@ class Copied(Model):
         slider=Slider(2, 100, 1),
     )
     service: Distribution = parameter(
-        default=Exponential(0.010), domain=LATENCY, unit="s", symbol="S", about="the time that a copy occupies a server"
+        default=Exponential(0.010), domain=SPREAD, unit="s", symbol="S", about="the time that a copy occupies a server"
     )
 
     _assumptions: ClassVar[tuple[Assumption, ...]] = (

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import Accuracy, Assumption, Model
-from scaling_models.latency import LATENCY, Distribution, Exponential
+from scaling_models.latency import SPREAD, Distribution, Exponential
 from scaling_models.parameters import Integer, Real, Slider, parameter
 from scaling_models.pools.bases.services import check_service
 from scaling_models.pools.bases.slots import slots_each
@@ -87,7 +87,7 @@ class DeployedPool(Model):
         slider=Slider(0, 300, 5),
     )
     service: Distribution = parameter(
-        default=Exponential(0.1), domain=LATENCY, unit="s", symbol="S", about="the time that a request occupies a slot"
+        default=Exponential(0.1), domain=SPREAD, unit="s", symbol="S", about="the time that a request occupies a slot"
     )
     workers: int = slots_each(10**3)
 

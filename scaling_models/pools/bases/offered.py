@@ -6,7 +6,7 @@ import functools
 from typing import ClassVar
 
 from scaling_models.answers import Assumption, Model, answer
-from scaling_models.latency import LATENCY, Distribution, Exponential
+from scaling_models.latency import SPREAD, Distribution, Exponential
 from scaling_models.montecarlo.traffic.arrivals import Batches, Correlated, Renewal
 from scaling_models.montecarlo.traffic.flows import Flow
 from scaling_models.parameters import Integer, Real, Slider, parameter
@@ -40,7 +40,7 @@ class Offered(Model):
     )
     service: Distribution = parameter(
         default=Exponential(0.010),
-        domain=LATENCY,
+        domain=SPREAD,
         unit="s",
         symbol="S",
         about="the time that a request occupies a slot",

@@ -6,7 +6,7 @@ import math
 from typing import ClassVar
 
 from scaling_models.answers import Assumption, Model
-from scaling_models.latency import LATENCY, Distribution, Exponential
+from scaling_models.latency import SPREAD, Distribution, Exponential
 from scaling_models.parameters import Integer, Real, Slider, parameter
 from scaling_models.pools.bases.services import check_service
 from scaling_models.wording import short
@@ -97,7 +97,7 @@ class ScalingParameters(Model):
         slider=Slider(1, 200, 1),
     )
     service: Distribution = parameter(
-        default=Exponential(0.05), domain=LATENCY, unit="s", symbol="S", about="the time that a request takes a server"
+        default=Exponential(0.05), domain=SPREAD, unit="s", symbol="S", about="the time that a request takes a server"
     )
 
     def _check(self) -> None:

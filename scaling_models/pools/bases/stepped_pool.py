@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import Accuracy, Assumption, Model, NoClosedForm, answer
-from scaling_models.latency import LATENCY, Distribution, Exponential
+from scaling_models.latency import SPREAD, Distribution, Exponential
 from scaling_models.parameters import Integer, Real, Slider, parameter
 from scaling_models.pools.bases.services import check_service
 from scaling_models.pools.formulas import load_step as formulas
@@ -80,7 +80,7 @@ class SteppedPool(Model):
         slider=Slider(0, 600, 10),
     )
     service: Distribution = parameter(
-        default=Exponential(0.1), domain=LATENCY, unit="s", symbol="S", about="the time that a request takes a server"
+        default=Exponential(0.1), domain=SPREAD, unit="s", symbol="S", about="the time that a request takes a server"
     )
 
     def _check(self) -> None:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import Assumption, NoClosedForm
-from scaling_models.latency import LATENCY, Distribution, Exponential
+from scaling_models.latency import SPREAD, Distribution, Exponential
 from scaling_models.parameters import Integer, Real, Slider, parameter
 from scaling_models.pools.bases.exponential_pool import ExponentialPool
 from scaling_models.pools.bases.pool import Array
@@ -44,7 +44,7 @@ class WavingPool(ExponentialPool):
     )
     service: Distribution = parameter(
         default=Exponential(0.1),
-        domain=LATENCY,
+        domain=SPREAD,
         unit="s",
         symbol="S",
         about="the time that a request occupies a slot",

@@ -1,1 +1,1 @@
-"""The formulas of pools: plain functions that broadcast over arrays; the models are thin objects over them."""
+"""The equations of pools: plain functions that broadcast over arrays; some, asked by no model, are for scripts."""

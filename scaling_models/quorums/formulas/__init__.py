@@ -1,4 +1,1 @@
-"""Plain functions behind the models of quorums."""
-
-"""Formulas of quorums: plain functions of numbers."""
-"""The equations of consensus: plain functions on numbers and arrays, each exact or with its measured error."""
+"""The equations of consensus: plain functions on numbers and arrays; some, asked by no model, are for scripts."""

@@ -60,17 +60,6 @@ def node_work(leader: ArrayLike, follower: ArrayLike, share: ArrayLike, followed
     return led * np.asarray(leader, dtype=float) + (1.0 - led) * np.asarray(follower, dtype=float) * followed
 
 
-def whole_work_wait(rate: ArrayLike, work: ArrayLike) -> Any:
-    """Mean wait (s) of an M/D/1 whose job is all of a command's work s: lambda s^2 / (2 (1 - lambda s)).
-
-    Where a leader's work comes in two visits this is a rough guide: see `leader_wait`. `inf` at full load.
-    """
-    job = np.asarray(work, dtype=float)
-    load = np.asarray(rate, dtype=float) * job
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(load < 1.0, load * job / (2.0 * np.abs(1.0 - load)), math.inf)[()]
-
-
 class Work(NamedTuple):
     """A leader's work on a command, in seconds: the `request`, each of so many acknowledgements, and the `reply`."""
 

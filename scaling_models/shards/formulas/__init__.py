@@ -1,1 +1,1 @@
-"""Formulas of partitioned data: plain functions on numbers and arrays."""
+"""The equations of partitioned data: plain functions on numbers and arrays; some, asked by no model, are for scripts."""

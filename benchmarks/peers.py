@@ -1,10 +1,11 @@
 """What a simulated customer costs in SimPy and Ciw, each as a competent user of it would write the system.
 
 Three systems at load 0.9 with exponential services of mean 1: M/M/1, M/M/10, and 100 servers with the power of two
-choices (two different servers drawn, the one with fewer customers, the first drawn where they tie). Beside them stands
-what a customer costs in `simulate` of this package, settling, binning and checks included, and what numpy takes for its
-random numbers, all measured in the same run. The peers start empty, and do not settle; mean response times are printed
-to show that all simulate the same system. Seconds are CPU seconds of this process, the shortest of a few runs.
+choices (two different servers drawn, the one with fewer customers, the first drawn where they tie).
+Beside them stands what a customer costs in this package, in the kernel alone (its draws included) and in a whole
+`simulate` with settling, binning and checks, and what numpy takes for its random numbers, all measured in the same run.
+The peers start empty, and do not settle; mean response times are printed to show that all simulate the same system.
+Seconds are CPU seconds of this process, the shortest of a few runs.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from collections.abc import Callable, Generator
 from statistics import fmean
 from typing import Any
 
-from speed import LOAD, best, cost, runs, whole
+from speed import LOAD, best, cost, kernels, runs, whole
 
 SERVERS = 100
 CUSTOMERS = {"simpy": 30_000, "ciw": 10_000}
 OURS = 4_000_000
 REPEATS = 3
+
+KERNELS = {"M/M/1": "M/M/1, lanes", "M/M/10": "M/M/10", "power of two": "power of two, 100"}
 
 Case = Callable[[int], float]  # customers -> their mean response time
 
@@ -139,10 +142,11 @@ def timed(simulate: Case, customers: int) -> tuple[float, float]:
 def main() -> None:
     """Print every figure: each system with ours first, and then the peers."""
     for name, model in runs().items():
-        ours = cost(whole(model, OURS), REPEATS)
+        kernel, ours = cost(kernels()[KERNELS[name]]()), cost(whole(model, OURS), REPEATS)
         mean = model.simulate(OURS, seed=2).latency.mean() / model.service.mean()
         print(
-            f"{name}: {1e9 * ours.ours:.0f} ns a customer, {ours.ratio:.1f} times its draws (mean response {mean:.2f})"
+            f"{name}: {1e9 * ours.ours:.0f} ns a customer, {ours.ratio:.1f} times its draws; the kernel alone "
+            f"{1e9 * kernel.ours:.0f} ns, {kernel.ratio:.1f} times (mean response {mean:.2f})"
         )
         for peer, cases in PEERS.items():
             if importlib.util.find_spec(peer) is None:
@@ -151,7 +155,8 @@ def main() -> None:
             each, mean = timed(cases[name], CUSTOMERS[peer])
             print(
                 f"    {peer} {importlib.metadata.version(peer)}: {1e9 * each:,.0f} ns a customer, "
-                f"{each / ours.ours:,.0f} times ours (mean response {mean:.2f})",
+                f"{each / ours.ours:,.0f} times ours, {each / kernel.ours:,.0f} times the kernel "
+                f"(mean response {mean:.2f})",
                 flush=True,
             )
 

@@ -221,10 +221,12 @@ def compare(
 
     if isinstance(models, Model | type):
         raise ValueError(f"compare must be given a list of models; got {short(models)}")
+    each = list(models)
+    if not each:
+        raise ValueError("compare must be given one model at least; got none")
     per_cent("compare", levels)
     if requests is not None:
-        return compared(list(models), requests, seed, levels)
-    each = list(models)
+        return compared(each, requests, seed, levels)
     table = pd.DataFrame([_compared(*named, levels) for named in zip(each, labels(each), strict=True)])
     table.attrs["models"] = [repr(model) for model in each]
     return table

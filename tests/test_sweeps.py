@@ -104,6 +104,12 @@ def test_compare_names_what_tells_the_models_apart() -> None:
             assert max(map(len, table.to_string().splitlines())) <= 80
 
 
+@pytest.mark.parametrize("requests", [None, 10_000])
+def test_compare_of_nothing_is_refused(requests: int | None) -> None:
+    with pytest.raises(ValueError, match="compare must be given one model at least; got none"):
+        sm.compare([], requests)
+
+
 def by_path(model: Any, change: float = 0.10) -> dict[str, sweeps.Sensitivity]:
     return {each.path: each for each in sweeps.sensitivities(model, change)}
 

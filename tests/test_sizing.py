@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import heapq
 import math
+import re
+from collections.abc import Callable
 from typing import Any
 
 import ipywidgets as widgets
@@ -120,16 +122,33 @@ def test_the_service_alone_sets_what_is_possible() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((-1.0, 0.01, 0.05), r"arrival_rate must lie in \(0, inf\) requests/s; got -1.0"),
-        ((1.0, 0.0, 0.05), "service_mean must lie"),
-        ((1.0, 0.01, math.nan), "latency must lie"),
-        ((1.0, 0.01, 0.05, 1.0), r"level must lie in \(0, 1\); got 1.0"),
-        ((1.0, 0.01, 0.05, 0.9, 0), "workers must lie"),
+        ((-1.0, 0.01, 0.05), "{first} must lie in (0, inf){unit}; got -1.0"),
+        ((1.0, 0.0, 0.05), "service_mean must lie in (0, inf) s; got 0.0"),
+        ((1.0, 0.01, math.nan), "latency must lie in (0, inf) s; got nan"),
+        ((1.0, 0.01, [0.05, -2.0]), "latency must lie in (0, inf) s; got -2.0"),
+        ((1.0, 0.01, 0.05, 1.0), "level must lie in (0, 1); got 1.0"),
+        ((1.0, 0.01, 0.05, 0.9, 0), "workers must lie in (0, inf); got 0.0"),
     ],
 )
-def test_illegal_arguments_are_told(arguments: tuple[float, ...], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
-        central_servers(*arguments)
+@pytest.mark.parametrize("function", [central_servers, split_servers, central_load, split_load])
+def test_illegal_arguments_are_told(function: Callable[..., object], arguments: tuple[float, ...], said: str) -> None:
+    first = ("arrival_rate", " requests/s") if "servers" in function.__name__ else ("servers", "")
+    told = said.format(first=first[0], unit=first[1])
+    with pytest.raises(ValueError, match=f"^{function.__name__}: {re.escape(told)}$"):
+        function(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((1.5, 0.9, 0.1), "servers must be whole numbers in [1, inf); got 1.5"),
+        ((10, 0.0, 0.1), "availability must lie in (0, 1]; got 0.0"),
+        ((10, 0.9, [0.1, math.nan]), "target must lie in (0, 1]; got nan"),
+    ],
+)
+def test_illegal_spares_are_told(arguments: tuple[float, ...], said: str) -> None:
+    with pytest.raises(ValueError, match=f"^spares_for: {re.escape(said)}$"):
+        spares_for(*arguments)
 
 
 def test_zones_leave_what_is_needed_and_one_server_fewer_would_not() -> None:
@@ -158,8 +177,6 @@ def test_spares_are_the_first_that_a_loop_finds(availability: float, target: flo
 def test_spares_at_the_ends() -> None:
     assert spares_for(10, 1.0, 1e-12) == 0
     assert spares_for(10, 0.3, 1.0) == 0
-    with pytest.raises(ValueError, match=r"availability must lie in \(0, 1\]; got 0.0"):
-        spares_for(10, 0.0, 0.1)
 
 
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=5), st.integers(0, 1000))

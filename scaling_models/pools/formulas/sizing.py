@@ -57,7 +57,8 @@ def central_servers(
     e^{-latency / service_mean} >= 1 - level. Requests/s, seconds, level a fraction; shapes broadcast. Exact: P(T > t)
     decreases in n. 2,000 loads take some 10 ms. Raises ValueError for what is not positive, and levels outside (0, 1).
     """
-    rate, mean, time, late, slots = _checked(arrival_rate, service_mean, latency, level, workers)
+    given = (arrival_rate, service_mean, latency, level, workers)
+    rate, mean, time, late, slots = _checked("central_servers", "arrival_rate", *given)
     spare = late - np.exp(-time / mean)
     possible = spare > 0
 
@@ -79,7 +80,8 @@ def split_servers(
     N queues M/M/workers: the least N with arrival_rate / N <= `central_load` of one server. Otherwise as
     `central_servers`. Exact.
     """
-    rate, mean, time, late, slots = _checked(arrival_rate, service_mean, latency, level, workers)
+    given = (arrival_rate, service_mean, latency, level, workers)
+    rate, mean, time, late, slots = _checked("split_servers", "arrival_rate", *given)
     each = np.asarray(central_load(1, mean, time, 1.0 - late, slots))
     ratio = np.divide(rate, each, out=np.full(rate.shape, np.inf), where=each > 0)
     return np.maximum(1.0, np.ceil(ratio * (1.0 - ROUNDING)))[()]
@@ -93,7 +95,7 @@ def central_load(
     The root of P(T > latency) = 1 - level, which increases with the load; 0 where none is low enough, for the service
     alone takes longer. Arguments as of `central_servers`. Exact to about 1e-12.
     """
-    count, mean, time, late, slots = _checked(servers, service_mean, latency, level, workers, first="servers")
+    count, mean, time, late, slots = _checked("central_load", "servers", servers, service_mean, latency, level, workers)
     c = count * slots
     spare = late - np.exp(-time / mean)
     possible = spare > 0
@@ -112,7 +114,9 @@ def split_load(
     servers: ArrayLike, service_mean: ArrayLike, latency: ArrayLike, level: ArrayLike = 0.99, workers: ArrayLike = 1
 ) -> Any:
     """The highest arrival rate (requests/s) at which servers with random shares of it hold a quantile: N of one's."""
-    return np.asarray(servers) * central_load(1, service_mean, latency, level, workers)
+    count, *others = _checked("split_load", "servers", servers, service_mean, latency, level, workers)
+    mean, time, late, slots = others
+    return (count * central_load(1, mean, time, 1.0 - late, slots))[()]
 
 
 def zoned(needed: ArrayLike, zones: ArrayLike) -> Any:
@@ -143,9 +147,9 @@ def spares_for(servers: ArrayLike, availability: ArrayLike, target: ArrayLike) -
     target lie in (0, 1].
     """
     n, up, most = np.broadcast_arrays(*(np.asarray(each, dtype=float) for each in (servers, availability, target)))
-    _refuse("servers", n, (n >= 1) & (n == np.floor(n)), "be a whole number from 1 servers")
-    _refuse("availability", up, (up > 0) & (up <= 1), "lie in (0, 1]")
-    _refuse("target", most, (most > 0) & (most <= 1), "lie in (0, 1]")
+    _refuse("spares_for: servers", n, (n >= 1) & (n == np.floor(n)), "be whole numbers in [1, inf)")
+    _refuse("spares_for: availability", up, (up > 0) & (up <= 1), "lie in (0, 1]")
+    _refuse("spares_for: target", most, (most > 0) & (most <= 1), "lie in (0, 1]")
 
     def meets(all_servers: Array) -> Any:
         return special.betainc(all_servers - n + 1.0, n, 1.0 - up) <= most
@@ -161,13 +165,14 @@ def _late_by_waiting(c: Array, rate: Array, mean: Array, time: Array) -> Any:
     return erlang_c(c, rate * mean) * mu * time * sooner
 
 
-def _checked(*given: ArrayLike, first: str = "arrival_rate") -> tuple[Array, ...]:
-    """The arguments as arrays of one shape, the level as the share that may be late."""
+def _checked(owner: str, first: str, *given: ArrayLike) -> tuple[Array, ...]:
+    """The arguments of `owner` as arrays of one shape, the level as the share that may be late."""
     arrays = np.broadcast_arrays(*(np.asarray(each, dtype=float) for each in given))
     names = (first, "service_mean", "latency", "level", "workers")
     for name, values in zip(names, arrays, strict=True):
         end = 1.0 if name == "level" else np.inf
-        _refuse(name, values, (values > 0) & (values < end), f"lie in (0, {end:g})")
+        unit = UNITS.get(name, "")
+        _refuse(f"{owner}: {name}", values, (values > 0) & (values < end), f"lie in (0, {end:g}){unit}")
     head, mean, time, level, workers = arrays
     return head, mean, time, 1.0 - level, workers
 
@@ -176,6 +181,7 @@ UNITS = {"arrival_rate": " requests/s", "service_mean": " s", "latency": " s"}
 
 
 def _refuse(name: str, values: Array, good: Any, must: str) -> None:
+    """Raise `ValueError` with the first value that is not good."""
     outside = values[~good]
     if outside.size:
-        raise ValueError(f"{name} must {must}{UNITS.get(name, '')}; got {float(outside.flat[0])!r}")
+        raise ValueError(f"{name} must {must}; got {float(outside.flat[0])!r}")

@@ -129,6 +129,38 @@ def test_mean_waits_are_pollaczek_and_khinchines(load, service):
 
 
 @pytest.mark.parametrize("load", [0.4, 0.9])
+def rounded(tail, step, size, up):
+    """A law with this tail on the multiples of `step`, each value rounded up, or down."""
+    masses = -np.diff(tail(step * np.arange(size)))
+    return np.append(0.0, masses) if up else np.append(masses, 0.0)
+
+
+@pytest.mark.parametrize(("load", "scv", "level"), [(0.747, 10.0, 0.999), (0.747, 10.0, 0.99), (0.9, 4.0, 0.999)])
+def test_a_lognormal_service_lies_between_its_roundings(load, scv, level):
+    """The wait is a geometric sum of services' residuals, by Panjer's recursion: what is rounded up is later for sure,
+    what is rounded down sooner. (At 0.747 and scv 10 an independent simulator gave 414 +- 5 in 1.9e9 requests.)
+    """
+    spread = math.sqrt(math.log1p(scv))
+
+    def score(t):
+        return (np.log(np.maximum(t, 1e-300)) + spread**2 / 2.0) / spread
+
+    def residual(t):
+        return special.ndtr(spread - score(t)) - t * special.ndtr(-score(t))
+
+    bounds, step, size = [], 0.1, 6000
+    for up in (False, True):
+        more = load * rounded(residual, step, size, up)
+        wait = np.zeros(size)
+        wait[0] = 1.0 - load
+        for n in range(size):
+            wait[n] = (wait[n] + more[1 : n + 1] @ wait[:n][::-1]) / (1.0 - more[0])
+        sums = np.convolve(wait, rounded(lambda t: special.ndtr(-score(t)), step, size, up))[:size]
+        bounds.append(step * np.searchsorted(np.cumsum(sums), level))
+    latency = RandomSplit(50.0 * load, 50, sm.LogNormal(1.0, scv)).latency
+    assert bounds[0] <= latency.icdf(level) <= bounds[1] < 1.02 * bounds[0]
+
+
 @pytest.mark.parametrize(
     "service",
     [sm.Exponential(1.0), sm.LogNormal(1.0, 4.0), sm.Pareto(1.0, 2.5), sm.Pareto(1.0, 1.5), sm.Deterministic(1.0)],

@@ -3,6 +3,8 @@
 The simulated comparison has a false-alarm rate of 1e-6 (`verify`) and sees an error of 6% of the mean latency.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -97,6 +99,37 @@ def test_the_load_of_each_fate_is_the_simulated_one(fate):
         assert high - low < 0.12 * getattr(pool, name)
     table = sm.verify(pool, 150_000, seed=1)
     assert (table.verdict != "disagrees").all(), table.to_string()
+
+
+def test_in_flight_are_also_those_that_will_be_lost():
+    """By the chain of (requests, servers up), in which a failure takes its request with it."""
+    pool = FailingServers(300.0, 5, sm.Exponential(0.01), up=0.05, down=0.005, fate="lost")
+    most, load, up, down = 200, 3.0, 5.0, 0.5  # in services
+    at = {state: k for k, state in enumerate(itertools.product(range(most), range(6)))}
+    rates = np.zeros((len(at), len(at)))
+    for (n, u), k in at.items():
+        busy = min(n, u)
+        moves = {(n + 1, u): load, (n - 1, u): busy, (n, u + 1): (5 - u) / down}
+        moves |= {(n - 1, u - 1): busy / up, (n, u - 1): (u - busy) / up}
+        for state, rate in moves.items():
+            if state in at:
+                rates[k, at[state]] += rate
+    rates -= np.diag(rates.sum(axis=1))
+    law = np.linalg.solve(np.vstack([rates.T[1:], np.ones(len(at))]), np.append(np.zeros(len(at) - 1), 1.0))
+    present = sum(p * n for (n, _), p in zip(at, law, strict=True))
+    told = pool.simulate(900_000, seed=3)
+    low, high = told.in_flight.interval(1.0 - 1e-6)
+    assert low < present < high < 1.03 * low
+
+
+def test_in_flight_are_the_busy_servers_where_nobody_waits():
+    """The mean latency of those that are not lost, times the arrivals, is an eighth more: the lost leave early."""
+    pool = FailingServers(1000.0, 40, sm.Uniform(0.0, 0.02), up=0.02, down=0.001, fate="lost")
+    told = pool.simulate(500_000, seed=3)
+    low, high = told.in_flight.interval(1.0 - 1e-6)
+    assert low < pool.offered_load < high < 1.03 * low
+    assert 1000.0 * told.latency.mean() > 1.1 * high
+    assert pool.replace(arrival_rate=1e5).in_flight == np.inf
 
 
 def test_what_restarts_without_end_overloads():

@@ -36,7 +36,7 @@ def event_by_event(arrivals, works, change, up, ups, downs, fate, until, begun):
     up, job, queue = list(up), [None] * servers, collections.deque()
     version, changes = itertools.count(1), itertools.count()
     current = [0] * servers
-    told, busy, up_time, lost, now = [], 0.0, 0.0, 0, 0.0
+    told, busy, up_time, lost, lost_time, now = [], 0.0, 0.0, 0, 0.0, 0.0
     started = set()
 
     def serve(i, request):
@@ -70,6 +70,7 @@ def event_by_event(arrivals, works, change, up, ups, downs, fate, until, begun):
                 job[i][2] -= now - job[i][4]
                 if fate == "lost":
                     lost += 1
+                    lost_time += 0.0 if math.isnan(job[i][0]) else now - job[i][0]
                 elif fate != "resumes":
                     job[i][2] = job[i][1] if fate == "restarts" else job[i][2]
                     queue.appendleft(job[i])
@@ -82,7 +83,8 @@ def event_by_event(arrivals, works, change, up, ups, downs, fate, until, begun):
         for i in range(servers):
             if queue and up[i] and job[i] is None:
                 serve(i, queue.popleft())
-    return {"told": told, "busy": busy, "up": up_time, "lost": lost, "requests": len(started), "changes": next(changes)}
+    sums = {"busy": busy, "up": up_time, "lost": lost, "lost_time": lost_time}
+    return sums | {"told": told, "requests": len(started), "changes": next(changes)}
 
 
 def lane_by_events(state, numbers, fate, lane, until):
@@ -117,7 +119,7 @@ def test_a_lane_equals_the_heap_of_events(fate, servers, overfull):
     for lane in range(lanes):
         expected = lane_by_events(state, numbers, fate, lane, until[lane])
         found = {name: first.tallies[name][lane] + second.tallies[name][lane] for name in first.tallies}
-        for name in ("busy", "up", "lost"):
+        for name in ("busy", "up", "lost", "lost_time"):
             assert found[name] == pytest.approx(expected[name], abs=1e-9), name
         assert expected["requests"] - found["requests"] in (0, 1)  # after a repair the start is a step of its own
         blocks = [np.stack([o.times["latency"][:, lane], o.times["wait"][:, lane]], axis=1) for o in (first, second)]
@@ -250,6 +252,7 @@ def test_exponential_everything_equals_the_exact_chain(servers, load, up, down, 
         latency, lost = moving_or_lost(servers, load, up, down, fate)
         ratio_is(tallies["lost"], tallies["requests"], lost, least)
         ratio_is(tallies["busy"], tallies["time"], lost * up * load, 0.03)  # a server at work fails every `up` seconds
+        ratio_is(sums + tallies["lost_time"], count + tallies["lost"], latency, least)  # of all, by Little's law
         return
     chain = frozen if fate == "resumes" else functools.partial(moving_or_lost, fate=fate)
     latency = chain(servers, load, up, down)

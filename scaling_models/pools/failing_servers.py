@@ -10,7 +10,7 @@ import numpy as np
 
 from scaling_models.answers import Accuracy, Assumption, NoClosedForm, Simulation, Timeline, answer
 from scaling_models.latency import Distribution, Exponential, Hyperexponential, MeanOnly, Never
-from scaling_models.montecarlo.estimates import Estimate
+from scaling_models.montecarlo.estimates import ratio
 from scaling_models.montecarlo.kernels import failures
 from scaling_models.montecarlo.kernels.autoscaling import ChangingPool
 from scaling_models.montecarlo.runs import Run
@@ -37,7 +37,9 @@ class FailingServers(ExponentialPool):
     The exact chain of (requests, servers up), see `failing_queue`: mean latency and number, and how often a request
     waits. A request whose server fails moves to the head of the queue with the work that is left; other fates, and
     other services, raise `NoClosedForm` and can be simulated. Only the mean of the latency is known; the `wait` is all
-    time without a server, before and after failures. Mitrany and Avi-Itzhak, Operations Research 16, 1968.
+    time without a server, before and after failures. Where requests are lost, latency and wait are those of the rest,
+    and `in_flight` counts them all, each until its reply or its loss. Mitrany and Avi-Itzhak, Operations Research 16,
+    1968.
     """
 
     up: float = parameter(
@@ -159,7 +161,8 @@ class FailingServers(ExponentialPool):
         return failures.FailingServers(flow.gap, flow.service, self.servers, *times, self.fate)
 
     def _simulation(self, found: Run, seed: int) -> Simulation:
-        mean = found.times["latency"].mean_estimate()
+        latency, lost = found.times["latency"], found.tallies["lost"]
+        times = latency.means * latency.sizes + found.tallies["lost_time"]
         return Simulation(
             self,
             found.requests,
@@ -169,8 +172,8 @@ class FailingServers(ExponentialPool):
             offered_load=found.ratio("busy", "time"),
             availability=found.ratio("up", "time", 1.0 / self.servers),
             probability_of_wait=found.times["wait"].ccdf_estimate(0.0),
-            latency=found.times["latency"],
-            in_flight=Estimate(self.arrival_rate * mean.value, self.arrival_rate * mean.error, mean.freedom),
+            latency=latency,
+            in_flight=ratio(times, latency.sizes + lost, self.arrival_rate),  # Little's law, of all
         )
 
     def timeline(self, seed: int = 0) -> Timeline:

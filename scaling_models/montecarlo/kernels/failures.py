@@ -46,7 +46,8 @@ class FailingServers:
     A request goes to the lowest-numbered server that is up and idle, else to the first that will be. A step is the
     start of a request's service, or a server's failure or repair. At a tie a request ends, and the next one starts,
     before a server fails. Latency and wait (until the first start) are told when the request's server takes the next.
-    Tallies: requests (first starts), lost, busy and up (server-seconds), time (s).
+    Tallies: requests (first starts), lost, lost_time (seconds that the lost were there, from their arrival on), busy
+    and up (server-seconds), time (s).
     """
 
     gap: Distribution
@@ -118,7 +119,7 @@ def advance(pool: Pool, services: Array, gaps: Array, ups: Array, downs: Array, 
     steps, lanes = services.shape
     latency, wait = np.full((2, steps, lanes), math.nan)
     working = np.isfinite(pool.open).sum(axis=0).astype(float)
-    tally = {name: np.zeros(lanes) for name in ("requests", "lost", "busy", "up")}
+    tally = {name: np.zeros(lanes) for name in ("requests", "lost", "lost_time", "busy", "up")}
     tally["busy"] += _residual(pool, np.zeros(lanes))
     now, changes = np.zeros(lanes), np.zeros(lanes, dtype=np.intp)
     soonest, every, buffer = pool.change.min(axis=0), np.arange(lanes), np.empty_like(pool.open)
@@ -201,6 +202,7 @@ def _change(
     tally["busy"][lanes] -= left
     if fate == "lost":
         tally["lost"][lanes] += 1
+        tally["lost_time"][lanes] += np.nan_to_num(now - pool.jobs[server, lanes, ARRIVED])
     else:
         pool.stack[pool.depth[lanes], lanes] = pool.next[lanes]
         pool.depth[lanes] += 1

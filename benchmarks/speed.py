@@ -31,6 +31,7 @@ from scaling_models.montecarlo.kernels.priorities import Priorities, PriorityCla
 from scaling_models.montecarlo.kernels.queues import fifo_waits
 from scaling_models.montecarlo.kernels.retries import Retries
 from scaling_models.montecarlo.kernels.rules import JoinIdle, LeastConnections, LeastWork, PowerOf, Random, RoundRobin
+from scaling_models.montecarlo.kernels.shedding import Shedding
 from scaling_models.montecarlo.settling import settle
 from scaling_models.montecarlo.streams import stream, streams_of
 from scaling_models.montecarlo.systems import BLOCK, System, block_of, lanes_of
@@ -182,6 +183,7 @@ def kernels() -> dict[str, Callable[[], Work]]:
         "least work left, 10": (Dispatch(poisson(10), LeastWork(), 10), "requests"),
         "processor sharing, power of two, 10": (Dispatch(poisson(10), PowerOf(2), 10, sharing=True), "requests"),
         "losses (50 places, patience), 10": (Loss(Renewal(gap, service), 10, 50, sm.Exponential(5.0)), "requests"),
+        "shed at random, and where a queue stands, 10": (Shedding(poisson(10), 10, 0.1, 0.5, 10.0), "requests"),
         "retries (an attempt; load 0.7), 10": (Retries(rush, service, 10, timeout=4.0, retries=3), "attempts"),
         "closed loop (100 clients), 10": (Loop(100, sm.Exponential(10.0), service, 10), "requests"),
         "priorities (three classes), 10": (Priorities(classes, 10), "requests"),

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from scaling_models.pools.abandonment import Abandonment
+from scaling_models.pools.adaptive_shedding import AdaptiveShedding
 from scaling_models.pools.autoscaled import Autoscaler
 from scaling_models.pools.balancer import BalancedPool
 from scaling_models.pools.batch_arrivals import BatchArrivals
@@ -39,6 +40,8 @@ from scaling_models.pools.remedies import Backoff, DeadlineDrop, QueueLimit, Ret
 from scaling_models.pools.retrying_clients import RetryingClients
 from scaling_models.pools.rolling_deploy import RollingDeploy
 from scaling_models.pools.round_robin import RoundRobin
+from scaling_models.pools.shedders import KINDS as SHEDDERS
+from scaling_models.pools.shedders import ControlledDelay, HoldUtilization, ShedShare
 from scaling_models.pools.tandem import Tandem
 from scaling_models.pools.tier import Tier
 from scaling_models.pools.time_varying import TimeVaryingLoad
@@ -73,6 +76,7 @@ MODELS = (
     Autoscaler,
     Bulkheads,
     LoadShedding,
+    AdaptiveShedding,
     CacheLoss,
     ContendedPool,
     Tandem,
@@ -81,13 +85,14 @@ MODELS = (
     BalancedPool,
 )
 
-KINDS = (*REMEDIES, Tier)  # what its panels offer, and their code names
+KINDS = (*REMEDIES, *SHEDDERS, Tier)  # what its panels offer, and their code names
 
 __all__ = [
     "KINDS",
     "MODELS",
     "POLICIES",
     "Abandonment",
+    "AdaptiveShedding",
     "Autoscaler",
     "Backoff",
     "BalancedPool",
@@ -98,11 +103,13 @@ __all__ = [
     "ClosedLoop",
     "ColdServers",
     "ContendedPool",
+    "ControlledDelay",
     "DeadlineDrop",
     "FailingServers",
     "FanOut",
     "FiniteQueue",
     "HedgedRequests",
+    "HoldUtilization",
     "JoinIdleQueue",
     "LeastConnections",
     "LeastWorkLeft",
@@ -118,6 +125,7 @@ __all__ = [
     "RetryingClients",
     "RollingDeploy",
     "RoundRobin",
+    "ShedShare",
     "Tandem",
     "Tier",
     "TimeVaryingLoad",

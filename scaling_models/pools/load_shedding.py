@@ -11,19 +11,15 @@ from scaling_models.answers import Accuracy, Assumption, NoClosedForm, Timeline,
 from scaling_models.latency import Deterministic, Distribution, Never
 from scaling_models.montecarlo.estimates import Estimate, Sampled
 from scaling_models.montecarlo.kernels.admission import Admission, AdmittedClass
-from scaling_models.montecarlo.kernels.central import replay_central
 from scaling_models.montecarlo.runs import Run
 from scaling_models.montecarlo.streams import stream
 from scaling_models.montecarlo.traffic.flows import Flow
 from scaling_models.parameters import Integer, Real, Slider, parameter
-from scaling_models.pools.bases.admissions import a_second, horizon, of_class, thinned, waits_of
+from scaling_models.pools.bases.admissions import Surge, of_class, surge_met, waits_of
 from scaling_models.pools.bases.limited_pool import LimitedPool, share
-from scaling_models.pools.bases.occupancies import drawn
 from scaling_models.pools.bases.pool import Array
 from scaling_models.pools.formulas.admission import Loads, best_limit, present
 from scaling_models.pools.times.stages import staged
-
-OVERLOAD = 1.5  # times the capacity: what comes in the surge of a timeline
 
 
 class LoadShedding(LimitedPool):
@@ -226,23 +222,9 @@ class LoadShedding(LimitedPool):
 
     def timeline(self, seed: int = 0) -> Timeline:
         """A surge to one and a half times the capacity, met with the limit and without: who is answered in time?"""
-        usual, surge = self.arrival_rate, max(OVERLOAD * self._slots / self.service.mean(), 2.0 * self.arrival_rate)
-        end = horizon(surge, self.deadline)
-        arrivals, services = drawn(self.replace(arrival_rate=surge).flow(), end, seed)
-        start, stop = arrivals[-1] / 3.0, arrivals[-1] / 1.5
-        kept = thinned(arrivals, np.where((arrivals > start) & (arrivals < stop), 1.0, usual / surge), seed)
-        arrivals, services = arrivals[kept], services[kept]
-        who = (stream(seed, 4).random(len(arrivals)) >= self.important_share).astype(np.intp)
-        limited = waits_of(arrivals, services, who, self._classes(), self._slots) + services <= self.deadline
-        without = replay_central(arrivals, services, self._slots) + services <= self.deadline
-        times, with_limit = a_second(arrivals, limited, stop * 1.5)
-        _, no_limit = a_second(arrivals, without, stop * 1.5)
-        late = (times > (start + stop) / 2.0) & (times < stop)
-        return Timeline(
-            f"A surge to {surge:,.0f} requests/s: at its end {with_limit[late].mean():,.0f} a second are answered "
-            f"within {1e3 * self.deadline:.3g} ms with the limit, {no_limit[late].mean():,.0f} without",
-            times,
-            {"in time with the limit": with_limit, "in time without a limit": no_limit},
-            "requests/s",
-            ((start, "the surge begins"), (stop, "it ends")),
-        )
+
+        def answered(surge: Surge) -> Array:
+            who = (stream(seed, 4).random(len(surge.arrivals)) >= self.important_share).astype(np.intp)
+            return waits_of(surge.arrivals, surge.services, who, self._classes(), self._slots) + surge.services
+
+        return surge_met(self, self.deadline, "the limit", "a limit", answered, seed)

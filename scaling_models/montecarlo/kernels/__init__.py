@@ -5,6 +5,7 @@
 | one queue before all slots | `central` | `queues` |
 | a balancer, with a dispatch rule (`rules`) | `dispatch`, in `waves` | FIFO `servers`, processor `sharing` |
 | few places, patience, deadlines | `losses` | there |
+| limits on those present, by class; load shed at random, or when a queue stands | `admission`; `shedding` | there |
 | clients who think; who time out and try again | `loops`; `retries` | there |
 | priority classes | `priorities` | there |
 | fan-out to many servers | `forks` | there |

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling_models.montecarlo.arrays import Array
+from scaling_models.answers import Timeline
+from scaling_models.montecarlo.arrays import Array, Flags
 from scaling_models.montecarlo.estimates import Estimate, at_least_binomial
 from scaling_models.montecarlo.kernels.admission import AdmittedClass, admitted_waits, nobody
+from scaling_models.montecarlo.kernels.central import replay_central
 from scaling_models.montecarlo.runs import Run
 from scaling_models.montecarlo.streams import stream
-from scaling_models.pools.bases.occupancies import MOST_DRAWN
+from scaling_models.pools.bases.occupancies import MOST_DRAWN, drawn
+from scaling_models.pools.bases.pool import Pool
 
+OVERLOAD = 1.5  # times the capacity: what comes in the surge of a timeline
 BINS = 60  # of a picture; the middle third is the trouble
 
 
@@ -44,3 +51,41 @@ def of_class(found: Run, tally: str, number: int) -> Estimate:
     """How often a request of a class meets with what is tallied."""
     requests = found.tallies[f"requests_{number}"]
     return at_least_binomial(found.ratio(f"{tally}_{number}", f"requests_{number}"), max(1, int(requests.sum())))
+
+
+class Surge(NamedTuple):
+    """Requests from empty, of which more come during a while: arrivals and services (s), and who comes during it."""
+
+    rate: float
+    arrivals: Array
+    services: Array
+    surging: Flags
+
+
+def surge_met(
+    pool: Pool, deadline: float, that: str, what: str, latencies: Callable[[Surge], Array], seed: int
+) -> Timeline:
+    """A surge to one and a half times the capacity, met with a measure and without: who is answered in time?
+
+    `latencies` (s) are those with the measure, NaN of who is turned away; `that` and `what` are its name with its
+    article.
+    """
+    usual, slots = pool.arrival_rate, pool._slots
+    surge = max(OVERLOAD * slots / pool.service.mean(), 2.0 * usual)
+    arrivals, services = drawn(pool.replace(arrival_rate=surge).flow(), horizon(surge, deadline), seed)
+    start, stop = arrivals[-1] / 3.0, arrivals[-1] / 1.5
+    kept = thinned(arrivals, np.where((arrivals > start) & (arrivals < stop), 1.0, usual / surge), seed)
+    arrivals, services = arrivals[kept], services[kept]
+    limited = latencies(Surge(surge, arrivals, services, (arrivals > start) & (arrivals < stop))) <= deadline
+    without = replay_central(arrivals, services, slots) + services <= deadline
+    times, with_limit = a_second(arrivals, limited, stop * 1.5)
+    _, no_limit = a_second(arrivals, without, stop * 1.5)
+    late = (times > (start + stop) / 2.0) & (times < stop)
+    return Timeline(
+        f"A surge to {surge:,.0f} requests/s: at its end {with_limit[late].mean():,.0f} a second are answered "
+        f"within {1e3 * deadline:.3g} ms with {that}, {no_limit[late].mean():,.0f} without",
+        times,
+        {f"in time with {that}": with_limit, f"in time without {what}": no_limit},
+        "requests/s",
+        ((start, "the surge begins"), (stop, "it ends")),
+    )

@@ -71,11 +71,12 @@ class LimitedPool(ExponentialPool):
         admitted = tallies["requests"] - tallies["rejected"]
         served = admitted - tallies["abandoned"]
         time, wait = tallies["time"], found.times["wait"]
-        waiting = ratio(wait.means * wait.sizes, time)  # time in the queue over time
+        queued = self._queued(found)
+        waiting = ratio(queued, time)
         one_more = self.service.mean() / float(time.sum())  # who waits for a service: where nobody did, it may be so
         waiting = dataclasses.replace(waiting, error=max(waiting.error, one_more))
         busy = found.ratio("busy", "time")
-        both = ratio(wait.means * wait.sizes + tallies["busy"], time)
+        both = ratio(queued + tallies["busy"], time)
         answers: dict[str, Sampled | Estimate] = {
             "utilization": dataclasses.replace(busy, value=busy.value / self._slots, error=busy.error / self._slots),
             "offered_load": found.ratio("requests", "time", self.service.mean()),
@@ -88,6 +89,11 @@ class LimitedPool(ExponentialPool):
             **self._losses(found),
         }
         return Simulation(self, found.requests, seed, cut=found.cut, **answers)
+
+    def _queued(self, found: Run) -> Array:
+        """The time that requests spent in the queue (s), by batch."""
+        wait = found.times["wait"]
+        return wait.means * wait.sizes
 
     def _losses(self, found: Run) -> dict[str, Sampled | Estimate]:
         """What is lost, as simulated."""

@@ -9,7 +9,8 @@ from typing import Protocol
 
 from scaling_models.answers import EXACT, Accuracy, NoClosedForm
 from scaling_models.latency import Deterministic, Distribution, Exponential, Shifted, mixture
-from scaling_models.pools.bases.central_general import MOST_PHASES, BandCase, LightCase, LookalikeCase
+from scaling_models.pools.bases.central_band import BandCase
+from scaling_models.pools.bases.central_general import MOST_PHASES, LightCase, LookalikeCase
 from scaling_models.pools.bases.pool import NO_BAND
 from scaling_models.pools.bases.stations import Station
 from scaling_models.pools.formulas.erlang import erlang_c

@@ -217,37 +217,3 @@ class LightCase(General):
 
     def _latency_error(self, level: float | None) -> float:
         return 0.02
-
-
-class BandCase(General):
-    """Any other service of finite variance: a band, and the whole distribution where the wait hardly counts."""
-
-    @property
-    def fits(self) -> bool:
-        """Whether the variance is finite."""
-        return math.isfinite(self.service.scv)
-
-    @property
-    def _wait_known(self) -> bool:
-        """Never: for heavy tails even the mean may be a third too large."""
-        return False
-
-    @functools.cached_property
-    def _whole(self) -> bool:
-        """Whether the wait counts so little that its distribution may be a rough one."""
-        return self._share_error(0.99) <= ROUGH and self._share_error(0.999) <= ROUGH
-
-    @functools.cached_property
-    def latency(self) -> Distribution:
-        """The distribution where its levels are known to 15%, else its mean."""
-        return self._tijms if self._whole else MeanOnly(self._mean_wait + self.service.mean())
-
-    def _share_error(self, level: float) -> float:
-        """The truth lies between the service alone and what Tijms, van Hoorn and Federgruen give."""
-        share = self._share_of_wait(level)
-        return share / (1.0 - share)
-
-    def _latency_error(self, level: float | None) -> float:
-        if level is None:
-            return min(0.4 * self._share_of_wait(None), 0.12 if self.service.scv <= 1.0 else math.inf)
-        return self._share_error(level) if self._whole else max(self._share_error(level), 2.0 * ROUGH)

@@ -10,7 +10,7 @@ import numpy as np
 from scaling_models.answers import Accuracy, Assumption, Model, Simulation, Timeline, answer
 from scaling_models.latency import Deterministic, Distribution
 from scaling_models.montecarlo.estimates import SimulatedLatency, proportion
-from scaling_models.montecarlo.kernels.partial_quorums import misses, play
+from scaling_models.montecarlo.kernels.partial_quorums import goes_back, misses, play
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.parameters import Integer, Real, Rows, Slider, parameter
@@ -137,9 +137,11 @@ class PartialQuorum(Model):
 
     @answer("", "probability that a client's read is older than its read before")
     def probability_backwards(self) -> float:
-        """p / (1 + g (1 - p)), p the chance to miss one version: no monotonic reads."""
-        missed = missed_versions(self.replicas, self.read_quorum, self.write_quorum, 1)
-        return float(older_than_before(missed, self.writes_per_read))
+        """It misses all that came between, and the newest version that either finds is the first's: reads are not
+        monotonic. See `older_than_before`.
+        """
+        quorums = (self.read_quorum, self.write_quorum)
+        return float(older_than_before(self.replicas, *quorums, self.writes_per_read))
 
     def simulate(self, requests: int = 200_000, seed: int = 0, *, violating: str | None = None) -> Simulation:
         """Every message of a write and of a read drawn; for lagging versions the replicas that each one reached.
@@ -171,9 +173,9 @@ class PartialQuorum(Model):
     def _lagging(self, size: int, rng: np.random.Generator) -> tuple[float, float]:
         """Shares of reads that miss the last k versions, and that go back behind the client's read before."""
         quorums = (self.read_quorum, self.write_quorum)
-        between = rng.geometric(1.0 / (1.0 + self.writes_per_read), size)  # the version that was read among them
+        between = rng.geometric(1.0 / (1.0 + self.writes_per_read), size) - 1
         missed = misses(self.replicas, quorums, np.full(size, self.versions), rng)
-        return float(missed.mean()), float(misses(self.replicas, quorums, between, rng).mean())
+        return float(missed.mean()), float(goes_back(self.replicas, quorums, between, rng).mean())
 
     def timeline(self, seed: int = 0) -> Timeline:
         """A write each 10 ms, read back at once; at half time the first replica's writes become 20 times slower."""

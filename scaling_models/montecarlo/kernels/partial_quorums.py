@@ -66,3 +66,23 @@ def misses(replicas: int, quorums: tuple[int, int], versions: np.ndarray, rng: n
         holds = np.take_along_axis(place, asked[open_], axis=1) < writes
         missed[open_] = ~holds.any(axis=1)
     return missed
+
+
+def goes_back(replicas: int, quorums: tuple[int, int], writes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Whether the second of two reads returns an older version than the first, with so many writes between them.
+
+    Each asks R random replicas, and each version is on W random replicas of its own. From the newest version on: the
+    second read finds it, and does not go back, or the first found it, unless that came before, and it does.
+    """
+    reads, places = quorums
+    first, second = (rng.random((len(writes), replicas)).argsort(axis=1)[:, :reads] for _ in range(2))
+    back, open_, version = np.zeros(len(writes), dtype=bool), np.arange(len(writes)), 0
+    while len(open_):
+        place = rng.random((len(open_), replicas)).argsort(axis=1).argsort(axis=1)
+        before, now = (
+            (np.take_along_axis(place, asked[open_], axis=1) < places).any(axis=1) for asked in (first, second)
+        )
+        before &= version >= writes[open_]
+        back[open_] = before & ~now
+        open_, version = open_[~(before | now)], version + 1
+    return back

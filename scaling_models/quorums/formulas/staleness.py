@@ -42,15 +42,30 @@ def _log_choose(n: Array, k: Array) -> Array:
     return np.asarray(special.gammaln(n + 1.0) - special.gammaln(k + 1.0) - special.gammaln(n - k + 1.0))
 
 
-def older_than_before(missed: ArrayLike, writes_per_read: ArrayLike) -> Any:
+def older_than_before(
+    replicas: ArrayLike, read_quorum: ArrayLike, write_quorum: ArrayLike, writes_per_read: ArrayLike
+) -> Any:
     """P(a client's read returns an older version than its read before), Poisson writes and reads; broadcasts.
 
-    K writes come between two reads of the client, geometric with mean g; the read goes backwards if it misses them and
-    the version that was read: E[p^(1 + K)] = p / (1 + g (1 - p)), p being the chance to miss one version. Exact for
-    versions that spread no further.
+    K writes come between the two, geometric with mean g, and the read must miss them all: E[p^K] = 1 / (1 + g (1 - p)),
+    p being the chance to miss one version. Of those before that, either read finds one or both miss it, and the newest
+    that is found must be the first read's alone: (p - u) / (1 - u), u the chance that both miss one, on average over
+    how many replicas the two have in common. Exact for versions that spread no further. (Bailis and others, VLDB 2012,
+    section 3.2, bound it by the chance to miss K + 1 versions: as if the first read had found the newest.)
     """
-    p, g = np.asarray(missed, dtype=float), np.asarray(writes_per_read, dtype=float)
-    return (p / (1.0 + g * (1.0 - p)))[()]
+    n, r, w, g = (np.asarray(each, dtype=float) for each in (replicas, read_quorum, write_quorum, writes_per_read))
+    missed, back = missed_versions(n, r, w, 1), 0.0
+    for common in range(int(np.max(r)) + 1):
+        asked = np.clip(2.0 * r - common, 1.0, n)
+        neither = missed_versions(n, asked, w, 1)
+        back = back + special.binom(r, common) * _chosen(n - r, r - common, n, r) * (missed - neither) / (1.0 - neither)
+    return (back / (1.0 + g * (1.0 - missed)))[()]
+
+
+def _chosen(some: Array, few: Array, all_: Array, many: Array) -> Array:
+    """C(some, few) / C(all, many); 0 where there are not so many."""
+    there = (few >= 0.0) & (few <= some)
+    return np.where(there, np.exp(_log_choose(some, np.clip(few, 0.0, some)) - _log_choose(all_, many)), 0.0)
 
 
 class Staleness:

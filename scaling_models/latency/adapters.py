@@ -130,6 +130,11 @@ class Scipy(Distribution):
         """The support's ends and the atoms."""
         return tuple(sorted({*(e for e in self.support if math.isfinite(e)), *(p for p, _ in self.atoms)}))
 
+    @property
+    def costly(self) -> bool:
+        """True: SciPy checks much at every call."""
+        return True
+
     def mean(self) -> float:
         """As SciPy tells it."""
         return float(self.law.mean())

@@ -86,6 +86,11 @@ class Affine(Distribution):
         """The part's."""
         return self.distribution.hidden_atoms
 
+    @property
+    def costly(self) -> bool:
+        """The part's."""
+        return self.distribution.costly
+
     def mean(self) -> float:
         """The part's, changed."""
         return self.distribution.mean() * self._scale + self._offset

@@ -71,6 +71,11 @@ class Composed(Distribution):
         """True where it is of any part."""
         return any(part.hidden_atoms for part in self._parts)
 
+    @property
+    def costly(self) -> bool:
+        """True."""
+        return True
+
 
 def _chance(weights: tuple[float, ...]) -> tuple[float, ...]:
     """The weights over their sum; as they are where that is one to the last digits, so that a repr repeats them."""

@@ -78,6 +78,11 @@ class Distribution(Declared):
         return 0
 
     @property
+    def costly(self) -> bool:
+        """Whether one value of it asks several laws, so that integrals had better ask a table of it (an internal)."""
+        return False
+
+    @property
     def phases(self) -> Phases | None:
         """The Markov chain whose time to absorption it is, if it is declared as one."""
         return None

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from scaling_models.latency.condensed import condensed
 from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.quadrature import gauss, graded, merged
 from scaling_models.latency.tables import Table, tolerance_at
@@ -19,7 +20,7 @@ MANY = 200  # more kinks or atoms than this are integrated over at every call in
 
 
 class Integrated(Distribution):
-    """Base: the ccdf at t is the mean over an outer latency X of `_late(t, t - X)`.
+    """Base: the ccdf at t is the mean over an outer latency X of `_late(t, t - X)`, which broadcasts.
 
     The outer's atoms are summed; its density is integrated by Gauss nodes on panels cut wherever either factor has a
     kink. At and below `_inner_start` of its second argument `_late` is constant.
@@ -48,7 +49,7 @@ class Integrated(Distribution):
 
     @functools.cached_property
     def _inner_cuts(self) -> Array:
-        return merged(np.concatenate([part.cuts for part in self._inner]))[0]
+        return merged(np.concatenate([condensed(part).cuts for part in self._inner]))[0]
 
     @functools.cached_property
     def kinks(self) -> tuple[float, ...]:
@@ -89,7 +90,7 @@ class Integrated(Distribution):
     @property
     def _depth(self) -> int:
         """How many tables lie under this one."""
-        return max(part.depth for part in (self._outer, *self._inner, *self._free))
+        return max(condensed(part).depth for part in (self._outer, *self._inner, *self._free))
 
     @property
     def depth(self) -> int:
@@ -98,7 +99,7 @@ class Integrated(Distribution):
 
     @functools.cached_property
     def _table(self) -> Table:
-        return Table(self._integral, self._breaks, tolerance_at(self._depth), self.tail_index, self.support[1])
+        return _table_of(self)
 
     @functools.cached_property
     def _pure_atoms(self) -> bool:
@@ -140,14 +141,14 @@ class Integrated(Distribution):
         if self._outer.atoms:
             total += in_chunks(self._jumps, t, len(self._outer.atoms))
         if not self._pure_atoms:
-            total += in_chunks(self._smooth, t, NODES * (len(self._outer.cuts) + len(self._inner_cuts)))
+            total += in_chunks(self._smooth, t, NODES * (len(condensed(self._outer).cuts) + len(self._inner_cuts)))
         return total
 
     def _jumps(self, t: Array) -> Array:
         places, masses = np.array(self._outer.atoms).T
         # A hair later: what is left after an atom may miss an atom of the rest by one rounding.
         left = t[:, None] * (1.0 + ROUNDING) - places
-        late = self._late(np.broadcast_to(t[:, None], left.shape), left)
+        late = self._late(t[:, None], left)
         return np.asarray(np.where(left >= self._inner_start, late, 0.0) @ masses)
 
     def _beyond(self, t: Array) -> Array:
@@ -156,7 +157,7 @@ class Integrated(Distribution):
         return np.asarray(self._late(t, none_back) * self._outer.ccdf(t * (1.0 + ROUNDING) - self._inner_start))
 
     def _smooth(self, t: Array) -> Array:
-        outer = self._outer
+        outer = condensed(self._outer)
         edges = np.concatenate(
             [np.broadcast_to(outer.cuts, (len(t), len(outer.cuts))), t[:, None] - self._inner_cuts], axis=1
         )
@@ -166,9 +167,14 @@ class Integrated(Distribution):
         low, high = edges[rows, places], edges[rows, places + 1]
         x, w = gauss(NODES)
         at = low[:, None] + (high - low)[:, None] * x
-        times = np.broadcast_to(t[rows, None], at.shape)
+        times = t[rows, None]
         each = (outer._pdf(at) * self._late(times, times - at)) @ w
         return np.asarray(np.bincount(rows, weights=each * (high - low), minlength=len(t)), dtype=float)
+
+
+@functools.lru_cache(maxsize=256)  # a slider leaves most sums within a model as they are
+def _table_of(law: Integrated) -> Table:
+    return Table(law._integral, law._breaks, tolerance_at(law._depth), law.tail_index, law.support[1])
 
 
 def in_chunks(function: Callable[[Array], Array], t: Array, width: int) -> Array:

@@ -51,6 +51,11 @@ class Residual(Distribution):
         """The time's."""
         return self.time.depth
 
+    @property
+    def costly(self) -> bool:
+        """True: each value is an integral."""
+        return True
+
     @functools.cached_property
     def cuts(self) -> Array:
         """Those of the time, from zero on."""

@@ -10,6 +10,7 @@ import numpy as np
 from scaling_models.answers import NoClosedForm
 from scaling_models.latency.affine import Shifted
 from scaling_models.latency.algebra import HAIR, LEAST_MASS, KOfN, level_known
+from scaling_models.latency.condensed import condensed
 from scaling_models.latency.counting import at_least
 from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.integrals import Integrated
@@ -62,7 +63,7 @@ class SharedKOfN(Integrated):
         return self.free
 
     def _late(self, t: Array, s: Array) -> Array:
-        chances = [part.ccdf(t) for part in self.free] + [part.ccdf(s) for part in self.delayed]
+        chances = [condensed(part).ccdf(t) for part in self.free] + [condensed(part).ccdf(s) for part in self.delayed]
         return at_least(self._against, chances)
 
     @functools.cached_property

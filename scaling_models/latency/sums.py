@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import math
+from collections import Counter
 
 import numpy as np
 
 from scaling_models.answers import NoClosedForm
+from scaling_models.latency.condensed import condensed
 from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.integrals import MANY, NODES, Integrated, in_chunks
 from scaling_models.latency.quadrature import merged
@@ -26,23 +28,39 @@ class Sum(Integrated):
     def _ordered(self) -> tuple[Distribution, ...]:
         return tuple(sorted(self.distributions, key=lambda part: (not part.hidden_atoms, len(part.atoms))))
 
-    @property
-    def _outer(self) -> Distribution:
-        if self._ordered[-1].hidden_atoms:
+    @functools.cached_property
+    def _sides(self) -> tuple[tuple[Distribution, ...], tuple[Distribution, ...]]:
+        """The parts of the rest, and of the outer: that with most atoms alone, for those are summed exactly.
+
+        Of smooth parts what occurs twice is one side, and one of its halves the other where nothing else is left: two
+        equal rounds, and a journey, are often sums that are known already.
+        """
+        parts = self._ordered
+        if parts[-1].hidden_atoms:
             raise NoClosedForm("two sums of large samples cannot be added: draw samples of them, and add an Empirical")
-        return self._ordered[-1]  # most atoms: those are summed exactly
+        if parts[-1].atoms or parts[0].hidden_atoms:
+            return parts[:-1], parts[-1:]
+        counts = Counter(parts)
+        twice = tuple(part for part, count in counts.items() for _ in range(count // 2))
+        once = tuple(part for part, count in counts.items() if count % 2)
+        if twice:
+            return (once, twice + twice) if once else (twice, twice)
+        return parts[: len(parts) // 2], parts[len(parts) // 2 :]
+
+    @functools.cached_property
+    def _outer(self) -> Distribution:
+        return _total(self._sides[1])
 
     @functools.cached_property
     def _rest(self) -> Distribution:
-        rest = self._ordered[:-1]
-        return rest[0] if len(rest) == 1 else Sum(rest)
+        return _total(self._sides[0])
 
     @property
     def _inner(self) -> tuple[Distribution, ...]:
         return (self._rest,)
 
     def _late(self, t: Array, s: Array) -> Array:
-        return np.asarray(self._rest.ccdf(s))
+        return np.asarray(condensed(self._rest).ccdf(s))
 
     @property
     def support(self) -> tuple[float, float]:
@@ -119,8 +137,12 @@ class Sum(Integrated):
         return " + ".join(repr(part) for part in self.distributions)
 
 
+def _total(parts: tuple[Distribution, ...]) -> Distribution:
+    return parts[0] if len(parts) == 1 else Sum(parts)
+
+
 class _Density(Sum):
     """A sum whose inner function is the density of the rest instead of its ccdf."""
 
     def _late(self, t: Array, s: Array) -> Array:
-        return np.asarray(self._rest.pdf(s))
+        return np.asarray(condensed(self._rest).pdf(s))

@@ -34,7 +34,7 @@ def typical_shares(
         shares, counts = np.unique(known, return_counts=True)
         return tuple(shares[::-1].tolist()), tuple(counts[::-1].tolist())
     law = (shards, popularity, placement, replicas)
-    hottest = float(HottestShare(*law).icdf(luck))
+    hottest = HottestShare(*law).quantile(luck)
     ends = _ends(shards - 1)
     numbers = np.diff(ends)
     if not len(numbers):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from scaling_models.shards.formulas.deals import Deal, Group, deals
+from scaling_models.shards.formulas.deals import KEYS, Deal, Group, deals
 from scaling_models.shards.formulas.loads import Array, Complex, Loads
 from scaling_models.shards.placements.shares import Nodes
 from scaling_models.shards.popularities import Popularity
@@ -18,7 +19,7 @@ POINTS = 2048  # of the lattice of the hottest; most shards have no hot key, so 
 FINE, ROUGH = 0.005, 1e-4  # a step of the table: of the cdf, and of the variance
 ROUNDS = 14
 START, MOST_POINTS = 65, 500  # of the table, before any are added, and when no more are
-ZOOM, ZOOMS = 12, 5  # parts of a bracket around a quantile, and how often it is parted
+ZOOM, ZOOMS = 24, 4  # parts of a bracket around a quantile, and how often it is parted
 ROUNDING = 1e-13  # sums of shares that should be equal differ by less
 
 
@@ -38,9 +39,12 @@ class Dealt(NamedTuple):
         return float(self.loads.edges[0]) + low, float(self.loads.edges[-1]) + high
 
 
-def dealt(kinds: Sequence[Nodes], popularity: Popularity, copies: int, level: float, points: int) -> Dealt:
+@functools.lru_cache(maxsize=128)  # a slider of the level, or of the data, moves none of it
+def dealt(kinds: tuple[Nodes, ...], popularity: Popularity, copies: int, level: float, points: int) -> Dealt:
     """Keys dealt to nodes; `level` is taken from every key's share and given back to all shards alike."""
-    hot, ways = deals(tuple(kind.number for kind in kinds), popularity.size, copies)
+    # Of many equal keys none is hot: the law of the others is exact.
+    equal = copies == 1 and popularity.size > KEYS and len(popularity.groups(0)[0]) == 1
+    hot, ways = deals(tuple(kind.number for kind in kinds), 0 if equal else popularity.size, copies)
     top = (popularity.top(hot) - level) / copies
     shares, numbers = popularity.groups(hot)
     loads = Loads(kinds, (shares - level) / copies, numbers * copies, hot, points)
@@ -60,7 +64,7 @@ def share_of_hottest(
 
 
 def quantile_of_hottest(
-    kinds: Sequence[Nodes], popularity: Popularity, copies: int, level: float, probability: float
+    kinds: tuple[Nodes, ...], popularity: Popularity, copies: int, level: float, probability: float
 ) -> float:
     """The largest load of all shards that it does not exceed with this probability; `level` as above."""
     keys = dealt(kinds, popularity, copies, level, POINTS)
@@ -122,15 +126,26 @@ def _all_below(keys: Dealt, x: Array) -> Array:
     for deal, _ in ways:
         for group, number in deal:
             needed.setdefault(group, set()).add(number)
-    powers = {group: _powers(_below(loads, group, top, ends), sorted(needed[group])) for group in needed}
+    below = _below(loads, list(needed), top, ends)
+    powers = {group: _powers(below[group], sorted(needed[group])) for group in needed}
     found = sum(share * functools.reduce(np.multiply, (powers[group][n] for group, n in deal)) for deal, share in ways)
     density = np.einsum("u,xu->x", loads.weights, np.asarray(found).real)
     return np.asarray(np.clip(density[:-1] / density[-1], 0.0, 1.0))
 
 
-def _below(loads: Loads, group: Group, top: Array, ends: Array) -> Complex:
+def _below(loads: Loads, groups: Sequence[Group], top: Array, ends: Array) -> dict[Group, Complex]:
+    """What `Loads.up_to` tells of each group: those of one kind that hold as many keys are asked at once."""
+    found: dict[Group, Complex] = {}
+    for (kind, size), each in itertools.groupby(sorted(groups, key=_size), key=_size):
+        alike = list(each)
+        x = np.concatenate([ends - float(top[list(held)].sum()) for _, held in alike])
+        found |= zip(alike, loads.up_to(x, kind, size).reshape(len(alike), len(ends), -1), strict=True)
+    return found
+
+
+def _size(group: Group) -> tuple[int, int]:
     kind, held = group
-    return loads.up_to(ends - float(top[list(held)].sum()), kind, len(held))
+    return kind, len(held)
 
 
 def _powers(base: Complex, exponents: Sequence[int]) -> dict[int, Complex]:

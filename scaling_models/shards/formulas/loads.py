@@ -21,9 +21,10 @@ Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 SMOOTH = 2.0  # lattice steps: what of a jump is then left at the highest frequency is 3e-9, so nothing rings
 SMALL, ORDERS = 1.0, 12  # a key whose wave turns by less, by so many powers: to 1e-10
-TAIL = 30.0  # the lattice ends where Chernoff's bound is e^-30
+TAIL, BEYOND = 30.0, 14.0  # the lattice ends where Chernoff's bound is e^-30, or so much beyond the whole
+FARTHEST = 16.0  # wholes
 BLOCK = 128  # frequencies at once
-RUN = 64  # steps of the lattice
+RUN = 32  # steps of the lattice
 NOTHING = 1e-13  # of a characteristic function
 SLIGHT = 1e-6  # of the sum's characteristic function
 SUM_WIDTH = 14.0  # standard deviations of the sum between its copies
@@ -47,7 +48,7 @@ class Loads:
         low, high = self._range()
         self.points, self.step = points, (high - low) / points
         self.edges = low + self.step * np.arange(points + 1)
-        self._summed: dict[tuple[int, int], Complex] = {}
+        self._summed: dict[tuple[int, int], tuple[Array, Complex]] = {}
 
     def psi(self, w: Array) -> Complex:
         """sum_k (e^{-i w p_k} - 1): of small keys, and they are most, by a power series."""
@@ -67,25 +68,31 @@ class Loads:
         return kind.share.mean * self.squares + kind.share.scv * (kind.share.mean * self.total) ** 2
 
     def _range(self) -> tuple[float, float]:
-        """Where a shard's load lies but for e^-TAIL: inf over t of (log E e^{tX} + TAIL)/t, on either side."""
-        spread = math.sqrt(max(map(self._variance, self.kinds))) or 1.0
-        t = np.geomspace(0.01, 100.0, 60) / spread
-        t = t[t * np.abs(self.p).max(initial=0.0) < LARGEST_POWER]
-        ends = [self._ends(kind, keys, t) for kind in self.kinds for keys in (0, self.hot)]
-        low, high = min(end[0] for end in ends), max(end[1] for end in ends)
+        """Where a shard's load lies but for e^-TAIL, or e^-BEYOND of what is over the whole, which no shard can have:
+        it would be told as if it lay a whole range lower."""
+        low, high = self._but_for(TAIL)
         if (self.p >= 0.0).all():
-            low, high = max(low, 0.0), min(high, self.total)
+            low = max(low, 0.0)
+            high = high if high <= self.total else max(self.total, self._but_for(BEYOND)[1])
         margin = 0.01 * (high - low) + 1e-9 * abs(self.total) + 1e-15  # room for the smoothing
         return low - margin, high + margin
 
-    def _ends(self, kind: Nodes, keys: int, t: Array) -> tuple[float, float]:
+    def _but_for(self, tail: float) -> tuple[float, float]:
+        """inf over t of (log E e^{tX} + tail)/t, on either side."""
+        spread = math.sqrt(max(map(self._variance, self.kinds))) or 1.0
+        t = np.geomspace(0.01, 100.0, 60) / spread
+        t = t[t * np.abs(self.p).max(initial=0.0) < LARGEST_POWER]
+        ends = [self._ends(kind, keys, t, tail) for kind in self.kinds for keys in (0, self.hot)]
+        return min(end[0] for end in ends), max(end[1] for end in ends)
+
+    def _ends(self, kind: Nodes, keys: int, t: Array, tail: float) -> tuple[float, float]:
         law, most = kind.share, float(np.abs(self.p) @ self.numbers)
         found = []
         for sign in (-1.0, 1.0):
             with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
                 growth = np.einsum("tk,k->t", np.expm1(np.outer(sign * t, self.p)), self.numbers)
-                bound = (law.transform(growth, keys) - law.transform(0.0, keys) + TAIL) / t
-            found.append(float(bound[np.isfinite(bound)].min(initial=most)))
+                bound = (law.transform(growth, keys) - law.transform(0.0, keys) + tail) / t
+            found.append(float(bound[np.isfinite(bound)].min(initial=FARTHEST * most)))
         return -found[0], found[1]
 
     @functools.cached_property
@@ -129,15 +136,17 @@ class Loads:
         """Of the waves in the density."""
         return np.where(self.waves == 0.0, 1.0, 2.0)
 
-    def summed(self, kind: int, keys: int) -> Complex:
-        """E[s^keys e^{-iu(X - mean)}; X up to each edge of the lattice], a column for every wave u."""
+    def _runs(self, kind: int, keys: int) -> tuple[Array, Complex]:
+        """`mass` by runs of steps (rows), and E[s^keys e^{-iu(X - mean)}; X below each run], a column for every wave u.
+
+        No table of every step: that would take ten times as long to fill as is read of it.
+        """
         if (kind, keys) not in self._summed:
-            found = np.zeros((self.points + 1, len(self.waves)), dtype=complex)
             first, run = self.turns
-            turned = (first[:, None, :] * run[None, :, :]).reshape(self.points, -1)
-            turned *= self.mass(kind, keys)[:, None]
-            np.cumsum(turned, axis=0, out=found[1:])
-            self._summed[kind, keys] = found
+            mass = self.mass(kind, keys).reshape(-1, RUN)
+            below = np.zeros((len(mass), len(self.waves)), dtype=complex)
+            np.cumsum((first * _by_reals(mass, run))[:-1], axis=0, out=below[1:])
+            self._summed[kind, keys] = mass, below
         return self._summed[kind, keys]
 
     @functools.cached_property
@@ -154,9 +163,15 @@ class Loads:
         return np.asarray(self.kinds[kind].share.transform(self.psi(self.waves), keys) + shape)
 
     def up_to(self, x: Array, kind: int, keys: int) -> Complex:
-        """The same up to each x (rows)."""
-        table = self.summed(kind, keys)
+        """E[s^keys e^{-iu(X - mean)}; X up to x] for each x (rows) and every wave u; within a step in proportion."""
+        mass, below = self._runs(kind, keys)
+        first, run = self.turns
         place = np.clip((x - self.edges[0]) / self.step, 0.0, self.points)
-        at = np.minimum(place.astype(int), self.points - 1)
-        part = (place - at)[:, None]
-        return np.asarray(table[at] * (1.0 - part) + table[at + 1] * part)
+        at = np.minimum(place.astype(int) // RUN, len(mass) - 1)
+        part = np.clip((place - RUN * at)[:, None] - np.arange(RUN), 0.0, 1.0)
+        return np.asarray(below[at] + first[at] * _by_reals(mass[at] * part, run))
+
+
+def _by_reals(rows: Array, columns: Complex) -> Complex:
+    """rows @ columns, by real numbers: half the work."""
+    return np.asarray((rows @ columns.view(float)).view(complex))

@@ -210,3 +210,8 @@ def test_many_ticks_within_the_stabilization_cost_no_more_than_a_few():
     start = time.process_time()
     assert climb(rule, 1, 0.003, 0.2, 100.0).settled == 1
     assert time.process_time() - start < 3.0
+
+
+def test_a_decision_every_millisecond_is_refused():
+    with pytest.raises(ValueError, match="decisions"):
+        Autoscaler(period=1e-3).simulate()

@@ -190,3 +190,29 @@ def test_edges():
         LoadStep(7.0, 11.0, 10, 2, 40.0, 0.0, ONE).worst_wait  # noqa: B018
     late = LoadStep().simulate(64, seed=1, violating="servers come late")
     assert late.worst_wait.mean() > LoadStep().worst_wait.mean()
+
+
+@pytest.mark.parametrize(
+    ("added", "service"),
+    [(1200, sm.Exponential(0.1)), (600, sm.Deterministic(0.1)), (300, sm.Hyperexponential(0.1, 4.0))],
+)
+def test_no_drain_is_told_where_the_new_servers_take_about_as_many_at_once_as_wait(added, service):
+    """The twin is five standard errors and 15% away from the fluid; one such in 2 million would be chance."""
+    model = LoadStep(added=added, service=service)
+    assert model.accuracy("drain_time").label == "simulated"
+    with pytest.raises(sm.NoClosedForm, match="simulate it"):
+        _ = model.drain_time
+    found = model.simulate(4_000_000).drain_time
+    assert abs(model._drained / found.value - 1.0) > 0.15
+    assert abs(model._drained - found.value) > 5.0 * found.error
+    assert model.replace(added=2).accuracy("drain_time").label == "within 3%"
+    assert len(model.timeline().times) == 400
+
+
+def test_a_steady_state_that_takes_hours_to_reach_is_refused():
+    with pytest.raises(ValueError, match="too many to simulate"):
+        LoadStep(before=99.9).simulate()
+    with pytest.raises(ValueError, match="too many to simulate"):
+        sm.pools.ColdServers(before=99.9).simulate()
+    with pytest.raises(ValueError, match="too many to simulate"):
+        sm.pools.CacheLoss(hit_ratio=0.95005).simulate()

@@ -227,3 +227,10 @@ def test_hardly_anybody_waits_for_many_workers():
     deploy = RollingDeploy(70.0, 10, 2, service=sm.Uniform(0.005, 0.020), workers=23)
     assert deploy.latency.mean() == pytest.approx(0.0125)
     assert deploy.latency_during.icdf(0.5) == pytest.approx(0.0125)
+
+
+def test_no_drain_is_told_where_the_batch_takes_about_as_many_at_once_as_wait():
+    model = RollingDeploy(11_000.0, 2, 1, 0.0, 1.0, 30.0, E(0.1), 1000)
+    assert model.accuracy("backlog").label == "within 3%"
+    assert model.accuracy("drain_time").label == "simulated"
+    assert model.replace(restart=5.0).accuracy("drain_time").label == "within 3%"

@@ -64,12 +64,16 @@ def _end(model: LoadStep | CacheLoss) -> float:
 
 def _says(model: LoadStep | CacheLoss) -> str:
     try:
-        drain, backlog = model.drain_time, model.backlog
+        backlog = model.backlog
     except NoClosedForm:
         return "the servers there are carry the new load, or nearly"
     if math.isinf(backlog):
         return "overloaded before already"
     waiting = f"{backlog:,.0f} requests wait as {model.turning[1]}"
+    try:
+        drain = model.drain_time
+    except NoClosedForm:
+        return f"{waiting}, and are soon gone"
     return (
         f"{waiting}, and never get fewer" if math.isinf(drain) else f"{waiting}, gone {units.human(drain, 's')} later"
     )

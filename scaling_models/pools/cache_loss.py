@@ -20,6 +20,7 @@ from scaling_models.montecarlo.streams import checked_requests
 from scaling_models.montecarlo.traffic.arrivals import TimeVarying
 from scaling_models.pools.bases.cached_pool import CachedPool
 from scaling_models.pools.bases.pool import Array
+from scaling_models.pools.bases.surges_played import check_surge
 from scaling_models.pools.central_queue import CentralQueue
 from scaling_models.pools.formulas import cache_loss as formulas
 from scaling_models.pools.times.normal_wait import normal_wait
@@ -142,6 +143,7 @@ class CacheLoss(CachedPool):
         if self._overloaded:
             raise NotSettled("the pool was overloaded before the loss already: there is no end to simulate")
         lead = self._lead()
+        check_surge(type(self).__name__, self.load_before * lead + self.requests_in_loss, self._pool._slots)
         top = lead + self.overload_time
         none = np.empty((0, losses))
         found = follow_surge(self._flow(lead, service), self._pool._slots, none, top, seed, math.inf)

@@ -15,6 +15,7 @@ from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.montecarlo.traffic.arrivals import TimeVarying
 from scaling_models.pools.bases.pool import Array
 from scaling_models.pools.bases.stepped_pool import SteppedPool
+from scaling_models.pools.bases.surges_played import check_surge
 from scaling_models.pools.formulas import load_step as formulas
 from scaling_models.pools.times.normal_wait import normal_wait
 
@@ -64,10 +65,23 @@ class LoadStep(SteppedPool):
     @answer("s", "mean time from the coming of the new servers until no request waits")
     def drain_time(self) -> float:
         """(backlog - those whom the new servers take at once + 1) / (new capacity - after) + 1 / after."""
-        backlog = self.backlog
-        if self.after >= self.new_capacity:
+        self._needs_a_queue()
+        if self._overloaded or self.after >= self.new_capacity:
             return math.inf
-        return max(backlog - self.added + 1.0, 0.0) / (self.new_capacity - self.after) + 1.0 / self.after
+        self._needs_a_drain()
+        return self._drained
+
+    def _needs_a_drain(self) -> None:
+        if not self._drains:
+            raise NoClosedForm(
+                f"{type(self).__name__}: the new servers take about as many at once as wait, so that chance and the "
+                "first services decide when no request waits: simulate it"
+            )
+
+    @property
+    def _drained(self) -> float:
+        """Of a stable pool, however few are left."""
+        return max(self._left + 1.0, 0.0) / (self.new_capacity - self.after) + 1.0 / self.after
 
     @property
     def turning(self) -> tuple[float, str]:
@@ -89,11 +103,9 @@ class LoadStep(SteppedPool):
     @property
     def requests_in_surge(self) -> int:
         """About how many requests come from the step until no request waits any more, if ever."""
-        try:
-            lasts = self.provisioning + self.drain_time
-        except NoClosedForm:
-            lasts = self.provisioning
-        return math.ceil(self.after * (lasts if math.isfinite(lasts) else self.provisioning))
+        queue = not self._overloaded and self.startup_time < self.provisioning
+        drained = self._drained if queue and self._believable and self.after < self.new_capacity else 0.0
+        return math.ceil(self.after * (self.provisioning + drained))
 
     def _lead(self) -> float:
         """Seconds from empty to the steady state before the step."""
@@ -116,6 +128,7 @@ class LoadStep(SteppedPool):
         if self._overloaded or self.after >= self.new_capacity:
             raise NotSettled("the load stays at or over capacity: there is no end to simulate")
         lead = self._lead()
+        check_surge(type(self).__name__, self.before * lead + self.requests_in_surge, self.servers + self.added)
         relief = lead + self.provisioning
         shifts = stream(seed, 1).uniform(0.0, LATE, (self.added, surges)) if late else 0.0
         ready = np.full((self.added, surges), relief) + shifts * self.provisioning
@@ -136,9 +149,9 @@ class LoadStep(SteppedPool):
         """The backlog as planned, and where the new servers come half as late again. Fluid: nothing is drawn."""
         late = self.replace(provisioning=(1.0 + LATE) * self.provisioning)
         ends = not self._overloaded and self.after < self.new_capacity and self.startup_time < self.provisioning
-        times = np.linspace(0.0, late.provisioning + (1.2 * late.drain_time if ends else self.provisioning), CURVE)
+        times = np.linspace(0.0, late.provisioning + (1.2 * late._drained if ends else self.provisioning), CURVE)
         planned, delayed = (each.course(times)["requests that wait"] for each in (self, late))
-        gone = [each.provisioning + each.drain_time for each in (self, late)] if ends else []
+        gone = [each.provisioning + each._drained for each in (self, late)] if ends else []
         last = f"gone {gone[0]:,.0f} s after the step, and not before {gone[1]:,.0f} s" if ends else "and never fewer"
         return Timeline(
             f"{planned.max():,.0f} requests wait as the new servers come, {delayed.max():,.0f} if they come half as "

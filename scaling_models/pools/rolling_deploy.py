@@ -57,8 +57,10 @@ class RollingDeploy(DeployedPool):
             return self._steady(level)
         if metric == "requests_cut":
             return NONE if self._swamped else NEAR if self._uneven <= 0.03 else FAR
-        if metric in ("backlog", "longest_wait", "drain_time"):
-            return self._queue(-1 if metric == "drain_time" else self._worst)
+        if metric in ("backlog", "longest_wait"):
+            return self._queue(self._worst)
+        if metric == "drain_time":
+            return self._drain()
         return declared
 
     def _needs(self, metric: str) -> None:

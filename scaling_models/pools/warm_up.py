@@ -16,6 +16,7 @@ from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.parameters import Real, Slider, parameter
 from scaling_models.pools.bases.pool import Array
 from scaling_models.pools.bases.stepped_pool import FAR
+from scaling_models.pools.bases.surges_played import check_surge
 from scaling_models.pools.formulas import load_step
 from scaling_models.pools.formulas.warm_up import WarmUp, turning
 from scaling_models.pools.load_step import CURVE, FEWEST, LoadStep
@@ -149,10 +150,16 @@ class ColdServers(LoadStep):
     @answer("s", "mean time from the coming of the new servers until no request waits")
     def drain_time(self) -> float:
         """Until the backlog and all who come meanwhile are begun, one more, and the next has come."""
-        backlog = self.backlog
+        self._needs_a_queue()
         if self._overloaded or self.after >= self.new_capacity:
             return math.inf
-        left = max(backlog - self.added + 1.0, 0.0)
+        self._needs_a_drain()
+        return self._drained
+
+    @property
+    def _drained(self) -> float:
+        """Of a stable pool, however few are left."""
+        left = max(self._left + 1.0, 0.0)
         steady = (self.capacity - self.after) / self._each
         return float(self._warm.when(left / self._each, steady)) + 1.0 / self.after
 
@@ -184,6 +191,7 @@ class ColdServers(LoadStep):
         if self._overloaded or self.after >= self.new_capacity:
             raise NotSettled("the load stays at or over capacity: there is no end to simulate")
         lead = self._lead()
+        check_surge(type(self).__name__, self.before * lead + self.requests_in_surge, self.servers + self.added)
         shares = stream(seed, 1).standard_exponential(surges) if varied else np.ones(surges)
         warm = WarmUp(self.first_speed, self.warm_up * shares)
 
@@ -208,7 +216,7 @@ class ColdServers(LoadStep):
         """The backlog with cold servers, and with servers that are warm at once. Fluid: nothing is drawn."""
         ready = self.replace(first_speed=1.0)
         ends = not self._overloaded and self.after < self.new_capacity and self.startup_time < self.provisioning
-        last = self.provisioning + (1.1 * self.drain_time if ends and self._believable else self.provisioning)
+        last = self.provisioning + (1.1 * self._drained if ends and self._believable else self.provisioning)
         times = np.linspace(0.0, last, CURVE)
         cold, warm = (each.course(times)["requests that wait"] for each in (self, ready))
         return Timeline(

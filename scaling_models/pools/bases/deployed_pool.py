@@ -208,3 +208,14 @@ class DeployedPool(Model):
         share = max(self._chance, self._beyond * self.arrival_rate) / waiting
         near = waiting >= SURE * self._spread and self._regular and alike and self.service.scv == 1.0 and share <= 0.05
         return SWAMPED if near else CROWDED if share <= 0.3 else NONE
+
+    def _drain(self) -> Accuracy:
+        """Of the time until no request waits: by those left as the last batch has begun as many as it can.
+
+        Services that begin all at once do more or less by (scv - 1) / 2 each.
+        """
+        slots = self._batches[-1] * self.workers
+        left, found = self._rollout.waiting[-1] + self._chance - slots, self._queue(-1)
+        if found is NONE or left < ROUGH * self._spread or slots * abs(self.service.scv - 1.0) / 2.0 > 0.1 * left:
+            return NONE
+        return found if left >= SURE * self._spread else CROWDED

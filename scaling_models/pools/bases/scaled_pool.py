@@ -26,6 +26,7 @@ FAIR = Accuracy("within 15%", 0.15, "a period sees so many requests that the rul
 NEAR = Accuracy("within 3%", 0.03, "backlog at least 4 of its standard deviations, and a rule that does not hunt")
 FAR = Accuracy("within 15%", 0.15, "backlog at least 2.5 of its standard deviations, and a rule that seldom hunts")
 NONE = Accuracy("simulated", None, "the rule hunts, or the backlog is small beside its chance fluctuations")
+MOST_DECISIONS = 5_000  # of a simulated surge: half a minute
 LEAD = 2  # periods before the step, at least
 LATE, LAG = 1.5, 4  # times as late, and periods in a window, where that is broken
 
@@ -186,5 +187,11 @@ class ScaledPool(ScalingParameters):
         ends = 1.3 * max(self._climb.drained, self.period) * (2.2 if broken else 1.0)
         rule = self._system(lead, violating).rule
         assert rule is not None
-        ticks = self.period * np.arange(1, math.ceil((lead + ends) / self.period) + 3)
+        decisions = math.ceil((lead + ends) / self.period)
+        if decisions > MOST_DECISIONS:
+            raise ValueError(
+                f"Autoscaler.simulate: {decisions:,} decisions are taken until all is over: more than "
+                f"{MOST_DECISIONS:,} are too many to simulate"
+            )
+        ticks = self.period * np.arange(1, decisions + 3)
         return np.unique(np.concatenate([ticks, ticks + rule.provisioning]))

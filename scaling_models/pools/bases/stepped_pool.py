@@ -18,6 +18,7 @@ SURE, ROUGH = 4.0, 2.5  # standard deviations that the backlog's mean must lie a
 NEAR = Accuracy("within 3%", 0.03, "backlog at least 4 of its standard deviations; chance adds a twentieth at most")
 FAR = Accuracy("within 15%", 0.15, "backlog at least 2.5 of its standard deviations; chance adds three tenths at most")
 NONE = Accuracy("simulated", None, "the backlog is small beside its chance fluctuations")
+NO_DRAIN = Accuracy("simulated", None, "the new servers take about as many at once as wait, or go out of step")
 
 
 class SteppedPool(Model):
@@ -134,6 +135,21 @@ class SteppedPool(Model):
     def _believable(self) -> bool:
         return self._sure >= ROUGH and self._added < 0.3
 
+    @functools.cached_property
+    def _left(self) -> float:
+        """Requests that wait on as the new servers have each begun one."""
+        return self._mean_backlog - self.added
+
+    @property
+    def _together(self) -> float:
+        """What services that begin all at once do more or less by (scv - 1) / 2 each, relative to those left."""
+        return self.added * abs(self.service.scv - 1.0) / 2.0 / self._left
+
+    @property
+    def _drains(self) -> bool:
+        """Whether so many are left that chance does not decide if any are, and the new servers go out of step."""
+        return self._left >= ROUGH * self._spread and self._together <= 0.1
+
     def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """By how far the backlog lies above its own fluctuations, and above what chance adds to the fluid."""
         declared = super()._accuracy(metric, level)
@@ -145,6 +161,10 @@ class SteppedPool(Model):
             return declared  # without end
         exact_chance = self.ramp == 0 and self.service.scv == 1.0
         near = self._sure >= SURE and (exact_chance or self._added < 0.05)
+        if metric == "drain_time":
+            if not self._drains:
+                return NO_DRAIN
+            near = near and self._left >= SURE * self._spread and self._together <= 0.02
         return NEAR if near and (level is None or self._sure >= 3 * SURE) else FAR
 
     @answer("requests/s", "what the first servers can serve a second")

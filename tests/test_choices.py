@@ -320,3 +320,14 @@ def test_quantiles_of_many_mixtures_are_those_of_each():
     np.testing.assert_allclose(ErlangMixture.icdf_of(latencies, levels), one_by_one, rtol=1e-11)
     ends = np.array([0.0, 0.5])
     np.testing.assert_allclose(ErlangMixture.icdf_of(latencies[:2], ends), [each.icdf(ends) for each in latencies[:2]])
+
+
+@pytest.mark.parametrize("replacement", ["with", "without"])
+@pytest.mark.parametrize(("servers", "choices", "spread"), [(2, 2, 14), (5, 4, 7), (6, 6, 6), (10, 8, 4), (30, 8, 2)])
+@pytest.mark.parametrize("load", [0.05, 0.35])
+def test_how_many_wait_for_few_servers_and_many_choices(servers, choices, spread, replacement, load):
+    """Beside a wide chain; no chance in it. (The mean field with its refinements misses up to 85% of P(wait) here.)"""
+    model = sm.PowerOfChoices(load * servers, servers, sm.Exponential(1.0), choices=choices, replacement=replacement)
+    truth = 1.0 - found_by(shortest_of(choices, replacement == "with"), load, servers, 1, spread).weights[0]
+    said = model.accuracy("probability_of_wait")
+    assert said.label == "simulated" or abs(model.probability_of_wait - truth) <= said.error * truth + 1e-12

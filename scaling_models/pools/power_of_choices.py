@@ -14,7 +14,7 @@ from scaling_models.pools.bases.approximation import NONE, UNUSABLE, Approximati
 from scaling_models.pools.bases.dispatched import Counting
 from scaling_models.pools.formulas.profiles import found_by, shortest_of
 from scaling_models.pools.formulas.shortest_queue import affordable_spread
-from scaling_models.pools.formulas.supermarket import found_by_choices
+from scaling_models.pools.formulas.supermarket import cut_off_by_choices, found_by_choices
 
 MOST_SPREAD = 10
 CLOSE = 0.03  # an error that needs no other formula
@@ -67,7 +67,8 @@ class PowerOfChoices(Counting):
             raise self._simulate_it()
         expanded = self._expanded(rule)
         spread = affordable_spread(self.servers, self.workers, MOST_SPREAD)
-        if max(expanded.errors.quantiles) <= CLOSE:
+        few_wait = self.workers == 1 and spread > 2 and expanded.errors.probability_of_wait > CLOSE
+        if max(expanded.errors.quantiles) <= CLOSE and not few_wait:
             return expanded
         if spread > 2:
             return min(expanded, self._by_chain(rule, spread), key=_worth)
@@ -85,7 +86,8 @@ class PowerOfChoices(Counting):
         many = max(1.0, rule.choices / 5.0) ** 2
         half, late = 0.005 + 0.03 * many * z**-2.2, 0.005 + 0.035 * many * z**-2.0
         later, last = (0.005 + scale * many * z**-2.2 if self.workers == 1 else late for scale in (0.055, 0.09))
-        of_a_wait = 0.01 + 0.03 * many * z**-2.2 if self.workers == 1 else math.inf
+        light = cut_off_by_choices(self.utilization, self.servers, rule.choices, replacement=rule.replacement)
+        of_a_wait = 0.01 + 0.03 * many * z**-2.2 + light if self.workers == 1 else math.inf
         quantiles = (half, late, later, last)
         errors = Errors(0.003 + 0.02 * many * z**-1.5, quantiles, of_a_wait, "grows as servers x (1 - load) falls")
         return self._finding(found, errors)
@@ -119,7 +121,7 @@ class PowerOfChoices(Counting):
         return dataclasses.replace(wider, errors=errors)
 
 
-def _worth(each: Approximation) -> tuple[bool, float]:
-    """The less the better: by the quantiles where they are usable, else by the mean."""
-    worst = max(each.errors.quantiles)
-    return (worst > UNUSABLE, each.errors.mean if worst > UNUSABLE else worst)
+def _worth(each: Approximation) -> tuple[bool, bool, float]:
+    """The less the better: by the quantiles where they are usable, and P(wait), else by the mean."""
+    worst, waits = max(each.errors.quantiles), each.errors.probability_of_wait
+    return (worst > UNUSABLE, waits > UNUSABLE, each.errors.mean if worst > UNUSABLE else worst)

@@ -64,6 +64,28 @@ def found_by_choices(
     return Found(np.maximum(seen, 0.0) / np.maximum(seen, 0.0).sum())
 
 
+def cut_off_by_choices(load: float, servers: int, choices: int, *, replacement: bool) -> float:
+    """About the share of P(wait) that `found_by_choices` misses of few servers and many choices, with one worker.
+
+    At light load all d drawn are busy with probability E[X^d], N X Poisson: sum_k S(d, k) (N load)^k / N^d with
+    Stirling's numbers of the second kind, of which two refinements keep the last three; or, without replacement,
+    load^d / prod_{i<d} (1 - i/N), of which they keep the terms up to N^-2. Towards full load less is missed. What was
+    seen beside the chains of 2 to 30 servers, 2 to 10 choices and loads 0.05 to 0.7 is less, or both are above 0.15.
+    """
+    d, n = choices, float(servers)
+    if not replacement:
+        ones, pairs = d * (d - 1) / 2.0, d * (d - 1) * (d - 2) * (3 * d - 1) / 24.0
+        kept = 1.0 + ones / n + (ones**2 - pairs) / n**2
+        return (1.0 - load**2) * (1.0 - kept * math.prod(1.0 - i / n for i in range(d)))
+    numbers = np.zeros(d + 1)
+    numbers[0] = 1.0
+    for _ in range(d):
+        numbers[1:] = numbers[:-1] + np.arange(1.0, d + 1.0) * numbers[1:]
+        numbers[0] = 0.0
+    terms = numbers * np.exp((np.arange(d + 1.0) - d) * math.log(n) + np.arange(d + 1.0) * math.log(load))
+    return (1.0 - load**2) * float(terms[: max(d - 2, 0)].sum() / terms.sum()) + 0.06 * d**3 / n**2
+
+
 class _Field:
     """Moments of the deviations y = X - s of the shares X from the mean field, by powers of 1/N.
 

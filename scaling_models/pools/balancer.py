@@ -6,6 +6,8 @@ import functools
 import math
 from typing import ClassVar
 
+import numpy as np
+
 from scaling_models.answers import Accuracy, Assumption, Model, NoClosedForm, Simulation, Timeline, answer
 from scaling_models.latency import SPREAD, Deterministic, Distribution, Exponential, Never
 from scaling_models.parameters import Integer, Real, Slider, parameter
@@ -22,6 +24,9 @@ MOST_LOAD = 0.5  # of a balancer whose work is not exponential: what leaves it i
 SMOOTHED = Accuracy(
     "within 15%", 0.12, "balancer work that varies less than exponential, at a load up to 0.5; too long"
 )
+LEVELS = (0.5, 0.95, 0.99, 0.999)  # of the latency, at which the pool's wait is looked at
+LEAST_OFF, MOST_OFF = 0.03, 0.15
+EVEN = "balancer work and services that vary less than exponential: as much as the pool's wait adds, at most; too long"
 BY_RATES = ("utilization", "balancer_utilization", "pool_utilization", "balancer_limit", "pool_limit", "most_load")
 BALANCER = ("balancer_time",)
 
@@ -32,7 +37,8 @@ class BalancedPool(Model):
     Of Poisson arrivals the balancer is M/G/m. Where its work is exponential its departures are Poisson again, the pool
     is M/G/c, and the latency is the sum of both times, independent: exact (Burke 1956). Where it varies less, as real
     work does, departures come more evenly: the sum is then a little too long, measured up to a load of 0.5 of the
-    balancer. Beyond, and for other services, `NoClosedForm`: simulate it.
+    balancer before exponential services, and for more even ones by no more than the pool's wait. Beyond, and for other
+    services, `NoClosedForm`: simulate it.
     """
 
     arrival_rate: float = parameter(
@@ -120,6 +126,29 @@ class BalancedPool(Model):
         found = case_of(self.arrival_rate, self.servers * self.workers, self.service)
         return found if isinstance(found, Exact) else None
 
+    @functools.cached_property
+    def _off(self) -> float:
+        """How much too long the sum may be: for services that vary less than exponential what the pool's wait adds.
+
+        (Constant services as long as the balancer's constant work never wait: the sum is 20% too long at load 0.5.)
+        """
+        if is_exponential(self.service) or self.service.scv >= 1.0:
+            return SMOOTHED.error or 0.0
+        whole, free = self._sum, self.balancer_time + self.service
+        quantiles = whole.icdf(np.array(LEVELS)) / free.icdf(np.array(LEVELS))
+        return max(LEAST_OFF, float(max(quantiles.max(), whole.mean() / free.mean())) - 1.0)
+
+    @property
+    def _known(self) -> bool:
+        if self._balancer is None or self._pool is None:
+            return False
+        return self._exponential or (self._smoothed and self._off <= MOST_OFF)
+
+    @functools.cached_property
+    def _sum(self) -> Distribution:
+        assert self._pool is not None
+        return self.balancer_time + self._pool.latency
+
     def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Exact for exponential work; else measured while the balancer is half busy at most."""
         declared = self._answer(metric).accuracy
@@ -127,9 +156,11 @@ class BalancedPool(Model):
             return declared
         if metric in BALANCER:
             return declared if self._balancer is not None else SIMULATED
-        if self._balancer is None or self._pool is None or not (self._exponential or self._smoothed):
+        if not self._known:
             return SIMULATED
-        return declared if self._exponential else SMOOTHED
+        if self._exponential:
+            return declared
+        return SMOOTHED if self._off == SMOOTHED.error else Accuracy("within 15%", self._off, EVEN)
 
     @answer("", "share of its time that the busier of balancer and pool is busy; above 1 overloaded")
     def utilization(self) -> float:
@@ -175,12 +206,13 @@ class BalancedPool(Model):
         """The sum of both, as if the pool's arrivals were Poisson."""
         if self._overloaded:
             return Never()
-        if self._pool is None or not (self._exponential or self._smoothed):
+        if not self._known:
             raise NoClosedForm(
                 "BalancedPool has a closed form for exponential work of the balancer, or less variable work that keeps "
-                f"it busy {MOST_LOAD:.0%} of the time at most, before a pool that is known exactly: simulate it"
+                f"it busy {MOST_LOAD:.0%} of the time at most, before a pool that is known exactly, and in which even "
+                "services hardly wait: simulate it"
             )
-        return self.balancer_time + self._pool.latency
+        return self._sum
 
     @answer("requests", "mean number of requests at the balancer and in the pool, waiting or served")
     def in_flight(self) -> float:

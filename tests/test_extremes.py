@@ -70,3 +70,20 @@ def test_arrivals_far_apart_beside_the_service_are_looked_at_coarsely():
         pool = pools.RoundRobin(7e-4, servers, sm.Pareto(0.001, 5.0))
         assert pool.probability_of_wait == 0.0
         assert pool.latency.mean() == pytest.approx(0.001)
+
+
+def test_a_stall_of_a_pool_that_nobody_asks_leaves_nobody():
+    told = sm.CentralQueue(0.001).timeline()
+    assert "nan" not in told.says
+    assert told.times[-1] < 10.0
+
+
+@pytest.mark.parametrize("kind", [sm.CentralQueue, pools.FailingServers, pools.ContendedPool, pools.Priorities])
+def test_gaps_of_no_time_are_refused(kind):
+    with pytest.raises(ValueError, match="gaps must have a finite mean above 0 s"):
+        kind().simulate(1000, gaps=sm.Deterministic(0.0))
+
+
+def test_no_chance_is_below_none():
+    """With 33 workers a server and 60 servers the chance of a wait is some 1e-80, and the chain's rounding 1e-20."""
+    assert 0.0 <= sm.pools.FailingServers(1000.0, 60, workers=33).probability_of_wait < 1e-15

@@ -108,11 +108,10 @@ class ContendedPool(ContendingPool):
     def flow(self, violating: str | None = None, gaps: Distribution | None = None) -> Flow:
         """Poisson arrivals, or `gaps` of another shape; "services vary more": scv 4; "arrivals in bursts" of four."""
         known = self.known_violation(violating)
-        shape = Exponential(1.0) if gaps is None else gaps
         service = Hyperexponential(self.service.mean(), HEAVIER) if known == VARY else self.service
         if known == BURSTS:
             return Batches(self.arrival_rate, BATCH, service)
-        return Renewal(shape * (1.0 / self.arrival_rate / shape.mean()), service)
+        return Renewal(self._gap(gaps), service)
 
     def _system(self, flow: Flow) -> Contended:
         if self.concurrency > MOST_SIMULATED:

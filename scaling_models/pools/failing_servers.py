@@ -142,10 +142,9 @@ class FailingServers(ExponentialPool):
 
     def flow(self, violating: str | None = None, gaps: Distribution | None = None) -> Flow:
         """Poisson arrivals, or `gaps` of another shape; "services vary more": scv 4 with the same mean."""
-        shape = Exponential(1.0) if gaps is None else gaps
         varied = self.known_violation(violating) is not None
         service = Hyperexponential(self.service.mean(), HEAVIER) if varied else self.service
-        return Renewal(shape * (1.0 / self.arrival_rate / shape.mean()), service)
+        return Renewal(self._gap(gaps), service)
 
     def _system(self, flow: Flow) -> failures.FailingServers:
         if self.workers > 1:

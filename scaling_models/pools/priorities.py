@@ -205,8 +205,7 @@ class Priorities(ExponentialPool):
     def flow(self, violating: str | None = None, gaps: Distribution | None = None) -> Renewal:
         """Both classes together; "arrivals in bursts": gaps of either are hyperexponential, of scv 10."""
         bursty = self.known_violation(violating) is not None
-        shape = Hyperexponential(1.0, BURSTY) if bursty else Exponential(1.0) if gaps is None else gaps
-        return Renewal(shape * (1.0 / self.arrival_rate / shape.mean()), self.service)
+        return Renewal(self._gap(Hyperexponential(1.0, BURSTY) if bursty else gaps), self.service)
 
     def _system(self, flow: Renewal) -> kernel.Priorities | kernel.Preemption:  # type: ignore[override]  # its own flow
         classes = tuple(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import ClassVar
 
 from scaling_models.answers import Assumption, Model, answer
@@ -90,14 +91,20 @@ class Offered(Model):
         """a = lambda E[S]."""
         return self.arrival_rate * self.service.mean()
 
+    def _gap(self, gaps: Distribution | None) -> Distribution:
+        """Between arrivals at their rate: exponential, unless `gaps` give another shape."""
+        shape = Exponential(1.0) if gaps is None else gaps
+        if not 0.0 < shape.mean() < math.inf:
+            raise ValueError(f"{type(self).__name__}: gaps must have a finite mean above 0 s; got {short(shape)}")
+        return shape * (1.0 / self.arrival_rate / shape.mean())
+
     def flow(self, violating: str | None = None, gaps: Distribution | None = None) -> Flow:
         """The requests as they come: Poisson, unless an assumption is to be violated, or `gaps` gives another shape.
 
         "arrivals in bursts": four at a time on average, as many a second. "correlated services": each resembles the one
         before it (normal scores correlated by 0.9), of the same distribution.
         """
-        shape = Exponential(1.0) if gaps is None else gaps
-        gap = shape * (1.0 / self.arrival_rate / shape.mean())
+        gap = self._gap(gaps)
         kinds: dict[str | None, Flow] = {
             None: Renewal(gap, self.service),
             "arrivals in bursts": Batches(self.arrival_rate, BATCH, self.service),

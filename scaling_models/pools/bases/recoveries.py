@@ -26,7 +26,7 @@ def recovery(flow: Flow, utilization: float, departures: Departures, seed: int) 
     stall = min(max(1.0, 20.0 * flow.service.mean()), MOST_DRAWN / 20.0 / rate)
     horizon = min(stall * (2.0 + 1.5 / max(1.0 - utilization, 1e-9)), MOST_DRAWN / rate)
     arrivals, services = drawn(flow, horizon, seed)
-    times = np.linspace(0.0, float(arrivals[-1]), LOOKS)
+    times = np.linspace(0.0, min(float(arrivals[-1]), horizon), LOOKS)  # of few requests the next comes much later
     count = in_flight(arrivals, departures(arrivals, services, stall, stall, seed), times)
     ordinary = float(count[(times > stall / 2) & (times < stall)].mean())
     over = times[(times > 2 * stall) & (count <= ordinary)]

@@ -99,7 +99,8 @@ def _first_passage(arrival_rate: float, local: Array, served: Array) -> Array:
 def _stationary(generator: Array) -> Array:
     """The law that a generator leaves as it is."""
     equations = np.vstack([generator.T, np.ones(len(generator))])
-    return np.asarray(np.linalg.lstsq(equations, np.append(np.zeros(len(generator)), 1.0))[0])
+    found = np.linalg.lstsq(equations, np.append(np.zeros(len(generator)), 1.0))[0]
+    return np.asarray(np.maximum(found, 0.0))  # of rare states rounding is left, of either sign
 
 
 class _Sums:
@@ -126,4 +127,5 @@ class _Sums:
         twice = np.linalg.solve(rest.T, once)  # the sum of (j + 1) p_{top + j}
         total = float(self.by_up.sum() + once.sum())
         number = self.number + (top - 1) * float(once.sum()) + float(twice.sum())
-        return FailingQueue(number / total, (self.waiting + float(once.sum())) / total, (self.by_up + once) / total)
+        waiting = (self.waiting + float(once.sum())) / total
+        return FailingQueue(float(number / total), float(waiting), (self.by_up + once) / total)

@@ -15,6 +15,7 @@ from scaling_models.parameters import Integer, Real, Slider, parameter
 
 TIMES = Slider(0.001, 1.0, 0.05, log=True)  # 1 ms to 1 s in steps of 0.05 decades, which 10 ms lies on
 MEAN = "the mean time"
+MOST_PHASES = 2_000  # of an Erlang distribution: their matrix takes 32 MB
 
 
 class Exponential(Distribution):
@@ -84,9 +85,9 @@ class Erlang(Distribution):
         return self.mean_**2 / self.stages
 
     @property
-    def phases(self) -> Phases:
-        """The stages."""
-        return in_stages(self.stages, 1.0 / self._stage)
+    def phases(self) -> Phases | None:
+        """The stages, unless they are so many that their matrix fills the memory."""
+        return in_stages(self.stages, 1.0 / self._stage) if self.stages <= MOST_PHASES else None
 
     @property
     def _stage(self) -> float:

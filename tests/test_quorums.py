@@ -85,6 +85,9 @@ def test_majorities():
     assert everyone.commit_latency.mean() == pytest.approx(1.0)
     assert Raft((), 0.002).commit_latency.mean() == 0.002
     assert Raft((), 0.002).completes == (1.0,)
+    assert Raft((0.0, 0.0), 0.0, "counted").completes == pytest.approx((1 / 3,) * 3)  # a tie at 0 is one as any other
+    often = sm.mixture((0.5, 0.5), (sm.Deterministic(0.0), E(0.01)))
+    assert Raft((often, often), often, "counted").completes == pytest.approx((1 / 3,) * 3)
 
 
 def test_the_default_is_the_story_of_the_far_replica():

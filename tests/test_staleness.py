@@ -47,6 +47,13 @@ def misfits(model, needed, factor=1.0):
         yield ((needed > age).mean() - p) / math.sqrt(max(p * (1.0 - p), 1.0 / size) / size)
 
 
+def test_reads_that_take_no_time():
+    """A write seen at once by one replica of three, and read there one time of three; the rest are as old as theirs."""
+    model = PartialQuorum(3, 1, 1, OwnLegs(E(0.005), D(0.0), D(0.0), D(0.0)))
+    assert model.probability_stale == pytest.approx(2 / 3, abs=1e-5)
+    assert model.visibility.ccdf(0.004) == pytest.approx(2 / 3 * math.exp(-0.8), abs=1e-5)  # either forgets
+
+
 @pytest.mark.parametrize("model", CASES, ids=lambda model: repr(model)[14:60])
 def test_the_integral_agrees_with_played_messages(model):
     needed = played(model, 400_000, 1).needed

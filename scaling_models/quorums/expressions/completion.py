@@ -14,6 +14,7 @@ from scaling_models.quorums.expressions.expression import Expression
 
 Array = NDArray[np.float64]
 TIE = 1e-12  # relative distance of two times that are the same
+LEAST = 1e-300  # s: before an atom at 0
 
 
 def completion(expression: Expression, latencies: Mapping[str, Distribution]) -> dict[str, float]:
@@ -37,7 +38,7 @@ def _deciding(expression: Expression, name: str, latencies: Mapping[str, Distrib
     if own.atoms:
         places, masses = np.array(own.atoms).T
         u, w = gauss(len(latencies) // 2 + 1)
-        before, after = places * (1.0 - TIE), places * (1.0 + TIE)  # atoms that only rounding tells apart are one
+        before, after = places * (1.0 - TIE) - LEAST, places * (1.0 + TIE)  # what only rounding tells apart is one
         others = {
             other: law.cdf(before)[:, None] + (law.cdf(after) - law.cdf(before))[:, None] * u
             for other, law in latencies.items()

@@ -25,6 +25,7 @@ COARSE = np.concatenate([[1e-9, 1e-6, 1e-4], np.linspace(0.002, 0.5, 24)])
 FEW, MANY = 12, 12  # Gauss nodes a panel
 FEWER, PANELS = 6, 40  # where there are so many panels, a table's
 EDGE = 1e-12  # relative: just before and just after a jump
+LEAST = 1e-300  # s, and absolute: before one at 0
 
 
 def missed_versions(replicas: ArrayLike, read_quorum: ArrayLike, write_quorum: ArrayLike, versions: ArrayLike) -> Any:
@@ -221,8 +222,8 @@ def _places(law: Distribution) -> Array:
 
 
 def _sides(jumps: Array) -> tuple[Array, Array]:
-    """Just before, and just after."""
-    return jumps * (1.0 - EDGE), jumps * (1.0 + EDGE)
+    """Just before, and just after: before 0 too, where a time may always be none."""
+    return jumps * (1.0 - EDGE) - LEAST, jumps * (1.0 + EDGE)
 
 
 def _points(law: Distribution, nodes: int) -> tuple[Array, Array]:

@@ -214,6 +214,13 @@ class BatchingLeader(Model):
             batch, idle = (1.0 + self.arrival_rate * self.batch_work) / (1.0 - slope), 1.0 - max(load, slope)
         return math.ceil(SETTLING * (batch + 1.0) / idle**2)
 
+    def _longest(self) -> int:
+        """Commands after the last that counts, so that its batch is as large as any: none misses those to come."""
+        if self._gathers:
+            return math.ceil(min(self._most, 20.0 + 3.0 * self.arrival_rate * self.window))
+        largest = group_commits.largest_group(self.arrival_rate, self.batch_work, self.command_work)
+        return math.ceil(min(self.batch_size, largest))
+
     def simulate(self, requests: int = 500_000, seed: int = 0, *, violating: str | None = None) -> Simulation:
         """So many commands in batches, event by event, see `montecarlo.kernels.batches`; lanes that begin empty.
 
@@ -232,9 +239,8 @@ class BatchingLeader(Model):
                 f"BatchingLeader.simulate: it takes {settling:,} commands until an empty leader is as any; at most "
                 f"{MOST_SETTLING:,} are played"
             )
-        most = min(self._most, 20.0 + 3.0 * self.arrival_rate * self.window) if self._gathers else 1
         rng = stream(seed, 1)
-        shape = (LANES, settling + size + math.ceil(most))
+        shape = (LANES, settling + size + self._longest())
         arrivals = poisson(self.arrival_rate, shape, rng, TOGETHER if broken else 0.0)
         played = self._played(arrivals)
         kept = slice(settling, settling + size)

@@ -94,6 +94,8 @@ def test_groups_that_are_slow_together():
     [
         ({"groups": 0}, r"GroupTransaction.groups must be a whole number in \[1, 1000\] groups; got 0"),
         ({"clock_error": -1.0}, "GroupTransaction.clock_error must lie in"),
+        ({"commit": 0.0}, "GroupTransaction.commit must take some time; got"),
+        ({"commit": sm.Never()}, "GroupTransaction.commit must have a finite mean"),
         ({"commit_wait": "maybe"}, "GroupTransaction.commit_wait must be"),
     ],
 )

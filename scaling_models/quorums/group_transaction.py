@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from scaling_models.montecarlo.kernels.group_commits import WAITS, GroupCommits,
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.parameters import Choice, Integer, Real, Rows, Slider, parameter
+from scaling_models.wording import short
 
 BATCHES = 64
 KEPT = 50_000_000  # commits of a simulation
@@ -75,6 +77,13 @@ class GroupTransaction(Model):
         ),
         Assumption("a group's commit does not depend on the load", "optimistic near saturation"),
     )
+
+    def _check(self) -> None:
+        for name, law in (("commit", self.commit), ("round_trip", self.round_trip)):
+            if math.isinf(law.mean()):
+                raise ValueError(f"GroupTransaction.{name} must have a finite mean; got {short(law)}")
+        if self.commit.mean() == 0.0:
+            raise ValueError(f"GroupTransaction.commit must take some time; got {short(self.commit)}")
 
     @property
     def _round_trips(self) -> tuple[Distribution, ...]:

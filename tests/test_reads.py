@@ -161,6 +161,18 @@ def test_each_way_by_hand():
     assert alone.leader_messages == pytest.approx(2.0)
 
 
+def test_rounds_that_may_never_end_are_an_answer():
+    """One such round, and all reads after it wait for good."""
+    lost = sm.mixture((0.99, 0.01), (sm.Exponential(0.005), sm.Never()))
+    model = ReadLatency("ReadIndex", (lost, lost), read_rate=100.0)
+    assert model.latency == sm.Never() + 0.002
+    assert math.isinf(model.latency.icdf(0.01))
+    assert model.replace(rounds="each its own").latency.lost == pytest.approx(1e-4)
+    assert len(model.timeline(1).times) == 100
+    with pytest.raises(ValueError, match="have no mean: it has no steady state"):
+        model.simulate(1000)
+
+
 def test_messages_at_the_leader():
     counts = [ReadLatency(way, read_rate=1e-6, pending=0.5).leader_messages for way in WAYS]
     assert counts == pytest.approx([10.0, 10.0, 2.0, 10.0, 3.0, 0.0], abs=1e-6)

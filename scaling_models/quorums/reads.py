@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -148,6 +149,8 @@ class ReadLatency(GroupReads):
         """
         reading = self._reading(self.known_violation(violating))
         size = -(-checked_requests(self, requests, BATCHES) // BATCHES)
+        if self._shared and math.isinf(self._round.mean()):
+            raise ValueError("ReadLatency.simulate: rounds to the followers have no mean: it has no steady state")
         settling = reading.settling(self._round.mean())
         if BATCHES * (size + settling) * self.replicas > KEPT:
             raise ValueError(
@@ -182,7 +185,8 @@ class ReadLatency(GroupReads):
 
     def timeline(self, seed: int = 0) -> Timeline:
         """The leader is cut off from its followers: which reads it still answers, until the next leader is there."""
-        cut, over = 2.0, 2.0 + max(2.0 * self.lease, 20.0 * self._round.mean(), 1.0)
+        trip = self._round.mean() if math.isfinite(self._round.mean()) else 0.0
+        cut, over = 2.0, 2.0 + max(2.0 * self.lease, 20.0 * trip, 1.0)
         until = over + 2.0
         rate = min(max(self.read_rate, 1.0), 2000.0)
         times = np.linspace(0.0, until, 101)[1:]

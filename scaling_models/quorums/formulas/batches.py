@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from scaling_models.latency import Distribution, mixture
+from scaling_models.latency import Distribution, Never, mixture
 from scaling_models.latency.quadrature import panels
 from scaling_models.latency.residual import Residual
 
@@ -84,8 +84,11 @@ def shared_round(rate: float, time: Distribution) -> Distribution:
     """The time (s) until a request is through, where one round at a time takes all that wait, and lasts T.
 
     T itself where none is under way, with probability 1 - busy (`round_busy`); else what is left of that round and
-    another T. Exact for Poisson requests (1/s) and independent rounds; group commit, and etcd's ReadIndex.
+    another T. Exact for Poisson requests (1/s) and independent rounds; group commit, and etcd's ReadIndex. Where rounds
+    have no mean all wait for one that does not end.
     """
+    if math.isinf(time.mean()):
+        return Never()
     busy = round_busy(rate, time)
     if time.mean() == 0.0 or busy == 0.0:
         return time

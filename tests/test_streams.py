@@ -168,6 +168,21 @@ def test_commands_that_meet_have_no_closed_form():
         RaftStream((), client="at the first follower")
 
 
+def test_a_message_that_is_late_for_long_is_met_by_many_commands():
+    """One in ten thousand takes 1000 s: either follower is held up for about half of the time, and the other, though
+    ten times as slow, decides. (Only the last command's messages counted, 6 in ten thousand.)
+    """
+    rare = sm.mixture((0.9999, 0.0001), (sm.Uniform(0.005, 0.015), sm.Deterministic(1000.0)))
+    with pytest.raises(sm.NoClosedForm, match="behind the last one's messages"):
+        RaftStream((Link(rare, 0.01, 0.001), Link(0.1, 0.1, 0.001)), interval=0.5).commit_latency  # noqa: B018
+    late = sm.mixture((0.9999, 0.0001), (sm.Deterministic(0.01), sm.Deterministic(1000.0)))
+    with pytest.raises(sm.NoClosedForm, match="behind the last one's messages"):  # 0.1 of 0.22 s
+        RaftStream((Link(late, 0.01, 0.001),), interval=2000.0 / 3.0).commit_latency  # noqa: B018
+    calm = sm.Exponential(0.005)
+    model = RaftStream((Link(calm, calm, 0.001),), interval=0.2)
+    assert model.commit_latency == model.alone_latency
+
+
 def test_streams_and_notices_only_delay():
     """On the same draws each kind of message more can only hold up the rest; datagrams cannot."""
     both, streams, none = (

@@ -10,6 +10,8 @@ from scaling_models.latency import LATENCY, Distribution, Uniform
 from scaling_models.parameters import Declared, Record, parameter
 
 CELLS = 2048
+NOTHING = 1e-12  # of commands
+DOUBLED = 40  # times at most
 
 
 class Link(Declared):
@@ -50,3 +52,19 @@ def late_together(parts: tuple[Distribution, ...], limit: float) -> float:
         masses = np.diff(np.asarray(part.cdf(nodes)), prepend=0.0)
         by = np.convolve(by, masses)[: CELLS + 1]
     return float(max(1.0 - by.sum(), np.finfo(float).eps))
+
+
+def under_way(parts: tuple[Distribution, ...], interval: float, enough: float) -> tuple[float, float]:
+    """Bounds on how many commands before this one are not done with, and on how long (s) that takes yet, added up.
+
+    The j-th before began j intervals ago or earlier, and takes the sum X of the parts: sum_j P(X > j T), and sum_j
+    E (X - j T)+ <= T sum_j j P(X > j T); of 2^k to 2^(k+1) - 1 each as often as the first. Not beyond `enough` of them.
+    """
+    share, longer = 0.0, 0.0
+    for doubled in range(DOUBLED):
+        late = late_together(parts, 2.0**doubled * interval)
+        share += 2.0**doubled * late
+        longer += 1.5 * 4.0**doubled * interval * late
+        if late < NOTHING or share >= enough:
+            break
+    return share, longer

@@ -173,6 +173,12 @@ def test_rounds_that_may_never_end_are_an_answer():
         model.simulate(1000)
 
 
+def test_of_rounds_that_no_read_opened_there_is_no_size():
+    found = ReadLatency(read_rate=1e5).simulate(64)  # 400 reads share a round
+    assert found.leader_messages.value == 2.0
+    assert "round_size" not in found.answers
+
+
 def test_messages_at_the_leader():
     counts = [ReadLatency(way, read_rate=1e-6, pending=0.5).leader_messages for way in WAYS]
     assert counts == pytest.approx([10.0, 10.0, 2.0, 10.0, 3.0, 0.0], abs=1e-6)

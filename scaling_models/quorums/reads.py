@@ -167,9 +167,15 @@ class ReadLatency(GroupReads):
             seed,
             latency=SimulatedLatency(found.latency),
             leader_messages=self._messages(opened, from_batches(found.twice)),
-            round_size=inverse(opened) if self._shared else from_batches(np.ones(BATCHES)),
             lease_cost=from_batches(idle),
+            **self._sizes(opened),
         )
+
+    def _sizes(self, opened: Estimate) -> dict[str, Estimate]:
+        """Reads a round; where no read that counts opened one, that was not seen."""
+        if not self._shared:
+            return {"round_size": from_batches(np.ones(BATCHES))}
+        return {"round_size": inverse(opened)} if opened.value else {}
 
     def _messages(self, opened: Estimate, twice: Estimate) -> Estimate:
         """At the leader a read: the client's two, and two a follower of each round that was opened."""

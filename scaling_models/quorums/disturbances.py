@@ -8,7 +8,8 @@ import math
 import numpy as np
 
 from scaling_models.answers import EXACT, Accuracy, NoClosedForm, answer
-from scaling_models.latency import k_of_n
+from scaling_models.latency import Distribution, k_of_n
+from scaling_models.quorums.failover import Failover
 from scaling_models.quorums.formulas import elections as formulas
 from scaling_models.quorums.formulas.elections import Array
 from scaling_models.quorums.formulas.pauses import Patience, Waiting, waiting
@@ -24,6 +25,11 @@ STEPS = 400  # of the timeouts among which the best is sought
 AHEAD_OF_ALL = (
     "Election has no closed form of the candidate's head start: heartbeats are further apart than "
     f"{AHEAD:g} of the timeouts' range: simulate it"
+)
+CROWDED = 1.25  # terms of an election of all: where it takes more, the head start of the one who stood decides many
+CROWDED_BY_ALL = (
+    "Election has no closed form of an election of all members after one stood ahead of them, where so many terms "
+    f"split that it takes more than {CROWDED:g}: simulate it"
 )
 COUNTED = Accuracy("within 3%", 0.01, "heartbeats lost independently, flights of nearly one length")
 
@@ -41,7 +47,8 @@ class Disturbances(Succession):
         if metric == "disruption" and not self._deposes:
             return EXACT if not self.varying or self._unheard else ROUGH
         if metric == "unavailability" and self.electable and not self._unknown:
-            return ROUGH if self._needless > (SLIGHT if self._drifts else SMALL) else super()._accuracy(metric, level)
+            untold = self._drifts or self._crowds
+            return ROUGH if self._needless > (SLIGHT if untold else SMALL) else super()._accuracy(metric, level)
         return super()._accuracy(metric, level)
 
     @property
@@ -106,6 +113,16 @@ class Disturbances(Succession):
         """Whether a candidate without need is so far ahead of those who follow that no formula tells what comes."""
         return self._deposes and self.heartbeat > AHEAD * self.range
 
+    @property
+    def _crowds(self) -> bool:
+        """Whether so many of all members stand together that who stood first, and so stands first again, matters."""
+        return self._deposes and isinstance(self._of_all, Failover) and self._of_all.standing.terms > CROWDED
+
+    @functools.cached_property
+    def _of_all(self) -> Distribution:
+        """An election of all members, the leader that was deposed among them."""
+        return self._failover(0.0, self.one_way.mean() + self.votes + self.told, self.lease, self.alive + 1)
+
     @functools.cached_property
     def _granted(self) -> float:
         """Mean time (s) from when the old leader hears of a candidate until the votes are there, its own too."""
@@ -136,14 +153,15 @@ class Disturbances(Succession):
             return math.inf
         if self._drifts:
             raise NoClosedForm(AHEAD_OF_ALL)
+        if self._crowds:
+            raise NoClosedForm(CROWDED_BY_ALL)
         return self._disrupts
 
     @property
     def _disrupts(self) -> float:
         if self._unheard or not self._deposes:
             return 0.0 if self._unheard else self._outvoted
-        flight = self.one_way.mean()
-        return self._failover(0.0, flight + self.votes + self.told, self.lease, self.alive + 1).mean() - 2.0 * flight
+        return self._of_all.mean() - 2.0 * self.one_way.mean()
 
     @answer("", "share of the time in which no leader works: crashes, pauses, elections without need", CLOSE)
     def unavailability(self) -> float:
@@ -153,8 +171,8 @@ class Disturbances(Succession):
         """
         if not self.electable:
             return 1.0
-        if self._drifts and self._needless > LARGE:
-            raise NoClosedForm(AHEAD_OF_ALL)
+        if (self._drifts or self._crowds) and self._needless > LARGE:
+            raise NoClosedForm(AHEAD_OF_ALL if self._drifts else CROWDED_BY_ALL)
         return min(1.0, self._unavailable)
 
     @functools.cached_property

@@ -20,6 +20,7 @@ SMALL = 0.1  # share of the unavailability: an error of 15% of no more is within
 AHEAD = 0.25  # of the range of the timeouts: how far a candidate may be before the others whose leader it deposed
 ADRIFT = (0.45, 2.0)  # where it is further: how long nobody leads, simulated, over the formula's
 SLIGHT, LARGE = 0.015, 0.12  # shares of the unavailability: so far off they leave it within 3%, and within 15%
+APART, TOGETHER = 0.03, 0.15  # of the time: what costs no more adds up as well, for as seldom do two things meet
 NEARBY = 1.15  # a timeout that is longer or shorter than the best by no more is as good to 3%
 STEPS = 400  # of the timeouts among which the best is sought
 AHEAD_OF_ALL = (
@@ -48,6 +49,8 @@ class Disturbances(Succession):
             return EXACT if not self.varying or self._unheard else ROUGH
         if metric == "unavailability" and self.electable and not self._unknown:
             untold = self._drifts or self._crowds
+            if self._unavailable > APART:
+                return ROUGH
             return ROUGH if self._needless > (SLIGHT if untold else SMALL) else super()._accuracy(metric, level)
         return super()._accuracy(metric, level)
 
@@ -173,7 +176,12 @@ class Disturbances(Succession):
             return 1.0
         if (self._drifts or self._crowds) and self._needless > LARGE:
             raise NoClosedForm(AHEAD_OF_ALL if self._drifts else CROWDED_BY_ALL)
-        return min(1.0, self._unavailable)
+        if self._unavailable > TOGETHER:
+            raise NoClosedForm(
+                f"Election has no closed form where nobody leads for more than {TOGETHER:g} of the time: what disturbs "
+                "a leader then meets what disturbed another"
+            )
+        return self._unavailable
 
     @functools.cached_property
     def _unavailable(self) -> float:

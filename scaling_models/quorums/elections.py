@@ -16,7 +16,7 @@ from scaling_models.montecarlo.kernels.crashes import Crashed, Crashes, false_el
 from scaling_models.montecarlo.kernels.disruptions import disruptions, follower_pauses, leader_pauses
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import checked_requests, stream
-from scaling_models.quorums.disturbances import Disturbances
+from scaling_models.quorums.disturbances import TOGETHER, Disturbances
 from scaling_models.quorums.group import DAY
 from scaling_models.quorums.replay import Replay, replay, swim_lanes
 
@@ -92,6 +92,7 @@ class Election(Disturbances):
         )
         standing = (unheard, scaled(stood, self.pauses * self.alive))
         found = idle + self.rediscovery * replaced
+        adds = sum(each.value for each in standing) * (cost.value + self._found_again) / DAY
         alone = from_batches((downtime.mean(axis=1) + self.rediscovery) / self.mtbf + self.pauses / DAY * found)
         needless = [scaled(each, (cost.value + self._found_again) / DAY) for each in standing]
         spent = scaled(cost, sum(each.value for each in standing) / DAY)
@@ -107,7 +108,7 @@ class Election(Disturbances):
             probability_of_replacement=taken,
             disruption=cost,
             false_elections=together(*standing, scaled(taken, self.pauses)),
-            unavailability=together(alone, *needless, around=spent),
+            **({"unavailability": together(alone, *needless, around=spent)} if alone.value + adds < TOGETHER else {}),
         )
 
     def _simulated_losses(self, size: int, seed: int) -> Estimate:

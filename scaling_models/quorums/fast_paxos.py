@@ -14,7 +14,7 @@ from scaling_models.montecarlo.streams import stream
 from scaling_models.parameters import Integer, Real, Rows, Slider, parameter
 from scaling_models.quorums.exchanges import Chances, Exchange
 from scaling_models.quorums.expressions import choose
-from scaling_models.quorums.formulas.sizes import fast_paxos_size
+from scaling_models.quorums.formulas.sizes import fast_paxos_size, majority_size
 from scaling_models.quorums.led import BATCHES, SLOW, TOGETHER, Led, both_rounds
 
 DISCORD = "collisions when it is slow"
@@ -23,10 +23,10 @@ DISCORD = "collisions when it is slow"
 class FastPaxos(Led):
     """The client sends to all n acceptors and has its answer with the q_f-th reply; after a collision a classic round.
 
-    q_f is the least with 2 q_f + q_c > 2n. Where the replies disagree, which the client sees with q_f of them, the
-    coordinator (the leader here) runs a classic round with q_c of the acceptors: fast + 1[collision] (journey to the
-    coordinator and back + classic). Exact where collisions do not depend on the latencies; `formulas.conflicts` tells
-    how often there is one. Lamport, Fast Paxos, Distributed Computing 19 (2006).
+    q_f is the least with 2 q_f + q_c > 2n, q_c a majority. Where the replies disagree, which the client sees with q_f
+    of them, the coordinator (the leader here) runs a classic round with q_c of the acceptors: fast + 1[collision]
+    (journey to the coordinator and back + classic). Exact where collisions do not depend on the latencies;
+    `formulas.conflicts` tells how often there is one. Lamport, Fast Paxos, Distributed Computing 19 (2006).
     """
 
     client_rtts: tuple[Distribution, ...] = parameter(
@@ -73,10 +73,11 @@ class FastPaxos(Led):
                 f"FastPaxos.client_rtts must be one a replica, {self.replicas} with the coordinator's; "
                 f"got {len(self.client_rtts)}"
             )
-        if self.classic_quorum > self.replicas:
+        least = majority_size(self.replicas)
+        if not least <= self.classic_quorum <= self.replicas:
             raise ValueError(
-                f"FastPaxos.classic_quorum must lie in [1, {self.replicas}], the number of replicas; "
-                f"got {self.classic_quorum}"
+                f"FastPaxos.classic_quorum must lie in [{least}, {self.replicas}], a majority of the replicas, so that "
+                f"any two have one in common; got {self.classic_quorum}"
             )
 
     @property

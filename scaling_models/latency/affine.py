@@ -33,7 +33,9 @@ class Affine(Distribution):
     # Going back from a time that was made by going forth may miss an atom by one rounding: stay on its right.
     def _back(self, t: Array) -> Array:
         away = (t - self._offset) / self._scale
-        return np.where(away < 0, away, away + 4e-16 * np.abs(t) / self._scale) if self.atoms else away
+        return (
+            np.where(away < 0, away, away + 4e-16 * np.abs(t) / self._scale) if len(self.distribution.places) else away
+        )
 
     @property
     def support(self) -> tuple[float, float]:
@@ -45,6 +47,22 @@ class Affine(Distribution):
     def atoms(self) -> tuple[tuple[float, float], ...]:
         """The part's, changed."""
         return tuple((place * self._scale + self._offset, mass) for place, mass in self.distribution.atoms)
+
+    @functools.cached_property
+    def atom_table(self) -> tuple[Array, Array]:
+        """The part's, changed."""
+        places, masses = self.distribution.atom_table
+        return self._forth(places), masses
+
+    @property
+    def places(self) -> Array:
+        """The part's, changed."""
+        return self._forth(self.distribution.places)
+
+    @property
+    def discrete(self) -> bool:
+        """The part's."""
+        return self.distribution.discrete
 
     @functools.cached_property
     def kinks(self) -> tuple[float, ...]:

@@ -13,7 +13,7 @@ from scaling_models.latency.affine import Shifted
 from scaling_models.latency.counting import at_least, exactly
 from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.phases import Phases, in_branches
-from scaling_models.latency.quadrature import graded, merged
+from scaling_models.latency.quadrature import graded, merged, moments
 from scaling_models.latency.record import LATENCY
 from scaling_models.parameters import Integer, Real, Rows, Slider, parameter
 from scaling_models.wording import short
@@ -30,26 +30,39 @@ class Composed(Distribution):
     def _parts(self) -> tuple[Distribution, ...]:
         raise NotImplementedError
 
-    @property
+    @functools.cached_property
     def kinks(self) -> tuple[float, ...]:
         """Those of all parts, merged."""
-        return tuple(merged(np.array([kink for part in self._parts for kink in part.kinks]))[0].tolist())
+        return tuple(merged(np.concatenate([part.kinks for part in self._parts]))[0].tolist())
 
     @functools.cached_property
     def cuts(self) -> Array:
-        """Those of all parts, merged and graded from the start."""
-        points = np.concatenate([self.kinks, *(part.cuts for part in self._parts)])
-        return graded(points, self.support[0])
+        """Those of all parts, their kinks among them, merged and graded from the start."""
+        return _cuts_of(self)
+
+    @property
+    def discrete(self) -> bool:
+        """True where it is of every part."""
+        return all(part.discrete for part in self._parts)
 
     @functools.cached_property
     def atoms(self) -> tuple[tuple[float, float], ...]:
         """Where the ccdf jumps: the parts' places, with the ccdf before minus the ccdf after."""
-        places, _ = merged(np.array([place for part in self._parts for place, _ in part.atoms]))
-        if not places.size:
-            return ()
-        # The ccdf a hair to either side, for the parts may tell a place by another rounding than the merged one.
-        masses = self.ccdf(np.where(places > 0, places * (1.0 - HAIR), -1.0)) - self.ccdf(places * (1.0 + HAIR))
-        return tuple((float(p), float(m)) for p, m in zip(places, masses, strict=True) if m > LEAST_MASS)
+        return tuple(zip(*(each.tolist() for each in self.atom_table), strict=True))
+
+    @functools.cached_property
+    def atom_table(self) -> tuple[Array, Array]:
+        """The same, an array each."""
+        return _atoms_of(self)
+
+    @functools.cached_property
+    def places(self) -> Array:
+        """Those of all parts, merged."""
+        return merged(np.concatenate([part.places for part in self._parts]))[0]
+
+    @functools.cached_property
+    def _moments(self) -> tuple[float, float]:
+        return _moments_of(self)
 
     @property
     def highest_level(self) -> float:
@@ -75,6 +88,32 @@ class Composed(Distribution):
     def costly(self) -> bool:
         """True."""
         return True
+
+
+# Of large samples these take their time, and a slider leaves most laws as they are.
+@functools.lru_cache(maxsize=32)
+def _atoms_of(law: Composed) -> tuple[Array, Array]:
+    places = law.places
+    if not len(places):
+        return places, places
+    # The ccdf a hair to either side, for the parts may tell a place by another rounding than the merged one.
+    after = law.ccdf(places * (1.0 + HAIR))
+    if law.discrete and not law.lost:
+        masses, least = -np.diff(after, prepend=1.0), 0.0
+    else:
+        masses, least = law.ccdf(np.where(places > 0, places * (1.0 - HAIR), -1.0)) - after, LEAST_MASS
+    return places[masses > least], masses[masses > least]
+
+
+@functools.lru_cache(maxsize=32)
+def _cuts_of(law: Composed) -> Array:
+    kinks = [np.array(part.kinks) for part in law._parts if not part.discrete]
+    return graded(np.concatenate([*kinks, *(part.cuts for part in law._parts)]), law.support[0])
+
+
+@functools.lru_cache(maxsize=256)
+def _moments_of(law: Composed) -> tuple[float, float]:
+    return moments(law)
 
 
 def _chance(weights: tuple[float, ...]) -> tuple[float, ...]:
@@ -134,6 +173,11 @@ class Mixture(Composed):
     def lost(self) -> float:
         """The parts', weighted."""
         return math.fsum(w * part.lost for w, part in self._pairs)
+
+    @property
+    def alternatives(self) -> tuple[tuple[float, Distribution], ...]:
+        """The parts."""
+        return self._pairs
 
     @property
     def phases(self) -> Phases | None:

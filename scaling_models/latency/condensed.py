@@ -71,5 +71,5 @@ class Condensed(Distribution):
 def condensed(law: Distribution) -> Distribution:
     """A `Condensed` law where that pays and loses nothing; else the law itself."""
     low, high = law.support
-    plain = law.costly and not (law.atoms or law.hidden_atoms or law.lost > 0.0) and law.depth < STRAIGHT
+    plain = law.costly and not (len(law.places) or law.hidden_atoms or law.lost > 0.0) and law.depth < STRAIGHT
     return Condensed(law) if plain and low < high and len(law.kinks) <= MOST_KINKS else law

@@ -53,6 +53,11 @@ class Distribution(Declared):
         return table[:, 0], table[:, 1]
 
     @property
+    def places(self) -> Array:
+        """Where it may have atoms, in order (an internal: their masses may cost more)."""
+        return self.atom_table[0]
+
+    @property
     def kinks(self) -> tuple[float, ...]:
         """Finite times where the ccdf is not smooth: the ends of the support, the atoms, and breaks of the density."""
         return tuple(end for end in self.support if math.isfinite(end))
@@ -78,6 +83,11 @@ class Distribution(Declared):
         return 0
 
     @property
+    def discrete(self) -> bool:
+        """Whether all of it lies on the atoms that it lists (an internal)."""
+        return False
+
+    @property
     def costly(self) -> bool:
         """Whether one value of it asks several laws, so that integrals had better ask a table of it (an internal)."""
         return False
@@ -91,6 +101,11 @@ class Distribution(Declared):
     def branches(self) -> tuple[tuple[float, float], ...]:
         """The chances and rates (1/s) of the exponentials that it is declared as a mixture of; none if it is not."""
         return ()
+
+    @property
+    def alternatives(self) -> tuple[tuple[float, Distribution], ...]:
+        """The latencies that it is one of, each with its chance; itself where it is no mixture."""
+        return ((1.0, self),)
 
     @property
     def spread_known(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -16,6 +15,7 @@ from scaling_models.latency.tables import Table, tolerance_at
 NODES = 10
 AT_ONCE = 400_000  # quadrature nodes held in memory together (3 MB an array)
 ROUNDING = 1e-15  # relative
+MOST_KINKS = 10_000  # of a sum: of more only the ends of the support are told
 MANY = 200  # more kinks or atoms than this are integrated over at every call instead of cut at in a table
 
 
@@ -54,7 +54,10 @@ class Integrated(Distribution):
     @functools.cached_property
     def kinks(self) -> tuple[float, ...]:
         """Every kink of the outer plus every kink within, and those of the parts that do not wait for it."""
-        together = np.add.outer(np.array(self._outer.kinks), np.array([k for part in self._inner for k in part.kinks]))
+        inside = np.concatenate([part.kinks for part in self._inner])
+        if len(inside) * len(self._outer.kinks) > MOST_KINKS:
+            return super().kinks
+        together = np.add.outer(np.array(self._outer.kinks), inside)
         own = [kink for part in self._free for kink in part.kinks]
         return tuple(merged(np.concatenate([together.ravel(), own]))[0].tolist())
 
@@ -103,7 +106,7 @@ class Integrated(Distribution):
 
     @functools.cached_property
     def _pure_atoms(self) -> bool:
-        return math.fsum(mass for _, mass in self._outer.atoms) + self._outer.lost > 1.0 - 1e-12
+        return float(self._outer.atom_table[1].sum()) + self._outer.lost > 1.0 - 1e-12
 
     def _ccdf(self, t: Array) -> Array:
         return np.exp(self._log_ccdf(t))
@@ -114,7 +117,7 @@ class Integrated(Distribution):
     @functools.cached_property
     def _tabulated(self) -> bool:
         """Not for a handful of shifts, nor where there are too many kinks to cut at."""
-        few = self._pure_atoms and len(self._outer.atoms) <= 8
+        few = self._pure_atoms and len(self._outer.atom_table[0]) <= 8
         return not (few or self._many or self.lost > 0)
 
     def _pdf(self, t: Array) -> Array:
@@ -138,14 +141,14 @@ class Integrated(Distribution):
     def _integral(self, t: Array) -> Array:
         """P(late at t) for flat t."""
         total = self._beyond(t)
-        if self._outer.atoms:
-            total += in_chunks(self._jumps, t, len(self._outer.atoms))
+        if atoms := len(self._outer.atom_table[0]):
+            total += in_chunks(self._jumps, t, atoms)
         if not self._pure_atoms:
             total += in_chunks(self._smooth, t, NODES * (len(condensed(self._outer).cuts) + len(self._inner_cuts)))
         return total
 
     def _jumps(self, t: Array) -> Array:
-        places, masses = np.array(self._outer.atoms).T
+        places, masses = self._outer.atom_table
         # A hair later: what is left after an atom may miss an atom of the rest by one rounding.
         left = t[:, None] * (1.0 + ROUNDING) - places
         late = self._late(t[:, None], left)

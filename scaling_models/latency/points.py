@@ -34,6 +34,11 @@ class Deterministic(Distribution):
         return ((self.value, 1.0),)
 
     @property
+    def discrete(self) -> bool:
+        """True."""
+        return True
+
+    @property
     def cuts(self) -> Array:
         """The value alone."""
         return np.array([self.value])
@@ -137,6 +142,11 @@ class Empirical(Distribution):
         """Every sample, and its share."""
         places, counts = np.unique(self._sorted, return_counts=True)
         return places, counts / len(self._sorted)
+
+    @property
+    def discrete(self) -> bool:
+        """True."""
+        return True
 
     @functools.cached_property
     def atoms(self) -> tuple[tuple[float, float], ...]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 NEAREST = 1e-30  # of the whole span
 SAME = 1e-12  # relative: places nearer than this differ by rounding only
+NARROW, FEWER = 1e-3, 2  # of the distance from the start: panels on which two nodes do as well as twelve
 ALL_AT_ONCE = 128  # places that are all asked at once for a bracket: of more it is found by bisection
 RATIO = 8.0  # neighbouring cuts lie at most this factor apart, seen from the start: 12 nodes then give 1e-9
 
@@ -30,7 +31,7 @@ def gauss(nodes: int) -> tuple[Array, Array]:
 
 def merged(places: Array, masses: Array | None = None) -> tuple[Array, Array]:
     """Places in order, those that only rounding tells apart made one, and their masses added."""
-    order = np.argsort(places)
+    order = np.argsort(places, kind="stable")  # at once where they are sorted runs, one a part
     sorted_places = places[order]
     new = np.diff(sorted_places, prepend=-np.inf) > SAME * np.abs(sorted_places)
     weights = (np.zeros(len(places)) if masses is None else masses)[order]
@@ -53,9 +54,14 @@ def graded(points: Iterable[float], start: float) -> Array:
 
 def panels(cuts: Array, nodes: int = 12) -> tuple[Array, Array]:
     """Composite Gauss nodes and weights over the panels between ascending cuts, flat."""
+    return _over(cuts, np.ones(max(len(cuts) - 1, 0), bool), nodes)
+
+
+def _over(cuts: Array, chosen: NDArray[np.bool_], nodes: int) -> tuple[Array, Array]:
+    """Gauss nodes and weights over the chosen of the panels between the cuts, flat."""
     x, w = gauss(nodes)
-    width = np.diff(cuts)
-    return (cuts[:-1, None] + width[:, None] * x).ravel(), (width[:, None] * w).ravel()
+    low, width = cuts[:-1][chosen, None], np.diff(cuts)[chosen, None]
+    return (low + width * x).ravel(), (width * w).ravel()
 
 
 def moments(latency: Distribution) -> tuple[float, float]:
@@ -63,8 +69,13 @@ def moments(latency: Distribution) -> tuple[float, float]:
     if latency.lost > 0 or latency.tail_index <= 1:
         return math.inf, math.inf
     start = latency.support[0]
+    if latency.discrete:  # nothing of it is lost
+        places, masses = latency.atom_table
+        mean = float(places @ masses)
+        return mean, float(((places - mean) ** 2) @ masses)
     cuts = _far(latency, np.union1d(latency.cuts[latency.cuts > start], [start]))
-    t, w = panels(cuts)
+    narrow = np.diff(cuts) < NARROW * (cuts[:-1] - start)
+    t, w = (np.concatenate(column) for column in zip(_over(cuts, ~narrow, 12), _over(cuts, narrow, FEWER), strict=True))
     tail = latency._ccdf(t) * w
     rest = [_remainder(latency, float(cuts[-1]), order) for order in (1, 2)]
     beyond = float(tail.sum()) + rest[0]

@@ -59,12 +59,13 @@ class Residual(Distribution):
     @functools.cached_property
     def cuts(self) -> Array:
         """Those of the time, from zero on."""
-        return graded([0.0, *self.time.cuts], 0.0)
+        return graded(np.append(0.0, self.time.cuts), 0.0)
 
     @functools.cached_property
     def _edges(self) -> tuple[Array, Array]:
         """Ends of panels, and the integral of the time's ccdf from each of them on."""
-        edges = self.cuts[:-1] if self.cuts[-1] == self.cuts[-2] else self.cuts
+        known = np.append(0.0, self.time.atom_table[0]) if self.time.discrete else self.cuts
+        edges = known[:-1] if known[-1] == known[-2] else known
         last, end = float(edges[-1]), self.time.support[1]
         if last < end:
             far = last * RATIO ** np.arange(1.0, REACH + 1.0)
@@ -76,8 +77,10 @@ class Residual(Distribution):
         return edges, np.append(np.cumsum(mass[::-1])[::-1] + rest, rest)
 
     def _between(self, low: Array, high: Array) -> Array:
-        x, w = gauss(NODES)
         width = high - low
+        if self.time.discrete:  # between two edges nothing ends
+            return np.asarray(self.time._ccdf(low) * width)
+        x, w = gauss(NODES)
         return np.asarray((self.time._ccdf(low[..., None] + width[..., None] * x) @ w) * width)
 
     def _ccdf(self, t: Array) -> Array:

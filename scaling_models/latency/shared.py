@@ -13,16 +13,21 @@ from scaling_models.latency.algebra import HAIR, LEAST_MASS, KOfN, level_known
 from scaling_models.latency.condensed import condensed
 from scaling_models.latency.counting import at_least
 from scaling_models.latency.distribution import Array, Distribution
-from scaling_models.latency.integrals import Integrated
+from scaling_models.latency.integrals import MANY, ROUNDING, Integrated, in_chunks
+from scaling_models.latency.lattices import Survival
 from scaling_models.latency.quadrature import merged
 from scaling_models.latency.record import LATENCY
+from scaling_models.latency.spread import LEVELS, spread
 from scaling_models.parameters import Integer, Rows, Slider, parameter
+
+ROUGH, SPARSE = 200, 4  # times to begin with, and of how many levels
 
 
 class SharedKOfN(Integrated):
     """The k-th smallest of n latencies of which some wait for one shared delay X first: T_i = X + D_i, else F_i.
 
-    Conditioned on X the parts are independent: ccdf E[P(at least n - k + 1 late | X)]. Exact.
+    Conditioned on X the parts are independent: ccdf E[P(at least n - k + 1 late | X)]. Exact; behind a large sample it
+    is found at a thousand quantiles, and straight between them.
     """
 
     k: int = parameter(
@@ -62,6 +67,72 @@ class SharedKOfN(Integrated):
     def _free(self) -> tuple[Distribution, ...]:
         return self.free
 
+    @functools.cached_property
+    def _coarse(self) -> bool:
+        """Whether the shared delay has too many atoms to be summed one by one at every value."""
+        return self.lost == 0.0 and (self.shared.hidden_atoms or len(self.shared.places) > MANY)
+
+    @functools.cached_property
+    def _tabulated(self) -> bool:
+        return not self._coarse and super()._tabulated
+
+    @functools.cached_property
+    def _many(self) -> bool:
+        return self._coarse or super()._many
+
+    @functools.cached_property
+    def cuts(self) -> Array:
+        """Where the shared delay is coarse, the quantiles that are known of it."""
+        return self.support[0] + _known(self).times[::SPARSE] if self._coarse else super().cuts
+
+    @functools.cached_property
+    def kinks(self) -> tuple[float, ...]:
+        """Every kink of the shared delay plus every kink within, and those of the free parts; else the ends alone."""
+        return Distribution.kinks.__get__(self) if self._coarse else super().kinks
+
+    @functools.cached_property
+    def _moments(self) -> tuple[float, float]:
+        if not self._coarse:
+            return super()._moments
+        (first, second), start = _known(self).moments, self.support[0]
+        return start + first, 2.0 * second - first**2
+
+    def _log_ccdf(self, t: Array) -> Array:
+        if not self._coarse:
+            return super()._log_ccdf(t)
+        start, end = self.support
+        known = _known(self)(np.maximum(t - start, 0.0))
+        return np.where(t < start, 0.0, np.where(t >= end, -np.inf, known))
+
+    def _icdf(self, q: Array) -> Array:
+        with np.errstate(divide="ignore"):
+            return self._at(np.log1p(-q)) if self._coarse else super()._icdf(q)
+
+    def _iccdf(self, p: Array) -> Array:
+        with np.errstate(divide="ignore"):
+            return self._at(np.log(p)) if self._coarse else super()._iccdf(p)
+
+    def _at(self, logs: Array) -> Array:
+        start, end = self.support
+        return np.minimum(start + _known(self).inverse(np.maximum(logs, -1e300)), end)
+
+    @property
+    def hidden_atoms(self) -> bool:
+        """Where the atoms of the shared delay are too many, those of the parts, or a part hides some."""
+        parts = (self.shared, *self.delayed, *self.free)
+        pairs = len(self.shared.places) * sum(len(part.places) for part in self.delayed)
+        return any(part.hidden_atoms for part in parts) or self._coarse or pairs > MANY**2
+
+    def _integral(self, t: Array) -> Array:
+        if not self._coarse:
+            return super()._integral(t)
+        places, masses = spread(self.shared)
+
+        def over(t: Array) -> Array:
+            return np.asarray(self._late(t[:, None], t[:, None] * (1.0 + ROUNDING) - places) @ masses)
+
+        return in_chunks(over, t, len(places))
+
     def _late(self, t: Array, s: Array) -> Array:
         chances = [condensed(part).ccdf(t) for part in self.free] + [condensed(part).ccdf(s) for part in self.delayed]
         return at_least(self._against, chances)
@@ -92,10 +163,11 @@ class SharedKOfN(Integrated):
     @functools.cached_property
     def atoms(self) -> tuple[tuple[float, float], ...]:
         """Where the ccdf jumps: at atoms of free parts, and of delayed parts together with the shared delay."""
-        shared = np.array([place for place, _ in self.shared.atoms])
-        delayed = np.array([place for part in self.delayed for place, _ in part.atoms])
-        free = np.array([place for part in self.free for place, _ in part.atoms])
-        places, _ = merged(np.concatenate([np.add.outer(shared, delayed).ravel(), free]))
+        if self.hidden_atoms:
+            return ()
+        delayed = np.concatenate([part.places for part in self.delayed])
+        free = [part.places for part in self.free]
+        places, _ = merged(np.concatenate([np.add.outer(self.shared.places, delayed).ravel(), *free]))
         if not places.size:
             return ()
         # Both sides of the jump, a hair away; what the density adds between them is far below a mass that counts.
@@ -104,6 +176,8 @@ class SharedKOfN(Integrated):
 
     def _direct_pdf(self, t: Array) -> Array:
         """Where the shared delay is a few atoms (or there are very many): a mixture over them."""
+        if self._coarse:
+            return _known(self).density(t - self.support[0])
         total = np.zeros(len(t))
         for place, mass in self.shared.atoms:
             parts = (*(Shifted(part, place) for part in self.delayed), *self.free)
@@ -127,3 +201,22 @@ class SharedKOfN(Integrated):
         drawn = [wait + part._draw(shape, rng) for part in self.delayed]
         drawn += [part._draw(shape, rng) for part in self.free]
         return np.asarray(np.partition(np.stack(drawn), self.k - 1, axis=0)[self.k - 1])
+
+
+@functools.lru_cache(maxsize=32)
+def _known(law: SharedKOfN) -> Survival:
+    """The log ccdf behind a coarse delay at some hundred times, evenly in the ccdf and in its log: straight between."""
+    start, end = law.support
+    guesses = np.unique(law._guesses)
+    times = np.unique(np.concatenate([guesses[:: max(len(guesses) // ROUGH, 1)], guesses[-1:]])) - start
+    for levels in (LEVELS[::SPARSE], LEVELS):
+        wanted = np.concatenate([np.log1p(-levels), np.log(levels)])
+        times = np.unique(np.minimum(_asked(law, times).inverse(wanted), end - start))
+    return _asked(law, times)
+
+
+def _asked(law: SharedKOfN, times: Array) -> Survival:
+    """What it is at so many times after the start, and straight between."""
+    after = times[times > 0.0]
+    logs = np.log(np.clip(law._integral(law.support[0] + after), 1e-300, 1.0))
+    return Survival(np.append(0.0, after), np.append(0.0, logs), decay=1.0 / after[-1])

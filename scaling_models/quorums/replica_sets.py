@@ -97,6 +97,8 @@ class Visibility(Distribution):
         for view in views(self.replicas, self.between):
             late, done, asked = set[float](), set[float](), set[float]()
             for (four, write_delay, read_delay), _ in view:
+                if max(len(leg.places) for leg in four[:3]) > MOST_KINKS:
+                    continue
                 late |= {kink + write_delay for kink in four[0].kinks}
                 done |= {kink + 2.0 * write_delay for kink in (four[0] + four[1]).kinks}
                 asked |= {kink + read_delay for kink in four[2].kinks}
@@ -107,7 +109,7 @@ class Visibility(Distribution):
     @property
     def hidden_atoms(self) -> bool:
         """Where writes and requests have atoms, so may the difference."""
-        return all(legs.four[0].atoms and legs.four[2].atoms for legs in self.replicas)
+        return all(len(legs.four[0].places) and len(legs.four[2].places) for legs in self.replicas)
 
     @functools.cached_property
     def cuts(self) -> Array:

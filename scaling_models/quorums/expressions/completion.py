@@ -31,19 +31,22 @@ def completion(expression: Expression, latencies: Mapping[str, Distribution]) ->
 def _deciding(expression: Expression, name: str, latencies: Mapping[str, Distribution], cuts: Array) -> float:
     own = latencies[name]
     total = 0.0
-    if len(cuts) > 1:
+    if len(cuts) > 1 and not own.discrete:
         t, w = panels(cuts)
         others = {other: law.cdf(t) for other, law in latencies.items()}
         total += float((w * own.pdf(t) * influence(expression, name, others)).sum())
-    if own.atoms:
-        places, masses = np.array(own.atoms).T
-        u, w = gauss(len(latencies) // 2 + 1)
+    places, masses = own.atom_table
+    if len(places):
         before, after = places * (1.0 - TIE) - LEAST, places * (1.0 + TIE)  # what only rounding tells apart is one
-        others = {
-            other: law.cdf(before)[:, None] + (law.cdf(after) - law.cdf(before))[:, None] * u
-            for other, law in latencies.items()
-        }
-        total += float(masses @ influence(expression, name, others) @ w)
+        found = {other: (law.cdf(before), law.cdf(after)) for other, law in latencies.items()}
+        tied = np.zeros(len(places), bool)
+        for other, (low, high) in found.items():
+            tied |= (high > low) & (other != name)
+        for some, nodes in ((tied, len(latencies) // 2 + 1), (~tied, 1)):
+            u, w = gauss(nodes)
+            others = {each: low[some, None] + (high - low)[some, None] * u for each, (low, high) in found.items()}
+            if some.any():
+                total += float(masses[some] @ influence(expression, name, others) @ w)
     return total
 
 

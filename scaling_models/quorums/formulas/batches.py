@@ -55,6 +55,9 @@ def group_commit_mean(rate: ArrayLike, flush: ArrayLike) -> Any:
 
 def none_comes(rate: float, time: Distribution) -> float:
     """P(no Poisson event (1/s) within the time) = E e^(-lambda T) = 1 - lambda int e^(-lambda t) P(T > t) dt."""
+    if time.discrete:
+        places, masses = time.atom_table
+        return float(np.exp(-rate * places) @ masses)
     start = time.support[0]
     cuts = np.union1d(time.cuts[time.cuts > start], [start])
     if len(cuts) < 2:

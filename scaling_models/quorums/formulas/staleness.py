@@ -14,6 +14,7 @@ from scipy import special
 
 from scaling_models.latency import Distribution, k_of_n
 from scaling_models.latency.quadrature import gauss, panels
+from scaling_models.latency.spread import spread
 from scaling_models.quorums.formulas.falling import Falling
 
 Array = NDArray[np.float64]
@@ -22,6 +23,7 @@ Place = tuple[Four, float, float]  # and how much longer (s) each of a write's, 
 LEVELS = np.concatenate([np.geomspace(1e-12, 1e-3, 10), np.linspace(0.0, 1.0, 129)[1:-1]])  # of the places in a table
 TAIL = np.geomspace(1e-14, 5e-3, 48)
 COARSE = np.concatenate([[1e-9, 1e-6, 1e-4], np.linspace(0.002, 0.5, 24)])
+MOST = 200  # atoms that are taken one by one
 FEW, MANY = 12, 12  # Gauss nodes a panel
 FEWER, PANELS = 6, 40  # where there are so many panels, a table's
 EDGE = 1e-12  # relative: just before and just after a jump
@@ -178,10 +180,11 @@ class _Tables:
     @functools.cached_property
     def reached(self) -> Array:
         """Times at which the chance that a write has not reached the replica is worth a table's entry."""
-        jumps = np.array([place for place, _ in self.request.atoms])
-        early = np.concatenate([self.request.icdf(COARSE), self.request.iccdf(COARSE), *_sides(jumps)])
-        ahead = [kink - early for kink in self.write.kinks if math.isfinite(kink)]  # where a request meets a kink
-        return np.union1d(_places(self.write), np.concatenate([*ahead, []]))
+        jumps = self.request.places
+        few = [*_sides(jumps)] if len(jumps) <= MOST else []
+        early = np.concatenate([self.request.icdf(COARSE), self.request.iccdf(COARSE), *few])
+        ahead = np.subtract.outer(_kinks(self.write), early).ravel()  # where a request meets a kink
+        return np.union1d(_places(self.write), ahead)
 
     @functools.cached_property
     def answered(self) -> Array:
@@ -217,8 +220,14 @@ def _between(table: Array, node: float) -> Array:
 def _places(law: Distribution) -> Array:
     """Quantiles, and both sides of every jump."""
     found = np.concatenate([law.icdf(LEVELS), law.iccdf(TAIL)])
-    jumps = np.array([place for place in law.kinks if math.isfinite(place)])
-    return np.unique(np.concatenate([found, *_sides(jumps), [0.0]]))
+    return np.unique(np.concatenate([found, *_sides(_kinks(law)), [0.0]]))
+
+
+def _kinks(law: Distribution) -> Array:
+    """Its finite kinks; of a large sample only the ends, between which it is as good as smooth."""
+    if len(law.places) > MOST:
+        return np.array([end for end in law.support if math.isfinite(end)])
+    return np.array([place for place in law.kinks if math.isfinite(place)])
 
 
 def _sides(jumps: Array) -> tuple[Array, Array]:
@@ -227,7 +236,9 @@ def _sides(jumps: Array) -> tuple[Array, Array]:
 
 
 def _points(law: Distribution, nodes: int) -> tuple[Array, Array]:
-    """Places and masses that stand for a law: Gauss nodes under its density, and its atoms."""
+    """Places and masses that stand for a law: Gauss nodes under its density, and its atoms; cells of a large sample."""
+    if law.hidden_atoms or len(law.places) > MOST:
+        return spread(law)
     places, masses = panels(law.cuts, nodes) if len(law.cuts) > 1 else (np.empty(0), np.empty(0))
     found = [(places, masses * law.pdf(places)), *(([place], [mass]) for place, mass in law.atoms)]
     return np.concatenate([each for each, _ in found]), np.concatenate([each for _, each in found])

@@ -139,13 +139,62 @@ WINDOWS = [(14, 4, 3, 4), (20, 4, 3, 5), (16, 3, 2, 2), (24, 4, 2, 3), (18, 5, 4
 
 
 @pytest.mark.parametrize(("nodes", "failed", "replicas", "window"), WINDOWS)
-def test_windows_are_as_near_as_they_say(nodes, failed, replicas, window):
+def test_windows_are_as_near_as_they_say(nodes, failed, replicas, window, monkeypatch):
     def lost(down):
         return any(sum(0 < (other - one) % nodes <= window for other in down) >= replicas - 1 for one in down)
 
     exact = np.mean([lost(down) for down in itertools.combinations(range(nodes), failed)])
     stated = CopysetLoss(placement="window").accuracy("loss_probability").error
+    assert copysets.window_loss(nodes, failed, replicas, window, 1e9) == pytest.approx(exact, rel=1e-12)
+    monkeypatch.setattr(copysets, "MOST_PLACES", 1)  # as of more nodes
     assert copysets.window_loss(nodes, failed, replicas, window, 1e9) == pytest.approx(exact, rel=stated)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "failed", "replicas", "window"), [(4, 2, 2, 3), (4, 2, 2, 1), (7, 5, 3, 4), (5, 5, 2, 4)]
+)
+def test_windows_of_few_nodes_are_exact(nodes, failed, replicas, window):
+    """Three chunks a node, all placements of them one by one: the approximation was 35% off."""
+
+    def kept(down):
+        chances = [
+            np.mean([not set(chosen) <= {(d - one) % nodes for d in down} for chosen in sets(window, replicas)])
+            for one in down
+        ]
+        return math.prod(chances) ** 3
+
+    def sets(window, replicas):
+        return list(itertools.combinations(range(1, window + 1), replicas - 1))
+
+    exact = 1.0 - np.mean([kept(down) for down in itertools.combinations(range(nodes), failed)])
+    model = CopysetLoss(
+        nodes=nodes,
+        failed=failed,
+        replicas=replicas,
+        placement="window",
+        scatter_width=window,
+        data_per_node=3e10 * replicas,
+        chunk_size=1e10,
+    )
+    assert model.chunks_a_node == 3
+    assert model.loss_probability == pytest.approx(exact, rel=1e-12)
+    assert model.accuracy("loss_probability").label == "exact"
+
+
+@pytest.mark.parametrize(("size", "replicas"), [(2, 2), (3, 2), (2, 3)])
+def test_neighbours_of_single_tokens_are_counted(size, replicas):
+    """All orders of the tokens of two racks on the ring; those of other racks lie between and change nothing."""
+    nodes = [(rack, node) for rack in range(2) for node in range(size)]
+    met = []
+    for order in itertools.permutations(nodes):
+        pairs = set()
+        for at in range(len(order)):
+            ahead = order[at:] + order[:at]
+            pairs.add(tuple(next(node for rack, node in ahead if rack == wanted) for wanted in range(2)))
+        met.append(sum(one == 0 for one, _ in pairs))
+    model = VirtualNodes(1, size, replicas)
+    assert model.neighbours == pytest.approx((replicas - 1) * np.mean(met), rel=1e-12)
+    assert model.accuracy("neighbours").label == "exact"
 
 
 def plain_storage(storage, seed):

@@ -169,3 +169,11 @@ def test_thousands_at_once_are_simulated_in_time_and_millions_are_refused():
     assert table.loc["abort_probability", "verdict"] == "agrees"
     with pytest.raises(ValueError, match=r"e\+07 transactions run at once; too many to be simulated"):
         ShardTransactions(arrival_rate=1e7, leg=sm.Exponential(1.0), keys=1, local=0.0, shards=50).simulate(1000)
+
+
+def test_what_hardly_ever_happens_is_unseen():
+    """No abort in the sample is no proof that there is none, and equal times have a rounded mean."""
+    model = ShardTransactions(1, 1, leg=sm.Deterministic(0.0121207), arrival_rate=0.35, items=179_557)
+    found = sm.verify(model, 20_000).set_index("quantity").verdict
+    assert found["abort_probability"] == "unseen"
+    assert found["row_ceiling"] == "agrees"

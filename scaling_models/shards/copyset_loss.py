@@ -14,7 +14,7 @@ from scaling_models.montecarlo.kernels.copysets import whole_chunks, whole_follo
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.parameters import Choice, Integer, Real, Slider, parameter
-from scaling_models.shards.formulas.copysets import one_set_lost, window_loss
+from scaling_models.shards.formulas.copysets import few_ways, one_set_lost, window_loss
 from scaling_models.shards.replicated_data import COPYSETS, RANDOM, WINDOW, ReplicatedData
 
 YEAR = 365.25 * 86400.0
@@ -22,7 +22,7 @@ BATCHES = 40
 MOST_TERMS = 1_000_000  # of the sum over a window: 50 ms
 KEPT = 2_000_000  # places of failed nodes held together
 VARIES = "the number that fails varies"
-RACK = Accuracy("within 15%", 0.10, "2 to 4 copies, windows of 1 to 40 nodes, 10 to 5,000 nodes")
+RACK = Accuracy("within 15%", 0.10, "2 to 4 copies, windows of 1 to 40 nodes, 17 to 5,000 nodes")
 
 
 class CopysetLoss(ReplicatedData):
@@ -98,8 +98,9 @@ class CopysetLoss(ReplicatedData):
             )
 
     def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
-        """Exact, but for windows."""
+        """Exact, but for windows of which not all ways to fail are looked at."""
         windowed = self.placement == WINDOW and metric not in ("copysets", "bytes_an_outage")
+        windowed &= self.failed >= self.replicas and not few_ways(self.nodes, self.failed)
         return RACK if windowed else EXACT
 
     @property

@@ -24,6 +24,7 @@ LANES = 64  # of the transactions that meet, a batch
 MOST_SHARDS = 10**6
 MEETING = Accuracy("within 15%", 0.14, "aborts up to a half; 14% low for one key, 8% for two, 4% for ten")
 RELATED = "keys lie near each other"
+ROUNDING = 1e-12
 TOGETHER = 0.5  # how often a key lies where the one before it does
 WAYS = ("committed", "prepared")
 
@@ -219,7 +220,7 @@ class ShardTransactions(Model):
             rng = stream(seed, 2, batch)
             gaps = rng.exponential(1.0 / self.arrival_rate, (steps, LANES))
             found.append(aborts(gaps, duration, self.items, self.keys, rng)[fill:].mean())
-        return from_batches(found)
+        return proportion(found, BATCHES * LANES * (steps - fill))
 
     def timeline(self, seed: int = 0) -> Timeline:
         """One more shard every second, from one to forty: when does that begin to pay?"""
@@ -252,4 +253,5 @@ def worthwhile(keys: int, local: float, overhead: float) -> float:
 
 
 def _over(value: float, estimate: Estimate) -> Estimate:
-    return Estimate(value / estimate.value, value * estimate.error / estimate.value**2, estimate.freedom)
+    error = max(estimate.error, ROUNDING * estimate.value)  # equal times have no spread, but a rounded mean
+    return Estimate(value / estimate.value, value * error / estimate.value**2, estimate.freedom)

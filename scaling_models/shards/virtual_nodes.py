@@ -16,7 +16,12 @@ from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import checked_requests, stream
 from scaling_models.parameters import Choice, Integer, Slider, parameter
 from scaling_models.shards.formulas.rings import largest_share_mean, share_cv
-from scaling_models.shards.formulas.virtual_nodes import even_neighbours, pair_shares, vnode_neighbours
+from scaling_models.shards.formulas.virtual_nodes import (
+    even_neighbours,
+    pair_shares,
+    single_neighbours,
+    vnode_neighbours,
+)
 from scaling_models.shards.ring_share import RingShare
 
 if TYPE_CHECKING:
@@ -101,13 +106,22 @@ class VirtualNodes(Model):
     def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Loads are exact; neighbours as measured; what no number of neighbours changes is known."""
         certain = metric == "broken_by_two" and self.breaking != 2
-        if certain or self.rack_nodes == 1 or metric not in ("neighbours", "pair_shares_range", "broken_by_two"):
+        if (
+            certain
+            or self.rack_nodes == 1
+            or self._single
+            or metric not in ("neighbours", "pair_shares_range", "broken_by_two")
+        ):
             return EXACT
         return CLOSE if self.virtual_nodes >= 4 and self.rack_nodes >= 20 else ROUGH
 
     @property
     def _equal(self) -> bool:
         return self.tokens == ALLOCATED or self.rack_nodes == 1
+
+    @property
+    def _single(self) -> bool:
+        return self.tokens == RANDOM and self.virtual_nodes == 1
 
     @answer("", "share of its rack's copy of the data that a node holds")
     def share(self) -> Distribution:
@@ -126,9 +140,12 @@ class VirtualNodes(Model):
 
     @answer("nodes", "expected number of nodes that share a range with a given node", CLOSE)
     def neighbours(self) -> float:
-        """M (1 - (1 - 1/M)^{2 v (R - 1)}) with random tokens; M (1 - (1 - 2/n)^v) with allocated ones."""
+        """M (1 - (1 - 1/M)^{2 v (R - 1)}) with random tokens (see `single_neighbours` of one); M (1 - (1 - 2/n)^v) with
+        allocated ones."""
         if self.rack_nodes == 1:
             return self.replicas - 1.0
+        if self._single:
+            return float(single_neighbours(self.rack_nodes, self.replicas))
         if self.tokens == ALLOCATED:
             return float(even_neighbours(self.nodes, self.virtual_nodes, self.replicas))
         return float(vnode_neighbours(self.nodes, self.virtual_nodes, self.replicas))

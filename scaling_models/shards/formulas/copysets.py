@@ -6,6 +6,7 @@ USENIX ATC 2013.
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -15,6 +16,7 @@ from scipy import special
 
 Array = NDArray[np.float64]
 SURE = 1e-9  # of a failed node's chunks to keep: they are lost
+MOST_PLACES = 60_000  # of failed nodes, all ways together: any of up to 16 nodes
 FEW = 4.0  # expected lost sets up to which the alternating series keeps twelve digits
 
 
@@ -109,10 +111,13 @@ def window_loss(nodes: int, failed: int, replicas: int, window: int, chunks: flo
     """The probability of losing data where each node's chunks lie on it and on R - 1 of the W nodes that follow it.
 
     ((1 - 2 b + d)/(1 - b))^F, b the chance that of a failed node a chunk is lost, d that of it and of the next failed
-    node, as if what happens to a failed node depended on the one before it only. Within 3% where measured.
+    node, as if what happens to a failed node depended on the one before it only. Within 3% where measured. Exact where
+    the failed nodes lie in few ways, for all are looked at.
     """
     if failed < replicas:
         return 0.0
+    if few_ways(nodes, failed):
+        return _in_all_ways(nodes, failed, replicas, window, chunks)
     near = np.arange(min(window, failed - 1) + 1)
     share = np.asarray(one_set_lost(window, near, replicas - 1), dtype=float)
     with np.errstate(divide="ignore"):
@@ -132,6 +137,24 @@ def window_loss(nodes: int, failed: int, replicas: int, window: int, chunks: flo
     if one > 1.0 - SURE or not left_apart > 0.0:
         return 1.0
     return float(np.clip(-np.expm1(failed * (np.log1p(both - 2.0 * one) - np.log1p(-one))), 0.0, 1.0))
+
+
+def few_ways(nodes: int, failed: int) -> bool:
+    """Whether the failed nodes lie in so few ways around one of them that all can be looked at."""
+    return failed > 0 and float(_log_binom(nodes - 1, failed - 1)) <= math.log(MOST_PLACES / failed) + 1e-9
+
+
+def _in_all_ways(nodes: int, failed: int, replicas: int, window: int, chunks: float) -> float:
+    """1 - E[prod over the failed nodes of the chance that none of a node's chunks is lost], one of them at 0. Exact."""
+    ways = np.array(list(itertools.combinations(range(1, nodes), failed - 1)), dtype=np.int32)
+    places = np.concatenate([np.zeros((len(ways), 1), dtype=np.int32), ways.reshape(len(ways), -1)], axis=1)
+    ring = np.concatenate([places, places + nodes], axis=1)
+    # How many of the window that follows each have failed too: those after it that are near.
+    near = sum((ring[:, [other]] - places > 0) & (ring[:, [other]] - places <= window) for other in range(2 * failed))
+    share = np.asarray(one_set_lost(window, np.arange(failed), replicas - 1), dtype=float)
+    with np.errstate(divide="ignore"):
+        spared = chunks * np.log1p(-np.minimum(share, 1.0))
+    return float(-np.expm1(spared[np.asarray(near)].sum(axis=1)).mean())
 
 
 def _log_binom(n: ArrayLike, k: ArrayLike) -> Any:

@@ -23,6 +23,17 @@ def vnode_neighbours(nodes: ArrayLike, virtual_nodes: ArrayLike, replicas: Array
         ]
 
 
+def single_neighbours(rack_nodes: ArrayLike, replicas: ArrayLike) -> Any:
+    """(R - 1)(2 - n! (n - 1)!/(2 n - 1)!): as `vnode_neighbours`, of one random token a node, n nodes a rack. Exact.
+
+    Of each other rack a node meets those whose tokens lie in its gap, one on average, and the next, unless all n lie
+    in its gap: E[g^n] of a gap g ~ Beta(1, n - 1). The formula for many tokens would be up to 24% low.
+    """
+    n = np.asarray(rack_nodes, dtype=float)
+    all_of_them = np.exp(special.gammaln(n + 1.0) + special.gammaln(n) - special.gammaln(2.0 * n))
+    return ((np.asarray(replicas, dtype=float) - 1.0) * (2.0 - all_of_them))[()]
+
+
 def even_neighbours(nodes: ArrayLike, virtual_nodes: ArrayLike, replicas: ArrayLike) -> Any:
     """M (1 - (1 - 2/n)^v), n = N/R, M = n (R - 1): as `vnode_neighbours`, of tokens at equal distances in each rack.
 

@@ -145,6 +145,70 @@ def test_fork_and_join_is_within_its_label(legs, servers, load, found, errors):
     assert model.latency.mean() == pytest.approx(found[0], rel=0.15)
 
 
+# Services, legs, load, ten times as many servers: P(last leg > t) over 1 - level at the formula's p50, p90, p99 and
+# p99.9, and the standard errors. It is legs x P(leg > t), which is exact, times how many requests there are to a leg
+# that is late (of 3e6 to 2e7 requests in C): plain counts of so few clusters would err by half at p99.9.
+WIDE = [
+    (sm.LogNormal(1.0, 10.0), 64, 0.5, [1.0004, 1.0004, 1.0004, 1.0005], [0.0015, 0.0013, 0.0008, 0.0005]),
+    (sm.LogNormal(1.0, 10.0), 64, 0.8, [1.0022, 0.9984, 1.0007, 1.0005], [0.0042, 0.0022, 0.0016, 0.0005]),
+    (sm.LogNormal(1.0, 10.0), 100, 0.9, [0.9891, 0.9951, 0.9971, 1.0005], [0.0085, 0.0043, 0.0032, 0.0005]),
+    (sm.LogNormal(1.0, 20.0), 64, 0.9, [0.9839, 0.9854, 0.9941, 1.0005], [0.0084, 0.0066, 0.0049, 0.0005]),
+    (sm.Pareto(1.0, 2.5), 64, 0.8, [0.9899, 0.9994, 1.0009, 1.0005], [0.0025, 0.0019, 0.0017, 0.0005]),
+    (sm.Hyperexponential(1.0, 10.0), 64, 0.8, [0.9902, 0.9979, 0.9985, 1.0005], [0.0025, 0.0012, 0.0011, 0.0005]),
+    (sm.Hyperexponential(1.0, 20.0), 100, 0.9, [0.9989, 1.0017, 0.9992, 1.0005], [0.0081, 0.0046, 0.0029, 0.0005]),
+    (sm.Erlang(1.0, 4), 64, 0.9, [0.8885, 0.9530, 0.9918, 1.0005], [0.0089, 0.0064, 0.0018, 0.0005]),
+    (sm.Deterministic(1.0), 64, 0.5, [0.8120, 0.9111, 0.9790, 0.9952], [0.0010, 0.0010, 0.0009, 0.0014]),
+    (sm.Deterministic(1.0), 100, 0.9, [0.8333, 0.9185, 0.9801, 0.9950], [0.0131, 0.0104, 0.0049, 0.0028]),
+]
+
+
+@pytest.mark.parametrize(("service", "legs", "load", "found", "errors"), WIDE)
+def test_wide_fan_outs_are_within_their_labels(service, legs, load, found, errors):
+    model = FanOut(10.0 * load, 10 * legs, service, legs=legs)
+    for level, tail, error in zip([0.5, 0.9, 0.99, 0.999], found, errors, strict=True):
+        accuracy, told = model.accuracy("latency", level), model.latency.icdf(level)
+        assert tail - 5.0 * error <= 1.0  # independent legs are an upper bound
+        true = min(max(1.0, tail - 5.0 * error), tail + 5.0 * error)  # as near to the formula as was seen
+        assert model.latency.iccdf(min((1.0 - level) / true, 1.0)) == pytest.approx(told, rel=accuracy.error)
+        assert accuracy.label == ("within 3%" if level >= 0.99 or service.scv >= 1.0 else "within 15%")
+
+
+# Mean of the formula over the simulated one, and standard error.
+@pytest.mark.parametrize(
+    ("service", "legs", "load", "over", "error"),
+    [
+        (sm.Exponential(1.0), 100, 0.3, 1.0158, 0.0006),
+        (sm.Exponential(1.0), 200, 0.7, 1.0211, 0.0041),
+        (sm.LogNormal(1.0, 4.0), 100, 0.3, 0.9847, 0.0095),
+        (sm.Hyperexponential(1.0, 10.0), 64, 0.1, 1.0040, 0.0009),
+        (sm.Deterministic(1.0), 8, 0.5, 1.0357, 0.0007),
+        (sm.Deterministic(1.0), 200, 0.5, 1.0808, 0.0013),
+        (sm.Deterministic(1.0), 1000, 0.5, 1.0930, 0.0034),
+        (sm.Uniform(0.0, 2.0), 64, 0.5, 1.0452, 0.0013),
+        (sm.Deterministic(1.0), 32, 0.3, 1.0868, 0.0005),
+        (sm.Deterministic(1.0), 64, 0.1, 1.2843, 0.0005),
+    ],
+)
+def test_the_means_of_wide_fan_outs_are_within_their_labels(service, legs, load, over, error):
+    model = FanOut(10.0 * load, 10 * legs, service, legs=legs)
+    accuracy = model.accuracy("latency")
+    assert over > 1.0 - 5.0 * error
+    if accuracy.label == "bound":
+        assert (accuracy.side, service.scv, load < 0.5) == ("above", 0.0, True)
+        assert model.accuracy("all_answered").side == "below"
+    else:
+        assert abs(over - 1.0) <= accuracy.error + 5.0 * error
+
+
+def test_a_bound_may_lie_on_its_side_as_far_as_it_likes():
+    pool = FanOut(50.0, 10, sm.Deterministic(0.01), legs=8)
+    assert pool.accuracy("latency").side == "above"
+    table = sm.verify(pool, requests=100_000, seed=1).set_index("quantity")
+    assert table.loc["latency mean", "verdict"] == "unseen"
+    assert table.loc["latency mean", "closed_form"] > 1.5 * table.loc["latency mean", "simulated"]
+    assert (table.verdict != "disagrees").all(), table.to_string()  # with one leg in 4e6 late, and none drawn, too
+
+
 def test_one_leg_is_a_random_split_and_two_are_exact_in_the_mean():
     one = FanOut(50.0, 10, legs=1)
     assert one.latency == sm.RandomSplit(50.0, 10).latency

@@ -139,11 +139,14 @@ def _row(
     accuracy = model.accuracy(metric, level)
     reach = _reach(estimate.freedom, false_alarm)
     estimate = dataclasses.replace(estimate, error=_error(estimate, closed))
-    stated = (accuracy.error or 0.0) * abs(closed)
-    allowed = reach * estimate.error + stated + 1e-9 * abs(closed)
+    # A bound may lie on its side as far as it likes, unless it says how far.
+    any_far = bool(accuracy.side) and accuracy.error is None
+    stated = math.inf if any_far else (accuracy.error or 0.0) * abs(closed)
+    sure = reach * estimate.error + 1e-9 * abs(closed)
+    allowed = sure + stated
     low, high = estimate.interval()
     seen = (reach + _reach(estimate.freedom, 2.0 * (1.0 - POWER))) * estimate.error + stated
-    off, sure = closed - estimate.value, allowed - stated
+    off = closed - estimate.value
     agrees = -(sure if accuracy.side == "above" else allowed) <= off <= (sure if accuracy.side == "below" else allowed)
     row = _told(quantity, unit, closed, (low, estimate.value, high), seen, accuracy.label, agrees)
     return row | {"verdict": "unseen"} if _too_rare(estimate, closed, false_alarm) else row

@@ -10,7 +10,7 @@ import numpy as np
 
 from scaling_models.answers import Assumption, Simulation, answer
 from scaling_models.latency import Deterministic, Distribution, Exponential
-from scaling_models.montecarlo.estimates import Estimate, Sampled
+from scaling_models.montecarlo.estimates import Estimate, Sampled, at_least_binomial
 from scaling_models.montecarlo.kernels.forks import ForkJoin, distinct
 from scaling_models.montecarlo.kernels.stalls import stalled_waits
 from scaling_models.montecarlo.runs import Run
@@ -132,11 +132,11 @@ class Forked(Pool):
 
     def _simulation(self, found: Run, seed: int) -> Simulation:
         latency, busy = found.times["latency"], found.ratio("busy", "time")
-        mean = latency.mean_estimate()
+        mean, tasks = latency.mean_estimate(), int(found.tallies["tasks"].sum())
         answers: dict[str, Sampled | Estimate] = {
             "latency": latency,
             "leg_latency": found.times["task"],
-            "answered": found.ratio("answered", "tasks"),
+            "answered": at_least_binomial(found.ratio("answered", "tasks"), tasks),
             "in_flight": Estimate(self.arrival_rate * mean.value, self.arrival_rate * mean.error, mean.freedom),
         }
         if self._queued:

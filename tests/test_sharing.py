@@ -300,9 +300,9 @@ def test_all_faces_tell_the_same(service, load):
     exact = found.ccdf(times * (1 + 1e-9))
     assert (np.abs(shares - exact) <= 5.5 * np.sqrt(exact / 200_000)).all()
     middle = (times[1:] + times[:-1]) / 2
-    step = 1e-3 * middle
+    step = 1e-4 * middle  # the quotient errs by its square where smooth, and by the rounding of the ccdf over it
     slope = (found.ccdf(middle - step) - found.ccdf(middle + step)) / (2 * step)
-    np.testing.assert_allclose(found.pdf(middle), slope, rtol=0.1)
+    np.testing.assert_allclose(found.pdf(middle), slope, rtol=1e-4)
     assert found.ccdf(0.999 * service.support[0] - 1e-9) == pytest.approx(1.0, abs=1e-9)
     assert eval(repr(found), {**pasted(), "Sharing": Sharing}) == found
     assert hash(found) == hash(Sharing(load, service))

@@ -145,4 +145,4 @@ def _shared(places: Array, masses: Array) -> Array:
     part = places - low
     found = np.bincount(low, weights=masses * (1.0 - part), minlength=CELLS)
     found[1:] += np.bincount(low, weights=masses * part, minlength=CELLS)[:-1]
-    return found[:CELLS]
+    return np.asarray(found[:CELLS], dtype=float)

@@ -30,7 +30,7 @@ def spread(law: Distribution) -> tuple[Array, Array]:
         places, masses = law.atom_table
         cell = np.searchsorted(edges, places, side="left")
         total, moment = (np.bincount(cell, weights=each) for each in (masses, masses * places))
-        return moment[total > 0] / total[total > 0], total[total > 0]
+        return np.asarray(moment[total > 0] / total[total > 0]), np.asarray(total[total > 0], dtype=float)
     late = np.asarray(law.ccdf(edges))
     masses = np.append(1.0 - late[0], -np.diff(late))
     middles = np.append(edges[0], (edges[1:] + edges[:-1]) / 2.0)

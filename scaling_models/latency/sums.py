@@ -114,7 +114,9 @@ class Sum(Integrated):
     @functools.cached_property
     def kinks(self) -> tuple[float, ...]:
         """Of a convolution, the ends of the support alone."""
-        return Distribution.kinks.fget(self) if self._laddered else super().kinks
+        if not self._laddered:
+            return super().kinks
+        return tuple(end for end in self.support if math.isfinite(end))
 
     @functools.cached_property
     def hidden_atoms(self) -> bool:

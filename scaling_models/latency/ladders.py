@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,13 +98,15 @@ def _reach(parts: Sequence[Distribution]) -> tuple[float, float]:
 
 def _mass(parts: Sequence[Distribution], scale: int) -> Array:
     """Masses of the sum on the lattice of step 2^scale, as far as it goes."""
-    found: NDArray[np.complex128] | None = None
-    mass = np.zeros(0)
-    for part, count in Counter(parts).items():
-        each = _mixed(part, scale)
-        for _ in range(count):
-            mass = np.asarray(fft.irfft(each if found is None else found * each, 2 * CELLS)[:CELLS])
-            found = fft.rfft(mass, 2 * CELLS)
+    return _convolved([_mixed(part, scale) for part in parts])
+
+
+def _convolved(transforms: Iterable[NDArray[np.complex128]]) -> Array:
+    """Masses from transforms, one after the other, for the ring is only as long as two lattices."""
+    first, *others = transforms
+    mass = np.asarray(fft.irfft(first, 2 * CELLS)[:CELLS])
+    for each in others:
+        mass = np.asarray(fft.irfft(fft.rfft(mass, 2 * CELLS) * each, 2 * CELLS)[:CELLS])
     return mass
 
 
@@ -117,11 +118,17 @@ def _mixed(part: Distribution, scale: int) -> NDArray[np.complex128]:
 
 @functools.lru_cache(maxsize=64)  # 1 MB each: a slider leaves most parts of a sum as they are
 def _transform(part: Distribution, scale: int, start: float) -> NDArray[np.complex128]:
-    return np.asarray(fft.rfft(_lattice(part, 2.0**scale, start), 2 * CELLS))
+    return np.asarray(fft.rfft(_lattice(part, scale, start), 2 * CELLS))
 
 
-def _lattice(part: Distribution, step: float, start: float) -> Array:
-    """Masses at multiples of the step after the start that keep the part's mean."""
+def _lattice(part: Distribution, scale: int, start: float) -> Array:
+    """Masses at multiples of the step 2^scale after the start that keep the part's mean."""
+    summands = part.summands
+    if len(summands) > 1 and any(len(each.places) for each in summands):  # of samples: costly to ask at every node
+        starts = [each.support[0] for each in summands]
+        starts[0] -= math.fsum(starts) - start
+        return _convolved(_transform(each, scale, at) for each, at in zip(summands, starts, strict=True))
+    step = 2.0**scale
     places, masses = part.atom_table
     at = np.maximum(places - start, 0.0) / step
     inside = at < CELLS - 1

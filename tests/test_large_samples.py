@@ -71,13 +71,14 @@ def test_sums_of_three_samples_were_refused_and_are_those_of_their_draws():
         assert abs((drawn > total.iccdf(p)).mean() - p) < 6.0 * np.sqrt(p * (1.0 - p) / len(drawn))
 
 
-def test_a_mixture_and_a_residual_of_samples_are_put_on_the_lattice_by_their_parts():
+@pytest.mark.parametrize("size", [1000, SIZE], ids=["summed one by one elsewhere", "convolved everywhere"])
+def test_a_mixture_and_a_residual_of_samples_are_put_on_the_lattice_by_their_parts(size):
     """What is left of a sample's time, against its own integral; and the mixture against its parts, weighted."""
-    large = sample(SIZE, 1)
+    large = sample(size, 1)
     x, rest = np.sort(large.samples), Residual(large)
     t = rest.iccdf(LEVELS[:6])
     np.testing.assert_allclose(rest.ccdf(t), [np.maximum(x - at, 0.0).mean() / x.mean() for at in t], rtol=1e-12)
-    after, smooth = sm.mixture((0.3, 0.7), (large, large + rest)), sm.Exponential(0.003)
+    after, smooth = sm.mixture((0.3, 0.7), (large, large + rest)), sample(size, 5, 0.003)
     parts = (large + smooth, large + rest + smooth)
     t = parts[1].iccdf(LEVELS)
     both = 0.3 * parts[0].ccdf(t) + 0.7 * parts[1].ccdf(t)
@@ -152,3 +153,13 @@ def test_models_over_measured_legs_have_bounded_tables():
         assert abs((drawn > shared.iccdf(p)).mean() - p) < 6.0 * np.sqrt(p * (1.0 - p) / len(drawn)) + 1e-4
     assert shared.mean() == pytest.approx(drawn.mean(), abs=6.0 * drawn.std() / np.sqrt(len(drawn)))
     assert len(shared.cuts) < 2000
+
+
+def test_the_staleness_behind_samples_is_that_of_played_messages():
+    """Cells stand for 3,000 samples a leg: six standard errors of 300,000 reads at five ages, 1e-8 in all."""
+    legs = sm.quorums.OwnLegs(sample(3000, 1), *(sample(3000, seed, 0.004) for seed in (2, 3, 4)))
+    model = sm.quorums.PartialQuorum(3, 1, 1, legs, between=0.002)
+    played = model.simulate(300_000, 1).visibility
+    for age in (0.0, 0.001, 0.003, 0.01, 0.02):
+        p = float(model.visibility.ccdf(age))
+        assert abs(float(played.ccdf(age)) - p) < 6.0 * np.sqrt(p * (1.0 - p) / 300_000)

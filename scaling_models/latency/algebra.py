@@ -33,7 +33,7 @@ class Composed(Distribution):
     @functools.cached_property
     def kinks(self) -> tuple[float, ...]:
         """Those of all parts, merged."""
-        return tuple(merged(np.concatenate([part.kinks for part in self._parts]))[0].tolist())
+        return _kinks_of(self)
 
     @functools.cached_property
     def cuts(self) -> Array:
@@ -103,6 +103,11 @@ def _atoms_of(law: Composed) -> tuple[Array, Array]:
     else:
         masses, least = law.ccdf(np.where(places > 0, places * (1.0 - HAIR), -1.0)) - after, LEAST_MASS
     return places[masses > least], masses[masses > least]
+
+
+@functools.lru_cache(maxsize=8)
+def _kinks_of(law: Composed) -> tuple[float, ...]:
+    return tuple(merged(np.concatenate([part.kinks for part in law._parts]))[0].tolist())
 
 
 @functools.lru_cache(maxsize=32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -39,6 +40,7 @@ def constant(law: Distribution) -> bool:
     return law.support[0] == law.support[1]
 
 
+@functools.lru_cache(maxsize=128)  # a slider leaves most links as they are
 def late_together(parts: tuple[Distribution, ...], limit: float) -> float:
     """A bound on P(the sum of the parts > limit): each rounded up to a 2048th of the limit, and added by convolution.
 

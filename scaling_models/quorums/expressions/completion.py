@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,8 +25,14 @@ def completion(expression: Expression, latencies: Mapping[str, Distribution]) ->
     broken evenly, by spreading the atoms there over one common unit of u.
     """
     names = expression.names()
-    cuts = np.unique(np.concatenate([latencies[name].cuts for name in names]))
-    return {name: _deciding(expression, name, latencies, cuts) for name in names}
+    return dict(zip(names, _completion(expression, tuple(latencies[name] for name in names)), strict=True))
+
+
+@functools.lru_cache(maxsize=32)  # large samples take their time, and most sliders leave them as they are
+def _completion(expression: Expression, laws: tuple[Distribution, ...]) -> tuple[float, ...]:
+    cuts = np.unique(np.concatenate([law.cuts for law in laws]))
+    latencies = dict(zip(expression.names(), laws, strict=True))
+    return tuple(_deciding(expression, name, latencies, cuts) for name in latencies)
 
 
 def _deciding(expression: Expression, name: str, latencies: Mapping[str, Distribution], cuts: Array) -> float:

@@ -20,6 +20,7 @@ FINE, ROUGH = 0.005, 1e-4  # a step of the table: of the cdf, and of the varianc
 ROUNDS = 14
 START, MOST_POINTS = 65, 500  # of the table, before any are added, and when no more are
 ZOOM, ZOOMS = 24, 4  # parts of a bracket around a quantile, and how often it is parted
+GRAINS = 1e12  # of dust
 ROUNDING = 1e-13  # sums of shares that should be equal differ by less
 
 
@@ -47,8 +48,25 @@ def dealt(kinds: tuple[Nodes, ...], popularity: Popularity, copies: int, level: 
     hot, ways = deals(tuple(kind.number for kind in kinds), 0 if equal else popularity.size, copies)
     top = (popularity.top(hot) - level) / copies
     shares, numbers = popularity.groups(hot)
-    loads = Loads(kinds, (shares - level) / copies, numbers * copies, hot, points)
+    shares = (shares - level) / copies
+    if copies > 1:
+        shares, numbers = _apart(shares, numbers, copies, sum(kind.number for kind in kinds))
+    loads = Loads(kinds, shares, numbers, hot, points)
     return Dealt(ways, top, loads, level * popularity.size / loads.shards)
+
+
+def _apart(shares: Array, numbers: Array, copies: int, shards: int) -> tuple[Array, Array]:
+    """Keys whose Poisson numbers on a shard vary as much, and as askew, as those of copies that lie on different ones.
+
+    A shard has a copy or has none: variance q (1 - q), third moment q (1 - q)(1 - 2 q), q = copies/shards. Jumps up at
+    the rate q (1 - q)^2 and down at q^2 (1 - q) have both, and what they lack of the mean is spread as dust. That all
+    loads sum to the whole takes 1/shards of a variance, so they are that much more.
+    """
+    q = copies / shards
+    both = shards * q * (1.0 - q) / (1.0 - 1.0 / shards)
+    up, down = both * (1.0 - q), both * q
+    dust = float(shares @ numbers) * (copies - up + down)
+    return np.concatenate([shares, -shares, [dust / GRAINS]]), np.concatenate([up * numbers, down * numbers, [GRAINS]])
 
 
 @functools.lru_cache(maxsize=128)  # a slider of the capacity or the rate moves none of it

@@ -123,13 +123,18 @@ class ShardLoad(Model):
             return Accuracy("within 3%", error, "what a cache leaves is summed over bins of rank") if error else EXACT
         if self.popularity.size < FEW:
             return FEW_QUANTILE if level is not None else FEW_MEAN
-        return self._law_accuracy(level) or self._chance_accuracy(declared, level)
+        return self._law_accuracy(declared, level) or self._chance_accuracy(declared, level)
 
-    def _law_accuracy(self, level: float | None) -> Accuracy | None:
+    def _law_accuracy(self, declared: Accuracy, level: float | None) -> Accuracy | None:
         """Of a placement whose law of shares is approximate, or varies so much that the sum of all says too little."""
         error = self.placement.law_error(self.shards, self.replicas)
+        if error and level is None:
+            return Accuracy("within 3%" if error <= 0.03 else "within 15%", error, LAW)
         if error:
-            return Accuracy("within 15%", error, LAW) if level is None else Accuracy("simulated", None, LAW)
+            wide = self.placement.law_quantile_error(self.shards, self.replicas)
+            if wide is None or declared == SHARE_ERROR or not 0.01 <= (level or 0.0) <= 0.99:
+                return Accuracy("simulated", None, LAW)
+            return Accuracy("bound", wide, f"p1 to p99; {LAW}")
         scv = share_scv(self.placement, self.shards, self.replicas)
         if self.replicas > 1 and self.placement.nodes(self.shards, self.replicas)[0].share.scv > 0.0:
             if scv * self.replicas > 1.0 / FEW_TOKENS:

@@ -82,6 +82,10 @@ class Placement(Declared):
         """How far `nodes` may be off, as the error that it makes in a mean hottest share; 0 where the law is exact."""
         return 0.0
 
+    def law_quantile_error(self, shards: int, replicas: int = 1) -> float | None:
+        """Where there is a `law_error`: how far the hottest share's quantiles may be off, p1 to p99; None: unknown."""
+        return None
+
     def mean_largest_share(self, shards: int) -> float:
         """The mean of the largest share of the key space, with infinitely many keys."""
         return 1.0 / shards

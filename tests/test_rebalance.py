@@ -400,3 +400,12 @@ def test_quantiles_of_what_one_probed_node_takes_are_not_trusted():
         model = Rebalance(MultiProbe(), 20, after)
         assert model.accuracy("moved_share", 0.99).label == label
         assert model.accuracy("moved_share").label == "exact"
+
+
+def test_who_receives_most_of_what_few_probes_scatter_is_not_told():
+    """When five of eight leave, a leaver's neighbour takes far more than others: 40% off with 2 probes, 2% with 21."""
+    model = Rebalance(MultiProbe(2), 8, 3, node_in=2e7, node_out=2e7, fabric=1e12)
+    with pytest.raises(sm.NoClosedForm, match="a few tokens decide which receiver moves most"):
+        _ = model.copy_rate
+    assert model.replace(placement=MultiProbe(21)).accuracy("copy_rate").label == "within 15%"
+    assert model.replace(nodes_after=7).accuracy("copy_rate").label == "exact"  # the one that leaves sends all

@@ -15,6 +15,7 @@ from scaling_models.shards.placements import Placement
 LEAST = 1e-3  # relative: what moves no more than this above the least moves the least
 FEWEST_KEYS = 20.0  # that move: of fewer the law is a handful of steps
 ROUGHEST = 0.25  # squared coefficient of variation of what many nodes send: above it no beta is their law
+IN_PIECES = 0.05  # the same of one share, where that is no beta: below what moves was within 15%, above up to 40% off
 UNEVEN = 0.1  # more than the mean node's share of the keys, by design: above it nodes are not alike
 FAR = 3.0  # standard deviations by which one port must be later than another to be looked at alone
 
@@ -104,7 +105,12 @@ def amounts(placement: Placement, before: int, after: int, keys: int) -> Amounts
     # A node that comes gets all that it will have, and one that goes gives all that it had.
     own = part(few, moved.mean / few if least else 1.0 / most, share.scv * (most - 1.0) / (most + share.scv))
     each = moved.mean / fewer
-    others = part(fewer, each, sent_scv(tokens, fewer, most) if tokens else (1.0 - each) / each * pieces)
+    sent = sent_scv(tokens, fewer, most) if tokens else (1.0 - each) / each * pieces
+    if (
+        placement.spread_error(fewer) and share.scv > IN_PIECES
+    ):  # what one node has is not dealt to others piece by piece
+        sent = 2.0 * ROUGHEST
+    others = part(fewer, each, sent)
     return Amounts(whole, *((others, own) if after > before else (own, others)), least, alike)
 
 

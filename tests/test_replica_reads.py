@@ -230,3 +230,10 @@ def test_writes_that_come_to_several_nodes_are_in_the_error(nodes, replicas, cho
     said = model.accuracy("latency").error
     found = table.set_index("quantity").loc["latency mean"]
     assert 0.02 < 1.0 - found.closed_form / found.simulated < said < 0.15
+
+
+def test_reads_that_are_dealt_whole_are_no_disagreement():
+    """20,000 reads on three nodes that all hold everything: the fullest has one too many in every placement."""
+    model = ReplicaReads(66.0, 3, UniformKeys(4), replicas=3)
+    found = sm.verify(model, 20_000).set_index("quantity").verdict
+    assert found["hottest_balanced"] == found["saturation_balanced"] == "agrees"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scaling_models.montecarlo.arrays import Array, Indices
-from scaling_models.montecarlo.estimates import Estimate, NotSettled, SimulatedLatency, from_batches
+from scaling_models.montecarlo.estimates import Estimate, NotSettled, SimulatedLatency, at_least, from_batches
 from scaling_models.montecarlo.kernels.replica_reads import Reading, dealt_loads, reads_ahead
 from scaling_models.montecarlo.streams import stream
 
@@ -20,6 +20,7 @@ STALE = "loads seen late"
 LATE = 2.0  # mean services between two looks
 LANES = 40  # placements
 PIECES = 20_000  # reads that are dealt to balance a placement
+WHOLE = 0.25  # of a piece: the standard error of which all placements are dealt one too many
 RELAXATIONS = 6.0  # relaxation times 1/(1 - sqrt(rho))^2 of M/M/1, before the first read that counts
 FULLEST = 0.99
 MOST_EVENTS, MOST_COPIES = 2_000_000, 40_000_000  # a lane; of all lanes, 320 MB
@@ -30,12 +31,14 @@ def simulated(model: ReplicaReads, requests: int, seed: int, late: bool) -> dict
     """The answers by Monte Carlo; raises `NotSettled` where a node may be full."""
     copies, shares = _copies(model, seed)
     at_random, balanced = _hottest(model, copies, shares, seed)
+    piece = model.arrival_rate / model.capacity * (1.0 - model.write_share) * float(shares.sum()) / PIECES
+    least = at_least(from_batches(balanced), WHOLE * piece)
     return {
         "latency": SimulatedLatency(_read_times(model, copies, shares, float(balanced.max()), requests, seed, late)),
         "hottest_at_random": SimulatedLatency(at_random[:, None]),
-        "hottest_balanced": from_batches(balanced),
-        "saturation_at_random": _saturation(model.arrival_rate, at_random),
-        "saturation_balanced": _saturation(model.arrival_rate, balanced),
+        "hottest_balanced": least,
+        "saturation_at_random": _saturation(model.arrival_rate, from_batches(at_random)),
+        "saturation_balanced": _saturation(model.arrival_rate, least),
     }
 
 
@@ -68,9 +71,8 @@ def _hottest(model: ReplicaReads, copies: Indices, shares: Array, seed: int) -> 
     return model.each_copy * held.max(axis=1), dealt.max(axis=1)
 
 
-def _saturation(arrival_rate: float, hottest: Array) -> Estimate:
+def _saturation(arrival_rate: float, mean: Estimate) -> Estimate:
     """The throughput at which the mean hottest node is full."""
-    mean = from_batches(hottest)
     value = arrival_rate / mean.value
     return Estimate(value, value * mean.error / mean.value, mean.freedom)
 

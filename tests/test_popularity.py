@@ -10,8 +10,12 @@ from pasting import pasted
 
 from scaling_models.shards import (
     POPULARITIES,
+    Cached,
+    LRUCached,
     Measured,
+    Salted,
     ScrambledZipf,
+    ShardLoad,
     Shares,
     Uniform,
     UniformKeys,
@@ -133,3 +137,37 @@ def test_twitters_clusters_have_names():
 @pytest.mark.parametrize("kind", POPULARITIES, ids=lambda kind: kind.__name__)
 def test_kinds_are_known_at_the_top(kind):
     assert eval(repr(kind()), pasted()) == kind()
+
+
+def test_what_a_cache_leaves_keeps_its_digits_far_down_the_tail():
+    """Sums of what lies after a rank, smallest first: to 1e-11, where differences of harmonic numbers are nothing."""
+    for exponent, held in ((0.0, 500), (1.0, 70), (3.0, 20_000), (5.0, 10_000), (9.5, 900)):
+        law = Zipf(100_000, exponent)
+        left = (np.arange(100_000, held, -1, dtype=float) ** -exponent).sum() / law._total
+        assert Cached(law, held).total == pytest.approx(left, rel=1e-11)
+    far = ShardLoad(8, Cached(Zipf(100_000, 5.0), 10_000))  # 2e-17 of the requests
+    near = ShardLoad(8, Shares(Zipf(100_000, 5.0).ranks(10_000, 100_000) / Cached(Zipf(100_000, 5.0), 10_000).total))
+    assert far.imbalance.mean() == pytest.approx(near.imbalance.mean(), rel=2e-3)  # of bins a tenth wide
+
+
+@given(LAWS, st.integers(0, 100), st.integers(0, 100))
+@settings(max_examples=60, deadline=None)
+def test_ranks_are_those_of_the_list(law, first, more):
+    assert law.ranks(first, first + more).tolist() == law.shares()[first : first + more].tolist()
+
+
+def test_ranks_of_many_keys_are_not_listed():
+    """Ten thousand million keys: half of them in a cache."""
+    left = Cached(Zipf(10**10), 5 * 10**9)
+    assert left.ranks(0, 2).tolist() == Zipf(10**10).ranks(5 * 10**9, 5 * 10**9 + 2).tolist()
+    assert left.total == pytest.approx(1.0 - Zipf(10**10).drawn_by(5 * 10**9), rel=0.02)  # within a bin
+    salted = Salted(Zipf(1000), hot_keys=2, pieces=3)
+    np.testing.assert_allclose(salted.ranks(1, 9), salted.shares()[1:9])
+
+
+def test_a_cache_that_answers_everything_is_refused():
+    asked = Measured((10, 5, 3, 0, 0, 0, 0))
+    for cached in (lambda: Cached(asked, 3), lambda: LRUCached(asked, 5)):
+        with pytest.raises(ValueError, match="all that anybody asks for: nothing is left for the shards"):
+            cached()
+    assert ShardLoad(4, LRUCached(asked, 2)).hottest_share.mean() > 0.0

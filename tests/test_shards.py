@@ -293,3 +293,14 @@ def test_no_more_copies_than_shards_that_can_hold_them(placement):
     said = r"ShardLoad.replicas must lie in \[1, 3\] copies, the shards that (HashSlots|Maglev) can give keys to; got 4"
     with pytest.raises(ValueError, match=said):
         ShardLoad(256, Zipf(10_000, 0.99), placement, replicas=4)
+
+
+@pytest.mark.parametrize("shards", [2, 3, 4])
+@pytest.mark.parametrize("tokens", [1, 2, 3, 4, 6, 8])
+def test_the_largest_of_few_nodes_of_few_tokens(shards, tokens):
+    """Of so many keys that they add nothing (1e-4), the mean largest share of the ring: what of one node's gamma lies
+    above the whole comes back as e^-9 = 1.2e-4 of the mass at most."""
+    law = HottestShare(shards, UniformKeys(10**10), HashRing(tokens))
+    assert law.mean() == pytest.approx(rings.largest_share_mean(tokens, shards), rel=3e-4)
+    slots = HottestShare(shards, UniformKeys(10**10), HashSlots(20, "at random"))
+    assert slots.mean() == pytest.approx(fullest_mean(20, shards) / 20, rel=3e-3)  # atoms, smoothed over two steps

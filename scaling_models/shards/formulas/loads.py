@@ -74,7 +74,8 @@ class Loads:
         if (self.p >= 0.0).all():
             low = max(low, 0.0)
             high = high if high <= self.total else max(self.total, self._but_for(BEYOND)[1])
-        margin = 0.01 * (high - low) + 1e-9 * abs(self.total) + 1e-15  # room for the smoothing
+        most = float(np.abs(self.p) @ self.numbers)
+        margin = 0.01 * (high - low) + 1e-9 * abs(self.total) + 1e-15 * (most or 1.0)  # room for the smoothing
         return low - margin, high + margin
 
     def _but_for(self, tail: float) -> tuple[float, float]:

@@ -32,6 +32,7 @@ class Cached(Popularity):
         if self.top_keys >= self.popularity.size:
             most = self.popularity.size - 1
             raise ValueError(f"Cached.top_keys must lie in [0, {most}] keys, so that one is left; got {self.top_keys}")
+        _asked_for(self, self.popularity, self.top_keys)
 
     @property
     def total_error(self) -> float:
@@ -45,7 +46,11 @@ class Cached(Popularity):
 
     def top(self, count: int) -> Array:
         """The next ones."""
-        return self.popularity.top(self.top_keys + count)[self.top_keys :]
+        return self.ranks(0, count)
+
+    def ranks(self, first: int, last: int) -> Array:
+        """Those as many ranks further down."""
+        return self.popularity.ranks(self.top_keys + first, self.top_keys + last)
 
     def groups(self, after: int) -> tuple[Array, Array]:
         """The groups of the others."""
@@ -81,6 +86,7 @@ class LRUCached(Tabled):
                 f"LRUCached.capacity must lie in [0, {self.popularity.size - 1}] keys, fewer than there are; "
                 f"got {self.capacity}"
             )
+        _asked_for(self, self.popularity, self.capacity)
 
     @property
     def total_error(self) -> float:
@@ -108,3 +114,11 @@ class LRUCached(Tabled):
         """Of each key, in descending order of what is left."""
         shares = self.popularity.shares()
         return np.sort(shares * np.exp(-shares * self.time))[::-1]
+
+
+def _asked_for(owner: Popularity, popularity: Popularity, held: int) -> None:
+    """Raise `ValueError` where a cache of so many keys answers everything: no load is left to be divided."""
+    if not popularity.ranks(held, held + 1)[0] > 0.0:
+        raise ValueError(
+            f"{type(owner).__name__} holds {held:,} keys, all that anybody asks for: nothing is left for the shards"
+        )

@@ -27,7 +27,11 @@ class UniformKeys(Popularity):
 
     def top(self, count: int) -> Array:
         """1/K."""
-        return np.full(min(count, self.items), 1.0 / self.items)
+        return self.ranks(0, count)
+
+    def ranks(self, first: int, last: int) -> Array:
+        """1/K."""
+        return np.full(max(min(last, self.items) - first, 0), 1.0 / self.items)
 
     def groups(self, after: int) -> tuple[Array, Array]:
         """One group."""

@@ -33,6 +33,10 @@ class Popularity(Declared):
         """The largest shares, `count` of them or as many as there are."""
         raise NotImplementedError
 
+    def ranks(self, first: int, last: int) -> Array:
+        """The shares after the first `first`, up to the `last`; kinds that need not list the others say how."""
+        return self.top(last)[first:]
+
     def groups(self, after: int) -> tuple[Array, Array]:
         """The keys after the first `after`, as shares and how many keys have each (mean share in bins of rank)."""
         raise NotImplementedError
@@ -100,9 +104,14 @@ class Tabled(Popularity):
 
     def top(self, count: int) -> Array:
         """Of the first groups, a share a key."""
+        return self.ranks(0, count)
+
+    def ranks(self, first: int, last: int) -> Array:
+        """Of the groups there, a share a key."""
         shares, counts = self._levels
-        before = np.concatenate([[0.0], np.cumsum(counts)])
-        return np.repeat(shares, np.clip(count - before[:-1], 0.0, counts).astype(np.int64))
+        before = np.concatenate([[0.0], np.cumsum(counts)])[:-1]
+        there = np.clip(last - before, 0.0, counts) - np.clip(first - before, 0.0, counts)
+        return np.repeat(shares, np.maximum(there, 0.0).astype(np.int64))
 
     def groups(self, after: int) -> tuple[Array, Array]:
         """The groups less the first keys."""

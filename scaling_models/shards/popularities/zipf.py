@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from scaling_models.parameters import Integer, Real, Slider, parameter
-from scaling_models.shards.formulas.harmonic import harmonic
+from scaling_models.shards.formulas.harmonic import harmonic, harmonic_between
 from scaling_models.shards.popularities.popularity import BIN, MOST_KEYS, SINGLE, Array, Popularity
 
 YCSB_ITEMS = 10**10  # the ranks that YCSB's scrambled generator draws, whatever the number of items
@@ -37,7 +37,11 @@ class Zipf(Popularity):
 
     def top(self, count: int) -> Array:
         """k^-s / H(items)."""
-        return np.arange(1, min(count, self.items) + 1, dtype=float) ** -self.exponent / self._total
+        return self.ranks(0, count)
+
+    def ranks(self, first: int, last: int) -> Array:
+        """The same of the ranks between."""
+        return np.arange(first + 1, min(last, self.items) + 1, dtype=float) ** -self.exponent / self._total
 
     def groups(self, after: int) -> tuple[Array, Array]:
         """Ranks one by one at first, then in bins a tenth wide."""
@@ -47,7 +51,7 @@ class Zipf(Popularity):
         edges = np.unique(np.round(np.geomspace(max(last, 1), self.items, steps + 1))) if steps else np.array([last])
         edges = np.concatenate([single, edges])
         counts = np.diff(edges)
-        sums = np.diff(harmonic(edges, self.exponent))
+        sums = harmonic_between(edges, self.exponent)
         return sums / np.maximum(counts, 1.0) / self._total, counts
 
     def sum_of_squares(self) -> float:
@@ -68,9 +72,9 @@ class ScrambledZipf(Zipf):
         """The part of the requests that the first K ranks draw."""
         return self._total / float(harmonic(YCSB_ITEMS, self.exponent))
 
-    def top(self, count: int) -> Array:
+    def ranks(self, first: int, last: int) -> Array:
         """Zipf's shares of that part, and an even share of the rest."""
-        return self._zipfs * super().top(count) + (1.0 - self._zipfs) / self.items
+        return self._zipfs * super().ranks(first, last) + (1.0 - self._zipfs) / self.items
 
     def groups(self, after: int) -> tuple[Array, Array]:
         """Zipf's groups, likewise."""

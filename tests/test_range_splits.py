@@ -13,7 +13,7 @@ from scipy import integrate
 
 import scaling_models as sm
 from scaling_models.montecarlo.kernels.range_splits import split_rows
-from scaling_models.shards import RangeSplits, SteadyFill, UniformKeys, Zipf
+from scaling_models.shards import RangeSplits, Salted, SteadyFill, UniformKeys, Zipf
 from scaling_models.shards.formulas.range_splits import ordered_ranges, random_ranges, steady_fill
 
 LN2 = math.log(2.0)
@@ -134,6 +134,9 @@ def test_a_key_cannot_be_split():
     assert model.key_floor == pytest.approx(first / 2500.0)
     assert model.unsplittable_keys == sum(first / k > 2500.0 for k in range(1, 100))
     assert model.replace(load=0.0).unsplittable_keys == 0.0
+    gathered = Salted(Zipf(10_000, 2.0), hot_keys=1, pieces=64, gathered=1.0)  # each piece is asked as often as the key
+    assert RangeSplits(popularity=gathered).unsplittable_keys == 65.0 == sum(20_000.0 * gathered.shares() > 2500.0)
+    assert RangeSplits(load=1e5, split_load=1e-4, popularity=Zipf(10**10)).unsplittable_keys > 1e7  # not one by one
     assert model.replace(popularity=UniformKeys(1000)).unsplittable_keys == 0.0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from typing import ClassVar
 
@@ -159,10 +160,8 @@ class RangeSplits(Model):
     @answer("keys", "keys that are over the load from which ranges are split, each alone in its range")
     def unsplittable_keys(self) -> float:
         """The number of k with X p_k > L."""
-        if self.load == 0.0:
-            return 0.0
-        most = min(self.popularity.size, int(self.load / self.split_load) + 1)  # so many have an equal share at most
-        return float(np.count_nonzero(self.load * self.popularity.top(most) > self.split_load))
+        ranks, own = range(self.popularity.size), self.popularity.ranks
+        return float(bisect.bisect_left(ranks, -self.split_load, key=lambda k: -self.load * own(k, k + 1)[0]))
 
     def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Numbers of ranges of random keys as measured beside the exact recursion; ascending ones are exact."""

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 import scaling_models as sm
 from scaling_models.answers import answer
-from scaling_models.montecarlo.kernels.transactions import aborts, place_keys
+from scaling_models.montecarlo.kernels.transactions import _distinct, aborts, place_keys
 from scaling_models.shards import ShardTransactions
 from scaling_models.shards.formulas.transactions import (
     abort_probability,
@@ -177,3 +178,13 @@ def test_what_hardly_ever_happens_is_unseen():
     found = sm.verify(model, 20_000).set_index("quantity").verdict
     assert found["abort_probability"] == "unseen"
     assert found["row_ceiling"] == "agrees"
+
+
+def test_all_keys_or_nearly_all_can_be_drawn_at_once():
+    """As many keys as there are items, and any set of them as likely: chi-square of 20 sets, false alarm 1e-6."""
+    every = ShardTransactions(keys=30, items=30, arrival_rate=1.0).simulate(2000)
+    assert 0.0 < every.abort_probability.value < 0.1
+    drawn = np.sort(_distinct(6, 3, (100, 200), np.random.default_rng(3)), axis=0).reshape(3, -1)
+    _, counts = np.unique(drawn, axis=1, return_counts=True)
+    assert len(counts) == 20
+    assert stats.chi2.sf(((counts - 1000.0) ** 2 / 1000.0).sum(), 19) > 1e-6

@@ -56,7 +56,12 @@ def aborts(gaps: Array, duration: float, items: int, keys: int, rng: np.random.G
 
 
 def _distinct(items: int, keys: int, shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.int64]:
-    """`keys` distinct numbers below `items` in each place: those drawn twice are drawn again."""
+    """`keys` distinct numbers below `items` in each place: those drawn twice are drawn again.
+
+    Where most draws would meet, by Floyd's sampling instead: a number that was drawn gives way to the last one.
+    """
+    if keys * keys > items:
+        return _sampled(items, keys, shape, rng)
     chosen = rng.integers(0, items, (keys, *shape))
     while True:
         same = np.zeros(shape, dtype=bool)
@@ -66,3 +71,12 @@ def _distinct(items: int, keys: int, shape: tuple[int, int], rng: np.random.Gene
         if not same.any():
             return chosen
         chosen[:, same] = rng.integers(0, items, (keys, int(same.sum())))
+
+
+def _sampled(items: int, keys: int, shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.int64]:
+    chosen = np.empty((keys, *shape), dtype=np.int64)
+    for key in range(keys):
+        last = items - keys + key
+        drawn = rng.integers(0, last + 1, shape)
+        chosen[key] = np.where((chosen[:key] == drawn).any(axis=0), last, drawn)
+    return chosen

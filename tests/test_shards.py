@@ -17,6 +17,7 @@ from scaling_models.shards import (
     HashRing,
     HashSlots,
     HottestShare,
+    Measured,
     RangePartition,
     ShardLoad,
     UniformKeys,
@@ -304,3 +305,31 @@ def test_the_largest_of_few_nodes_of_few_tokens(shards, tokens):
     assert law.mean() == pytest.approx(rings.largest_share_mean(tokens, shards), rel=3e-4)
     slots = HottestShare(shards, UniformKeys(10**10), HashSlots(20, "at random"))
     assert slots.mean() == pytest.approx(fullest_mean(20, shards) / 20, rel=3e-3)  # atoms, smoothed over two steps
+
+
+def test_few_keys_that_are_asked_for_are_few_keys():
+    """Two thousand keys, eight of which are asked for: a quantile may be off by one of them."""
+    few = ShardLoad(32, Measured((1,) * 8 + (0,) * 2000))
+    assert few.accuracy("hottest_share", 0.95).label == "simulated"
+    assert few.accuracy("hottest_share") == ShardLoad(32, UniformKeys(8)).accuracy("hottest_share")
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ShardLoad(16, UniformKeys(2000), RangePartition(), replicas=2),
+        ShardLoad(16, Zipf(2000, 0.9), RangePartition("adjacent"), replicas=2),
+        ShardLoad(5, Zipf(2000, 0.9), RangePartition("adjacent"), replicas=4),
+    ],
+    ids=repr,
+)
+def test_copies_of_ranges_are_as_played(model):
+    """False alarm 1e-6 each; adjacent ones have no chance in them, to 1e-3 of a range's first and last key."""
+    table = sm.verify(model, 400, 3, false_alarm=1e-6).set_index("quantity")
+    if model.placement.hot_keys == "scattered":
+        assert "disagrees" not in set(table.verdict), table.to_string()
+        assert table.loc["hottest_share mean", "verdict"] == "agrees"
+    else:
+        assert table.loc["hottest_share mean", "simulated"] == pytest.approx(model.hottest_share.mean(), rel=1e-3)
+        ranges = np.sort(Zipf(2000, 0.9).shares().reshape(5, 400).sum(axis=1)) if model.shards == 5 else []
+        assert model.shards != 5 or model.hottest_share.mean() == pytest.approx(ranges[1:].mean(), rel=1e-3)

@@ -72,9 +72,10 @@ def hot_shards(
 
 def _drawn(model: ShardLoad, seed: int) -> Drawn:
     popularity, top = model.popularity, model.popularity.top(TOP)
-    known = model.placement.loads(popularity, model.shards) if model.replicas == 1 else ()
+    known = model.placement.copied_loads(popularity, model.shards, model.replicas)
     if known:  # keys in order of popularity, for nothing else leaves nothing to chance
-        loads, at = np.array(known), np.arange(len(top))[:, None] * model.shards // popularity.size
+        at = np.arange(len(top))[:, None] * model.shards // popularity.size + np.arange(model.replicas)
+        loads, at = np.array(known), at % model.shards
     else:
         keys = min(popularity.size, PLACED)
         at = _owners(model.placement, keys, model.shards, model.replicas, seed)

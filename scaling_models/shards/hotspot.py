@@ -107,11 +107,12 @@ class _OnGrid(Distribution):
         filled = self.placement.filled(self.shards)
         if self.shards == 1 or self.replicas == filled:  # each of them has all keys
             return (self.popularity.total / filled,) * filled + (0.0,) * (self.shards - filled)
-        return self.placement.loads(self.popularity, self.shards) if self.replicas == 1 else ()
+        return self.placement.copied_loads(self.popularity, self.shards, self.replicas)
 
     def _level(self) -> float:
         """What of every key's share is no chance, for each shard has equally many keys."""
-        return self.popularity.total / self.popularity.size if self.placement.equal_counts else 0.0
+        equal = self.placement.equal_counts and self.replicas == 1
+        return self.popularity.total / self.popularity.size if equal else 0.0
 
 
 class ShareOfOne(_OnGrid):

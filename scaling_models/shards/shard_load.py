@@ -121,18 +121,19 @@ class ShardLoad(Model):
         if declared == EXACT or (declared == SHARE_ERROR and level is None) or self.shards == 1:
             error = self.popularity.total_error
             return Accuracy("within 3%", error, "what a cache leaves is summed over bins of rank") if error else EXACT
-        if self.popularity.size < FEW:
+        if self.popularity.size < FEW or not self.popularity.ranks(FEW - 1, FEW)[0] > 0.0:  # or of so few asked for
             return FEW_QUANTILE if level is not None else FEW_MEAN
         return self._law_accuracy(declared, level) or self._chance_accuracy(declared, level)
 
     def _law_accuracy(self, declared: Accuracy, level: float | None) -> Accuracy | None:
         """Of a placement whose law of shares is approximate, or varies so much that the sum of all says too little."""
-        error = self.placement.law_error(self.shards, self.replicas)
+        few = self.placement.few_keys_error(self.shards, self.popularity.size * self.replicas)
+        error = max(self.placement.law_error(self.shards, self.replicas), few)
         if error and level is None:
-            return Accuracy("within 3%" if error <= 0.03 else "within 15%", error, LAW)
+            return Accuracy("within 3%" if error <= 0.03 else "within 15%" if error <= 0.15 else "bound", error, LAW)
         if error:
             wide = self.placement.law_quantile_error(self.shards, self.replicas)
-            if wide is None or declared == SHARE_ERROR or not 0.01 <= (level or 0.0) <= 0.99:
+            if few or wide is None or declared == SHARE_ERROR or not 0.01 <= (level or 0.0) <= 0.99:
                 return Accuracy("simulated", None, LAW)
             return Accuracy("bound", wide, f"p1 to p99; {LAW}")
         scv = share_scv(self.placement, self.shards, self.replicas)

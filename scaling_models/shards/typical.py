@@ -29,7 +29,7 @@ def typical_shares(
     fraction of the placements), the others those of one shard's law at evenly spaced levels, scaled to what the hottest
     leaves. Where nothing is left to chance, the loads themselves.
     """
-    known = placement.loads(popularity, shards) if replicas == 1 else ()
+    known = placement.copied_loads(popularity, shards, replicas)
     if known:
         shares, counts = np.unique(known, return_counts=True)
         return tuple(shares[::-1].tolist()), tuple(counts[::-1].tolist())

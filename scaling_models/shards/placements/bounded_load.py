@@ -7,17 +7,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special
+from scipy import optimize
 
 from scaling_models.answers import NoClosedForm
 from scaling_models.parameters import Real, Slider, parameter
-from scaling_models.shards.formulas.rings import largest_share_mean
+from scaling_models.shards.formulas.rings import largest_share_mean, share_quantile
 from scaling_models.shards.placements.hash_ring import VIRTUAL_NODES, random_tokens
 from scaling_models.shards.placements.hashing import Hashes, following
 from scaling_models.shards.placements.placement import Placement
 from scaling_models.shards.placements.shares import Moved, Nodes, ShareAmong
 
-LEVELS = 64  # points of a share's law
+LEVELS = 64  # points of a share's law, equally likely but for the last
+FAR = 40  # of these in place of the last: the largest of many shares lies there
+RAREST = 1e-8
+CHANCE = 4.0  # standard deviations of a node's number of keys: by so much the most of them exceeds the cap
 
 
 class BoundedLoad(Placement):
@@ -61,17 +64,22 @@ class BoundedLoad(Placement):
             node[over] = owner[at[over]]
 
     def nodes(self, shards: int, replicas: int = 1) -> tuple[Nodes, ...]:
-        """min(cap, a s), s of the ring at equally likely levels, a such that the mean is 1/N."""
-        levels = (np.arange(LEVELS) + 0.5) / LEVELS
-        shares = special.betaincinv(self.virtual_nodes, max(self.virtual_nodes * (shards - 1.0), 1e-9), levels)
+        """min(cap, a s), s of the ring at levels that are dense where s is rare, a such that the mean is 1/N."""
+        above = np.concatenate([1.0 - np.arange(LEVELS) / LEVELS, np.geomspace(1.0 / LEVELS, RAREST, FAR)[1:], [0.0]])
+        weights = -np.diff(above)
+        shares = share_quantile(1.0 - (above[1:] + above[:-1]) / 2.0, self.virtual_nodes, shards)
         cap = (1.0 + self.epsilon) / shards
-        stretch = optimize.brentq(lambda a: np.minimum(a * shares, cap).mean() - 1.0 / shards, 0.5, 1e9)
-        held = np.minimum(stretch * shares, cap)
-        return (Nodes(shards, ShareAmong(tuple(held.tolist()), (1.0 / LEVELS,) * LEVELS)),)
+        stretch = optimize.brentq(lambda a: np.minimum(a * shares, cap) @ weights - 1.0 / shards, 0.5, 1e9)
+        held, at = np.unique(np.minimum(stretch * shares, cap), return_inverse=True)
+        return (Nodes(shards, ShareAmong(tuple(held.tolist()), tuple(np.bincount(at, weights).tolist()))),)
 
     def law_error(self, shards: int, replicas: int = 1) -> float:
-        """Most where keys are alike and few: their chance is then taken to exceed the cap, which it never does."""
+        """What cascades is no proportion."""
         return 0.15
+
+    def few_keys_error(self, shards: int, copied: int) -> float:
+        """The chance of keys that are alike is taken to exceed the cap, which it never does."""
+        return CHANCE * math.sqrt(shards / copied)
 
     def mean_largest_share(self, shards: int) -> float:
         """Not above (1 + ε)/N, nor the plain ring's: a bound, nearly reached where the ring's is well above it."""

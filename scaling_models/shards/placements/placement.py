@@ -78,6 +78,10 @@ class Placement(Declared):
         """The loads of all shards where nothing is left to chance; otherwise none."""
         return ()
 
+    def copied_loads(self, popularity: Popularity, shards: int, replicas: int) -> tuple[float, ...]:
+        """The same where there are several copies of each key."""
+        return self.loads(popularity, shards) if replicas == 1 else ()
+
     def law_error(self, shards: int, replicas: int = 1) -> float:
         """How far `nodes` may be off, as the error that it makes in a mean hottest share; 0 where the law is exact."""
         return 0.0
@@ -85,6 +89,10 @@ class Placement(Declared):
     def law_quantile_error(self, shards: int, replicas: int = 1) -> float | None:
         """Where there is a `law_error`: how far the hottest share's quantiles may be off, p1 to p99; None: unknown."""
         return None
+
+    def few_keys_error(self, shards: int, copied: int) -> float:
+        """The same of what so many keys, copies counted, are taken to leave to chance."""
+        return 0.0
 
     def mean_largest_share(self, shards: int) -> float:
         """The mean of the largest share of the key space, with infinitely many keys."""
@@ -117,3 +125,9 @@ def share_scv(placement: Placement, shards: int, replicas: int = 1) -> float:
     # One of N independent shares that vary, given their sum: a normal's variance falls by 1 - 1/N, a gamma's by Beta's.
     freedom = (shards - 1.0) / (shards + within / mean**2) if shards > 1 else 0.0
     return (within * freedom + between) / mean**2
+
+
+def unevenness(placement: Placement, popularity: Popularity, shards: int, replicas: int = 1) -> float:
+    """The same, or that of the nodes' loads where nothing is left to chance."""
+    loads = np.array(placement.copied_loads(popularity, shards, replicas))
+    return float(loads.var() / loads.mean() ** 2) if loads.size else share_scv(placement, shards, replicas)

@@ -19,6 +19,9 @@ NEARLY = 0.05  # less than the most: it may be the most by the chance of its key
 class RangePartition(Placement):
     """The keys in their own order, cut into N ranges of equally many keys. Hot keys lie scattered in that order, or
     next to each other (the newest, the lowest identifiers), in order of popularity: then the first shard has them all.
+
+    Copies of adjacent keys lie with their range on the next shards; those of scattered keys are taken as placed key by
+    key, on shards drawn at random.
     """
 
     hot_keys: str = parameter(
@@ -39,12 +42,23 @@ class RangePartition(Placement):
         """Every range has as many."""
         return True
 
+    def copies(self, keys: int, shards: int, replicas: int, rng: np.random.Generator) -> NDArray[Any]:
+        """Of adjacent keys the ranges that they lie in, and the next ones."""
+        if self.hot_keys == "scattered":
+            return super().copies(keys, shards, replicas, rng)
+        return (self.place(keys, shards, rng)[:, None] + np.arange(replicas)) % shards
+
     def loads(self, popularity: Popularity, shards: int) -> tuple[float, ...]:
         """Of adjacent hot keys: the first N-th of all ranks, the second, ..."""
         if self.hot_keys == "scattered":
             return ()
         edges = np.linspace(0.0, popularity.size, shards + 1)
         return tuple(np.diff(popularity.drawn_by(edges)).tolist())
+
+    def copied_loads(self, popularity: Popularity, shards: int, replicas: int) -> tuple[float, ...]:
+        """Of each shard the mean of its own range and of those before it."""
+        own = np.array(self.loads(popularity, shards))
+        return tuple(np.mean([np.roll(own, copy) for copy in range(replicas)], axis=0).tolist())
 
     def moved(self, before: int, after: int) -> Moved:
         """All but what stays in the range of the same number: 1 - sum_i |[i/N, (i+1)/N) with [i/M, (i+1)/M)|. Exact."""

@@ -16,7 +16,17 @@ from scaling_models.answers import NoClosedForm, answer
 from scaling_models.montecarlo.estimates import NotSettled, from_batches
 from scaling_models.montecarlo.kernels.replica_reads import Reading, dealt_loads, reads_ahead
 from scaling_models.pools.formulas.supermarket import mean_field
-from scaling_models.shards import Cached, EvenHash, HashRing, HottestShare, ReplicaReads, ShardLoad, UniformKeys, Zipf
+from scaling_models.shards import (
+    Cached,
+    EvenHash,
+    HashRing,
+    HottestShare,
+    RangePartition,
+    ReplicaReads,
+    ShardLoad,
+    UniformKeys,
+    Zipf,
+)
 from scaling_models.shards.formulas.replica_reads import least_hottest, occupancies
 
 MANY = ReplicaReads(6400.0, 128, UniformKeys(20_000))
@@ -237,3 +247,30 @@ def test_reads_that_are_dealt_whole_are_no_disagreement():
     model = ReplicaReads(66.0, 3, UniformKeys(4), replicas=3)
     found = sm.verify(model, 20_000).set_index("quantity").verdict
     assert found["hottest_balanced"] == found["saturation_balanced"] == "agrees"
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ReplicaReads(300.0, popularity=Zipf(10_000), replicas=1),
+        ReplicaReads(100.0, 10, UniformKeys(5), replicas=2),
+        ReplicaReads(100.0, 128, UniformKeys(200), replicas=5, write_share=0.5),
+        ReplicaReads(300.0, 32, Zipf(10_000, 0.9), write_share=0.95),
+        ReplicaReads(100.0, 32, Zipf(10_000, 0.9), RangePartition("adjacent"), replicas=2),
+    ],
+    ids=repr,
+)
+def test_the_balanced_load_is_as_near_as_it_says(model):
+    """Below what 40 placements find (false alarm 1e-6: 5.8 standard errors), and no further than its label: of one
+    copy, many writes, few keys, or neighbouring ones, where nothing can be balanced."""
+    found = model.simulate(200 if model.hottest_balanced < 0.2 else 400, 1).hottest_balanced
+    error = model.accuracy("hottest_balanced").error
+    assert model.hottest_balanced <= found.value + 5.8 * found.error
+    assert found.value - 5.8 * found.error <= model.hottest_balanced * (1.0 + error)
+    assert model.saturation_balanced == pytest.approx(model.arrival_rate / model.hottest_balanced)
+
+
+def test_neighbours_have_no_closed_form():
+    """The latency takes nodes for even: where adjacent keys fill the first, it says so."""
+    with pytest.raises(NoClosedForm, match="uneven ones"):
+        ReplicaReads(100.0, popularity=Zipf(10_000, 0.9), placement=RangePartition("adjacent")).latency.mean()

@@ -13,7 +13,7 @@ from scaling_models.parameters import Integer, Real, Slider, parameter
 from scaling_models.shards.formulas.replica_reads import least_hottest, occupancies
 from scaling_models.shards.hotspot import HottestShare, check_replicas
 from scaling_models.shards.placements import PLACEMENT, EvenHash, Placement
-from scaling_models.shards.placements.placement import share_scv
+from scaling_models.shards.placements.placement import unevenness
 from scaling_models.shards.popularities import POPULARITY, Popularity, Zipf
 from scaling_models.shards.replica_twin import LANES, STALE, rising, simulated
 from scaling_models.shards.shard_load import ShardLoad
@@ -25,6 +25,7 @@ FULL = 0.999  # a busy share
 SOONEST = "few nodes, the reads of one key over its copies, and writes, which come to several nodes, make queues longer"
 EVEN, UNEVEN = "nearly even shares of the key space", "far off where some nodes hold much more than others"
 LEAST, MOST = (Accuracy("bound", 0.10, EVEN, side) for side in ("below", "above"))
+MANY, FEW = 10, "fewer keys than ten a node: reads of single ones cannot be divided over more than their copies"
 SLIGHT = 0.01  # squared coefficient of variation of the shares of the key space
 
 
@@ -140,7 +141,7 @@ class ReplicaReads(Model):
         hot = min(load + writes * (1.0 - self.replicas / self.nodes), FULL)  # its reads give way
         together = 0.3 * (self.replicas - 1.0) / max(self.nodes - 1.0, 1.0)  # a write comes to several nodes at once
         writing = self._written * (together + 2.0 * uneven / (1.0 - hot))
-        return 0.003 + few + meeting + writing + share_scv(self.placement, self.nodes, self.replicas)
+        return 0.003 + few + meeting + writing + self._unevenness
 
     @property
     def _written(self) -> float:
@@ -169,17 +170,24 @@ class ReplicaReads(Model):
         law = HottestShare(self.nodes, self.popularity, self.placement, self.replicas)
         return law * (self.arrival_rate * self.work / self.capacity)
 
-    @property
+    @functools.cached_property
     def _least(self) -> float:
-        """Requests at the hottest node per request to all, at least."""
-        whole = self.popularity.total
-        return whole * float(
-            least_hottest(self.popularity.top(1)[0] / whole, self.nodes, self.replicas, self.write_share)
-        )
+        """Requests at the hottest node per request to all, at least: what no choice can move, or `least_hottest`."""
+        whole, fixed = self.popularity.total, 1.0 if self.replicas == 1 else self.write_share * self.replicas
+        ideal = least_hottest(self.popularity.top(1)[0] / whole, self.nodes, self.replicas, self.write_share)
+        if fixed == 0.0:
+            return whole * float(ideal)
+        known = self._placed.accuracy("effective_shards").error or 0.0
+        return max(whole * float(ideal), fixed * self._placed.hottest_share.mean() * (1.0 - known))
+
+    @functools.cached_property
+    def _placed(self) -> ShardLoad:
+        """All copies on their nodes, each with an even part of its key's requests."""
+        return ShardLoad(self.nodes, self.popularity, self.placement, self.capacity, self.replicas)
 
     @answer("", "busy share of the hottest node, on average over placements, if reads were divided ideally", LEAST)
     def hottest_balanced(self) -> float:
-        """X/mu times `least_hottest`."""
+        """X/mu times `least_hottest`; no less than what the writes alone, or reads of one copy, make on the hottest."""
         return self.arrival_rate * self._least / self.capacity
 
     @answer("requests/s", "throughput at which the hottest node (of mean share) saturates, copies read at random")
@@ -189,7 +197,7 @@ class ReplicaReads(Model):
 
     @answer("requests/s", "throughput that no way to choose a copy can pass; choosing the shortest comes near", MOST)
     def saturation_balanced(self) -> float:
-        """mu over `least_hottest`."""
+        """mu over what that is for each request."""
         return self.capacity / self._least
 
     def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
@@ -200,13 +208,23 @@ class ReplicaReads(Model):
         if metric in ("hottest_balanced", "saturation_balanced"):
             if self.nodes == self.replicas:
                 return EXACT
-            near = share_scv(self.placement, self.nodes, self.replicas) < SLIGHT
-            bound = super()._accuracy(metric, level)
-            return bound if near else dataclasses.replace(bound, error=1.0, region=UNEVEN)
+            return self._of_bounds(super()._accuracy(metric, level))
         if metric in ("hottest_at_random", "saturation_at_random"):
-            share = ShardLoad(self.nodes, self.popularity, self.placement, self.capacity, self.replicas)
-            return share.accuracy("hottest_share", level)
+            return self._placed.accuracy("hottest_share", level)
         return EXACT
+
+    def _of_bounds(self, declared: Accuracy) -> Accuracy:
+        """Of few keys, and on uneven nodes, reads cannot be divided as one likes: no worse than at random is sure."""
+        uneven = self._unevenness >= SLIGHT
+        if not uneven and (self.replicas == 1 or self.popularity.size >= MANY * self.nodes):
+            return declared
+        worst = self.work * self._placed.hottest_share.mean() / self._least - 1.0
+        least, region = (1.0, UNEVEN) if uneven else (declared.error or 0.0, FEW)
+        return dataclasses.replace(declared, error=max(worst, least), region=region)
+
+    @property
+    def _unevenness(self) -> float:
+        return unevenness(self.placement, self.popularity, self.nodes, self.replicas)
 
     def simulate(self, requests: int = 200_000, seed: int = 0, *, violating: str | None = None) -> Simulation:
         """About `requests` reads on 40 placements, event by event; and the loads of these placements, read at random

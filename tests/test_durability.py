@@ -551,3 +551,30 @@ def test_pairs_are_exact_where_no_node_is_left_over(nodes, days):
     assert (said.label == "exact") == (alone == 0)
     assert model.mttdl == pytest.approx(mean, rel=(said.error or 0.0) + 1e-9)
     assert model.mttdl <= mean * (1.0 + 1e-9)  # pessimistic, if anything
+
+
+@pytest.mark.parametrize(
+    ("nodes", "replicas", "window", "failed", "chunks"), [(3, 2, 2, 2, 1), (9, 8, 7, 8, 30), (9, 3, 2, 5, 1000)]
+)
+def test_windows_among_few_nodes_are_as_rough_as_they_say(nodes, replicas, window, failed, chunks):
+    """20,000 outages tell a probability to 0.35%; 5.8 standard errors are a false alarm of 1e-6."""
+    model = CopysetLoss(nodes, replicas, "window", window, float(replicas * chunks), 1.0, failed)
+    found, said = model.simulate(20_000, 3).loss_probability, model.accuracy("loss_probability")
+    assert said.label == "bound"
+    assert abs(model.loss_probability - found.value) <= said.error * found.value + 5.8 * found.error
+
+
+def test_more_chunks_than_can_be_counted_are_refused():
+    for make in (
+        lambda: CopysetLoss(placement="random", data_per_node=1e30, chunk_size=1.0),
+        lambda: Durability(placement="random", data_per_node=1e308, chunk_size=1e-300),
+    ):
+        with pytest.raises(ValueError, match=r"data_per_node must make no more than 1e\+18 chunks"):
+            make()
+    most = CopysetLoss(placement="random", data_per_node=1e15, chunk_size=1.0)
+    assert most.simulate(200).loss_probability.value > 0.99
+
+
+def test_a_ring_that_is_too_large_is_refused():
+    with pytest.raises(ValueError, match="300,000,000 tokens on a ring are more than 5,000,000"):
+        VirtualNodes(virtual_nodes=10**4, rack_nodes=10**4).simulate()

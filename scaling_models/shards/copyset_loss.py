@@ -23,6 +23,7 @@ MOST_TERMS = 1_000_000  # of the sum over a window: 50 ms
 KEPT = 2_000_000  # places of failed nodes held together
 VARIES = "the number that fails varies"
 RACK = Accuracy("within 15%", 0.10, "2 to 4 copies, windows of 1 to 40 nodes, 17 to 5,000 nodes")
+MANY_COPIES, MOST_COPIES = 4, Accuracy("within 15%", 0.15, "windows, 5 to 8 copies, 17 nodes or more")
 
 
 class CopysetLoss(ReplicatedData):
@@ -101,7 +102,9 @@ class CopysetLoss(ReplicatedData):
         """Exact, but for windows of which not all ways to fail are looked at."""
         windowed = self.placement == WINDOW and metric not in ("copysets", "bytes_an_outage")
         windowed &= self.failed >= self.replicas and not few_ways(self.nodes, self.failed)
-        return RACK if windowed else EXACT
+        if not windowed:
+            return EXACT
+        return RACK if self.replicas <= MANY_COPIES else MOST_COPIES
 
     @property
     def chunks_a_node(self) -> int:

@@ -20,6 +20,7 @@ from scaling_models.shards.formulas.copysets import (
 )
 
 Array = NDArray[np.float64]
+MOST_CHUNKS = 1e18  # as many as whole numbers are drawn of
 CERTAIN = 100.0  # expected lost copysets: none with probability e^-100
 RANDOM, COPYSETS, WINDOW = "random", "copysets", "window"
 
@@ -71,6 +72,11 @@ class ReplicatedData(Model):
             raise ValueError(
                 f"{owner}.scatter_width must lie in [1, {self.nodes - 1}] nodes, fewer than the nodes; "
                 f"got {self.scatter_width}"
+            )
+        if self.nodes * self.data_per_node / self.replicas > MOST_CHUNKS * self.chunk_size:
+            raise ValueError(
+                f"{owner}.data_per_node must make no more than {MOST_CHUNKS:.0e} chunks on all nodes; "
+                f"got {self.data_per_node!r} bytes a node in chunks of {self.chunk_size!r}"
             )
 
     @property

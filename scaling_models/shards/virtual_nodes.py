@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 BATCHES = 40
 MOST_TOKENS = 50_000_000  # of a simulation, all rings together
+MOST_ON_A_RING = 5_000_000  # 2 s a ring
 TOKENS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 RANDOM, ALLOCATED = "random", "allocated"
 CLUSTERED = "tokens in clusters"
@@ -176,6 +177,7 @@ class VirtualNodes(Model):
         With `violating` "tokens in clusters" all tokens lie in a tenth of the ring (as short hashes of names may).
         """
         clustered = self.known_violation(violating) is not None
+        self._fits()
         most = max(BATCHES, MOST_TOKENS // (self.nodes * self.virtual_nodes))
         rings = checked_requests(self, requests, BATCHES, most) // BATCHES
         loads = np.empty((BATCHES, rings * self.nodes))
@@ -208,8 +210,17 @@ class VirtualNodes(Model):
             **found_too,
         )
 
+    def _fits(self) -> None:
+        """Raise `ValueError` where a ring is too large to be played."""
+        if self.nodes * self.virtual_nodes > MOST_ON_A_RING:
+            raise ValueError(
+                f"VirtualNodes.simulate: {self.nodes * self.virtual_nodes:,} tokens on a ring are more than "
+                f"{MOST_ON_A_RING:,}: take fewer nodes or tokens"
+            )
+
     def timeline(self, seed: int = 0) -> Timeline:
         """Nodes fail one by one, in random order, none comes back: how much of the data still has its quorum?"""
+        self._fits()
         rng = stream(seed, BATCHES)
         chosen = random_tokens if self.tokens == RANDOM else even_tokens
         places, owners = chosen(self.rack_nodes, self.virtual_nodes, self.replicas, rng)

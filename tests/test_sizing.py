@@ -524,3 +524,12 @@ def test_a_plan_that_cannot_be_has_no_utilization():
     assert plan.servers == math.inf
     assert math.isnan(plan.utilization)
     assert math.isnan(plan.busiest)
+
+
+def test_a_plan_is_simulated_as_its_pool() -> None:
+    """False alarm 1e-6; and where no number will do, the sentence that says so."""
+    table = sm.verify(sm.PoolPlan(), 100_000, 2, false_alarm=1e-6)
+    assert set(table.verdict) == {"agrees"}, table.to_string()
+    assert "busiest" in set(table.quantity)
+    with pytest.raises(ValueError, match="No number of servers brings"):
+        sm.PoolPlan(target=0.001).simulate()

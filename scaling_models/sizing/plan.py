@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from scaling_models.answers import Accuracy, Assumption, Model, Timeline, answer
+from scaling_models.answers import Accuracy, Assumption, Model, Simulation, Timeline, answer
 from scaling_models.latency import SPREAD, Distribution, Exponential
 from scaling_models.montecarlo.kernels.stalls import in_flight, stalled_waits
 from scaling_models.montecarlo.streams import stream
@@ -153,6 +153,13 @@ class PoolPlan(Model):
     def latency(self) -> Distribution:
         """That of `pool`; where no number of servers will do, what remains with infinitely many: the service."""
         return self.pool.latency if math.isfinite(self.needed) else self.pool.unloaded_latency
+
+    def simulate(self, requests: int = 200_000, seed: int = 0, *, violating: str | None = None) -> Simulation:
+        """The pool at its peak, with only the needed servers left, as simulated. ValueError where no number will do."""
+        if math.isinf(self.needed):
+            raise ValueError(servers_for(self.pool, latency=self.target, level=self.level).says)
+        found = self.pool.simulate(requests, seed, violating=violating)
+        return Simulation(self, requests, seed, latency=found.latency, busiest=found.utilization)
 
     def timeline(self, seed: int = 0) -> Timeline:
         """A zone is lost at the peak: the plan's servers, beside as many as do where no zone is lost."""

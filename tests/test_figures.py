@@ -251,3 +251,13 @@ def test_what_a_formula_misses_is_drawn_as_disagreeing() -> None:
     assert missed > 5
     assert len(trace(figure, "simulated, disagrees").x) == missed
     assert f"with arrivals in bursts: {missed} of {len(table)} quantities disagree" in figure.layout.title.text
+
+
+def test_a_sweep_goes_on_to_a_model_beyond_its_slider() -> None:
+    """Where none of a slider's values is legal, or the model lies beyond them, the curve goes to twice its value."""
+    for model, path in (
+        (sm.shards.Durability(nodes=1000, scatter_width=500), "nodes"),
+        (sm.shards.ScatterGather(shards=500, needed=500), "shards"),
+    ):
+        drawn = figures.sweep(model, path).data[0].x
+        assert min(drawn) <= model.values()[path] <= max(drawn)

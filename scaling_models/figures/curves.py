@@ -19,6 +19,7 @@ Array = NDArray[np.float64]
 POINTS = 61
 TOWARDS_WALL = (1.0 - np.geomspace(0.1, 0.005, 8)).tolist()  # of the way to the wall, where curves bend most
 HALVINGS = 16
+AHEAD = 2.0  # times a value beyond its slider's end: how far a curve then goes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +67,7 @@ def _legal(model: Model, path: str, values: list[Any]) -> list[Any]:
             return False
         return True
 
-    return [value for value in values if goes(value)]
+    return [value for value in values if goes(value)] or [inputs.find(model, path).value]
 
 
 def grid(swept: Input) -> list[Any]:
@@ -76,7 +77,8 @@ def grid(swept: Input) -> list[Any]:
         return list(swept.domain.options)
     if slider is None:
         raise ValueError(f"sweep must be given the values of {swept.path}, for no slider is declared for it")
-    values = (np.geomspace if slider.log else np.linspace)(slider.low, slider.high, POINTS)
+    high = max(slider.high, AHEAD * swept.value) if swept.value > slider.high else slider.high  # as a panel's sliders
+    values = (np.geomspace if slider.log else np.linspace)(slider.low, high, POINTS)
     if isinstance(swept.domain, Integer):
         return [int(value) for value in np.unique(np.round(values))]
     return [float(f"{value:.6g}") for value in values]

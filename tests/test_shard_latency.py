@@ -9,7 +9,7 @@ from scipy import integrate
 import scaling_models as sm
 from scaling_models.montecarlo.estimates import NotSettled
 from scaling_models.pools import CentralQueue
-from scaling_models.shards import Cached, HashRing, ShardLatency, ShardLoad, UniformKeys, Zipf
+from scaling_models.shards import Cached, HashRing, HashSlots, ShardLatency, ShardLoad, UniformKeys, Zipf
 
 EVEN = ShardLatency(500.0, 10, UniformKeys(10**9))
 
@@ -104,3 +104,13 @@ def test_queues_played_out_agree(model):
     bursts = sm.verify(model, requests=160_000, seed=3, violating="arrivals in bursts").set_index("quantity")
     assert bursts.loc["latency mean", "verdict"] == "missed"
     assert bursts.loc["latency mean", "miss"] < -0.1
+
+
+@pytest.mark.parametrize(
+    "model", [ShardLatency(popularity=UniformKeys(3)), ShardLatency(placement=HashSlots(4))], ids=repr
+)
+def test_where_half_of_the_shards_have_nothing_traffic_climbs_to_what_the_mean_one_serves(model):
+    """64 shards of 100 requests/s, of which four at most have keys: 6,400/s, where it climbed to 1e14."""
+    told = model.timeline()
+    assert told.says.endswith("the mean one at 6,400")
+    assert set(told.lines) == {"requests waiting at the hottest shard", "requests waiting at the mean shard"}

@@ -105,7 +105,7 @@ def _questions(model: Model) -> dict[str, Callable[[], go.Figure]]:
             f"{name}: how large does the {answer} get?",
             lambda: draw.survival(model, simulation=model.simulate(seed=0)),
         ),
-        "sweep": (f"{name}: how does the {answer} depend on {swept.label}?", lambda: draw.sweep(model, swept.path)),
+        "sweep": (f"{name}: how does the {answer} depend on “{swept.label}”?", lambda: draw.sweep(model, swept.path)),
         "verification": (
             f"{name}: do formula and simulation agree?",
             lambda: draw.verification(verify(model)),
@@ -114,6 +114,8 @@ def _questions(model: Model) -> dict[str, Callable[[], go.Figure]]:
     }
     if not sweeps.is_distribution(type(model), model.headline):
         del asked["survival"]
+    if sweeps.closed(model, model.headline) is None:  # a sweep would be empty
+        del asked["sweep"]
     stem = name.lower().replace(" ", "-")
     return {f"{stem}-{key}": _asking(question, figure) for key, (question, figure) in asked.items()}
 

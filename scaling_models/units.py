@@ -14,6 +14,7 @@ DIGITS = 3  # no input is known better than that
 TIMES = ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms"), (120.0, 1.0, "s"), (7200.0, 1 / 60, "min"), (172800.0, 1 / 3600, "h"))
 DAYS = (1 / 86400, "days")
 SIZES = ((1e3, 1.0, "bytes"), (1e6, 1e-3, "kB"), (1e9, 1e-6, "MB"), (1e12, 1e-9, "GB"), (math.inf, 1e-12, "TB"))
+ROUNDING = 1e-14  # what a share of one may lack after a few thousand operations
 ALMOST = 0.005  # from there on three digits would round a share to 100%
 
 
@@ -35,7 +36,7 @@ class Scale:
 
     def text(self, value: float) -> str:
         """The number with its suffix, to three significant digits; a share just below one by what it lacks of it."""
-        if self.suffix == "%" and 0.0 < 1.0 - value < ALMOST:
+        if self.suffix == "%" and ROUNDING < 1.0 - value < ALMOST:
             return f"{_almost(100.0 * value, 100.0 * (1.0 - value))}%"
         joint = "" if self.suffix in ("", "%") else " "
         return f"{number(value * self.factor)}{joint}{self.suffix}"

@@ -168,6 +168,27 @@ def test_a_sweep_shows_the_wall_where_it_is() -> None:
     assert figure.layout.yaxis.type == "log"
 
 
+def test_a_sweep_draws_the_mean_where_only_that_is_known() -> None:
+    figure = figures.sweep(sm.FailingServers(), "arrival_rate", [400.0, 800.0])
+    bare = trace(figure, "mean, where only that is known")
+    assert bare.showlegend
+    np.testing.assert_allclose(bare.y, 1e3 * sweeps.sweep(sm.FailingServers(), "arrival_rate", [400.0, 800.0])["mean"])
+    assert trace(figure, "now").text[0].startswith("now mean")
+    whole = trace(figures.sweep(CentralQueue(), "arrival_rate"), "mean, where only that is known")
+    assert not whole.showlegend
+    assert set(whole.y) == {None}
+
+
+def test_a_sweep_reaches_where_the_model_stands() -> None:
+    beyond = sm.CentralQueue(5000.0, 60)
+    assert max(trace(figures.sweep(beyond, "arrival_rate"), "p99").x) >= 5000.0
+    assert trace(figures.sweep(beyond, "arrival_rate"), "now").x == (5000.0,)
+
+
+def test_the_label_of_a_wall_near_the_end_of_a_log_axis_stands_before_it() -> None:
+    assert trace(figures.sweep(sm.ShardPlan(), "stored"), "wall").textposition.endswith("left")
+
+
 def test_too_few_servers_are_a_wall_as_well() -> None:
     found = curve(CentralQueue(), "servers", None, "latency", PERCENTILES)
     assert not found.above
@@ -189,7 +210,7 @@ def test_a_sweep_draws_the_numbers_of_the_table() -> None:
 
 def test_models_side_by_side() -> None:
     figure = figures.sweep([CentralQueue(), RandomSplit(), RandomSplit(servers=20)], "arrival_rate", levels=(99,))
-    names = [each.name for each in figure.data if each.name not in ("wall", "now")]
+    names = [each.name for each in figure.data if each.name not in ("wall", "now") and not each.name.endswith("known")]
     assert names == ["Central queue p99", "Random split (servers 10) p99", "Random split (servers 20) p99"]
 
 
@@ -223,6 +244,13 @@ def test_verification_tells_what_disagrees() -> None:
     assert f"1 of {len(table)} quantities disagree, 1 seen too seldom" in seldom.layout.title.text
     table.loc[3, "verdict"] = "agrees"
     assert f"{len(table) - 1} of {len(table)} quantities agree, 1 seen" in figures.verification(table).layout.title.text
+
+
+def test_rows_seldom_seen_do_not_squeeze_the_others() -> None:
+    table = sm.verify(CentralQueue(), requests=20_000)
+    usual = figures.verification(table).layout.xaxis.range
+    table.loc[0, ["closed_form", "simulated", "low", "high", "verdict"]] = [1e-12, 0.0, -1e-6, 1e-6, "unseen"]
+    assert figures.verification(table).layout.xaxis.range[1] <= usual[1]
 
 
 class Breaking(CentralQueue):

@@ -91,7 +91,7 @@ def test_the_standard_report_asks_four_questions_of_every_model() -> None:
     assert len(asked) == 3 * len(sm.MODELS) + len(DISTRIBUTED) + 6  # no survival of a headline that is a number
     assert {"overload", "load", "sizing", "haproxy", "hot-shards", "rings"} < set(asked)
     drawn = asked["central-queue-sweep"]()
-    assert drawn.layout.title.text.startswith("<b>Central queue: how does the latency depend on arrival rate?</b>")
+    assert drawn.layout.title.text.startswith("<b>Central queue: how does the latency depend on “arrival rate”?</b>")
 
 
 @pytest.mark.usefixtures("no_browser")

@@ -72,7 +72,7 @@ def test_words() -> None:
     ("share", "said"),
     [
         (0.9949, "99.5%"), (0.996, "99.6%"), (0.9996, "99.96%"), (0.999, "99.9%"), (0.99954, "99.954%"),
-        (0.999999, "99.9999%"), (0.9999999999, "99.99999999%"), (1.0, "100%"),
+        (0.999999, "99.9999%"), (0.9999999999, "99.99999999%"), (1.0 - 1e-15, "100%"), (1.0, "100%"),
     ],
 )  # fmt: skip
 def test_a_share_just_below_one_is_told_by_what_it_lacks(share: float, said: str) -> None:
@@ -80,5 +80,5 @@ def test_a_share_just_below_one_is_told_by_what_it_lacks(share: float, said: str
 
 
 def test_no_share_below_one_is_told_as_all() -> None:
-    shares = 1.0 - np.geomspace(1e-16, 1e-2, 500)
+    shares = 1.0 - np.geomspace(2.0 * units.ROUNDING, 1e-2, 500)
     assert all("100" not in units.human(float(share), "") for share in shares[shares < 1.0])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scaling_models import inputs, sweeps
 from scaling_models.answers import Model
 from scaling_models.inputs import Input
-from scaling_models.parameters import Choice, Integer
+from scaling_models.parameters import Choice, Integer, Slider
 
 Array = NDArray[np.float64]
 POINTS = 61
@@ -26,18 +26,20 @@ AHEAD = 2.0  # times a value beyond its slider's end: how far a curve then goes
 class Curve:
     """The swept values, the answer's columns, and the first value without a steady state (NaN: none).
 
-    `above` tells whether there is none from the wall on (else up to it).
+    `bare` are the means where nothing else is known, else NaN. `above` tells whether there is no steady state from the
+    wall on (else up to it).
     """
 
     values: list[Any]
     columns: dict[str, Array]
+    bare: Array
     wall: float
     above: bool
 
     @property
     def finite(self) -> Array:
-        """All finite numbers of all columns."""
-        every: Array = np.concatenate(list(self.columns.values()))
+        """All finite numbers that are drawn."""
+        every: Array = np.concatenate([*self.columns.values(), self.bare])
         return np.asarray(every[np.isfinite(every)])
 
 
@@ -54,7 +56,9 @@ def curve(model: Model, path: str, given: list[Any] | None, answer: str, levels:
         values = sorted(pairs)
         models = [pairs[value] for value in values]
     found = sweeps.columns(models, answer, levels)
-    return Curve(values, {name: column for name, column in found.items() if name != "mean"}, wall, above)
+    means = found.pop("mean", np.full(len(values), math.nan))
+    unknown = np.all([np.isnan(column) for column in found.values()], axis=0)
+    return Curve(values, found, np.where(unknown, means, math.nan), wall, above)
 
 
 def _legal(model: Model, path: str, values: list[Any]) -> list[Any]:
@@ -71,17 +75,25 @@ def _legal(model: Model, path: str, values: list[Any]) -> list[Any]:
 
 
 def grid(swept: Input) -> list[Any]:
-    """The values that a parameter's slider passes over, 61 at most; the options of a choice."""
+    """The values that a parameter's slider passes over and where it stands, 61 at most; the options of a choice."""
     slider = swept.declared.slider
     if isinstance(swept.domain, Choice):
         return list(swept.domain.options)
     if slider is None:
         raise ValueError(f"sweep must be given the values of {swept.path}, for no slider is declared for it")
-    high = max(slider.high, AHEAD * swept.value) if swept.value > slider.high else slider.high  # as a panel's sliders
-    values = (np.geomspace if slider.log else np.linspace)(slider.low, high, POINTS)
+    values = (np.geomspace if slider.log else np.linspace)(*_ends(slider, swept.value), POINTS)
     if isinstance(swept.domain, Integer):
         return [int(value) for value in np.unique(np.round(values))]
     return [float(f"{value:.6g}") for value in values]
+
+
+def _ends(slider: Slider, stands: float) -> tuple[float, float]:
+    """Of the slider, and of where the model stands beyond it."""
+    if not math.isfinite(stands) or slider.low <= stands <= slider.high:
+        return slider.low, slider.high
+    if stands > slider.high:
+        return slider.low, AHEAD * stands  # as a panel's sliders
+    return (slider.low if slider.log and stands <= 0 else stands), slider.high
 
 
 def _over(model: Model, answer: str) -> bool:

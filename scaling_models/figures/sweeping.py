@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
 from scaling_models import inputs, sweeps, units
@@ -17,6 +18,7 @@ from scaling_models.inputs import Input
 from scaling_models.parameters import Choice
 
 LEVELS = (50.0, 95.0, 99.0)
+BARE = "mean, where only that is known"
 
 
 def sweep(
@@ -30,8 +32,8 @@ def sweep(
     """An answer (the headline unless named) over one parameter, of one model or of several side by side.
 
     Values are those of the parameter's slider unless given; the path may be nested (`service.mean`). Traces, a model:
-    one line for each level (or one for a scalar), the wall beyond which there is no steady state, and where the model
-    stands now.
+    one line for each level (or one for a scalar), the mean where nothing but that is known, the wall beyond which there
+    is no steady state, and where the model stands now.
     """
     models = [model] if isinstance(model, Model) else list(model)
     if not models:
@@ -43,7 +45,8 @@ def sweep(
     looks = _looks(models, swept, unit, curves)
     traces: list[go.Scatter] = []
     for each, found, look in zip(models, curves, looks, strict=True):
-        traces += [*_lines(found, look), _wall(found, look), _now(each, parameter, name, levels, found, look)]
+        now = _now(each, parameter, name, levels, found, look)
+        traces += [*_lines(found, look), _bare(found, look), _wall(found, look), now]
     title = f"{' and '.join(dict.fromkeys(look.name for look in looks))}: {_says(name, swept, curves, looks)}"
     across, up = looks[0].across.title(swept.label), looks[0].scale.title(units.words(name))
     axes: dict[str, Any] = {"yaxis": _y_axis(curves, unit), "xaxis": _x_axis(swept)}
@@ -60,6 +63,7 @@ class _Look:
     bounded: str
     across: units.Scale
     scale: units.Scale
+    log: bool  # whether the swept values are spread evenly by their ratios
 
     @property
     def colour(self) -> str:
@@ -83,8 +87,9 @@ def _looks(models: Sequence[Model], swept: Input, unit: str, curves: Sequence[Cu
     least = [float(found.finite.min()) for found in curves if len(found.finite)]
     largest = [float(found.finite.max()) for found in curves if len(found.finite)]
     scale, across = units.axis(unit, least if unit == "s" else largest), units.slider(swept.declared)
-    each = zip(names_of(models), models, strict=True)
-    return [_Look(name, at, len(models) == 1, model.bounded, across, scale) for at, (name, model) in enumerate(each)]
+    log, alone = swept.declared.slider is not None and swept.declared.slider.log, len(models) == 1
+    each = enumerate(zip(names_of(models), models, strict=True))
+    return [_Look(name, at, alone, model.bounded, across, scale, log) for at, (name, model) in each]
 
 
 def names_of(models: Sequence[Model]) -> list[str]:
@@ -118,34 +123,49 @@ def _lines(found: Curve, look: _Look) -> list[go.Scatter]:
     return [each.update(mode="markers", marker_size=10) for each in drawn] if isinstance(x[0], str) else drawn
 
 
+def _bare(found: Curve, look: _Look) -> go.Scatter:
+    """The mean, in gaps of the percentiles."""
+    there = np.isfinite(found.bare)
+    y = [look.scale.show(value) if math.isfinite(value) else None for value in found.bare.tolist()]
+    drawn = style.line([look.x(value) for value in found.values], y, BARE, style.GREY, "dashdot")
+    named = BARE if look.alone else f"{look.name} {BARE}"
+    drawn.update(name=named, showlegend=bool(there.any()), line_color=style.GREY if look.alone else look.colour)
+    return drawn.update(mode="markers", marker_size=10) if isinstance(found.values[0], str) else drawn
+
+
 def _wall(found: Curve, look: _Look) -> go.Scatter:
     there = math.isfinite(found.wall) and len(found.finite) > 0
     x = [look.across.show(found.wall)] * 2 if there else []
     y = [look.scale.show(float(end)) for end in (found.finite.min(), found.finite.max())] if there else []
     side = "from" if found.above else "up to"
     text = ["", f"no {look.bounded} {side} {look.across.text(found.wall)}" if look.alone else ""] if there else []
-    place = style.away(_share(found.wall, found), 0.6)
+    place = style.away(_share(found.wall, found, look.log), 0.6)
     drawn = style.labels(x, y, text, "wall", style.GREY, mode="lines+text", textposition=place)
     return drawn.update(line={"color": style.GREY if look.alone else look.colour, "dash": "dot", "width": 2})
 
 
 def _now(model: Model, path: str, answer: str, levels: Sequence[float], found: Curve, look: _Look) -> go.Scatter:
     """A mark where the model stands now, on its last line."""
-    label, column = list(sweeps.columns([model], answer, levels).items())[-1]
-    value, at = float(column[0]), inputs.find(model, path).value
+    table, at = sweeps.columns([model], answer, levels), inputs.find(model, path).value
+    label, column = list(table.items())[-1]
+    if len(table) > 1 and all(np.isnan(each[0]) for name, each in table.items() if name != "mean"):
+        label, column = "mean", table["mean"]
+    value = float(column[0])
     there = math.isfinite(value)
     said = f"now {label if label != answer else ''} {look.scale.text(value)}".replace("  ", " ")
     text = [said if look.alone else ""] if there else []  # the marks of several models are too near each other
     x, y = ([look.x(at)], [look.scale.show(value)]) if there else ([], [])
-    return style.labels(x, y, text, "now", style.BLACK, textposition=style.away(_share(at, found), 0.25))
+    return style.labels(x, y, text, "now", style.BLACK, textposition=style.away(_share(at, found, look.log), 0.25))
 
 
-def _share(value: Any, found: Curve) -> float:
+def _share(value: Any, found: Curve, log: bool) -> float:
     """How far along the axis a value lies, from 0 to 1."""
     if isinstance(value, str):
         return found.values.index(value) / len(found.values) if value in found.values else 0.0
     if math.isnan(value) or found.values[0] == found.values[-1]:
         return 0.0
+    if log and min(value, found.values[0]) > 0:
+        return math.log(value / found.values[0]) / math.log(found.values[-1] / found.values[0])
     return float((value - found.values[0]) / (found.values[-1] - found.values[0]))
 
 

@@ -22,7 +22,7 @@ def verification(table: pd.DataFrame) -> go.Figure:
 
     Traces, always these: the zero line, the 95% intervals, the quantities that agree, those that disagree (or that a
     formula misses whose assumption is broken), those of which too little was seen to tell. A quantity that is 0 has no
-    relative difference; its row says so and stays empty.
+    relative difference; its row says so and stays empty. The axis reaches as far as the rows of which enough was seen.
     """
     told = zip(table.quantity, table.closed_form, table.unit, strict=True)
     names = [_label(str(quantity), float(value), str(unit)) for quantity, value, unit in told]
@@ -35,9 +35,11 @@ def verification(table: pd.DataFrame) -> go.Figure:
     unseen = (table.verdict == "unseen").to_numpy()
     agrees = ~(apart | unseen)
     broken = f", with {table.attrs['violating']}" if "violating" in table.attrs else ""
+    reach = _reach(low[~unseen], high[~unseen]) if agrees.any() or apart.any() else _reach(low, high)
+    difference = np.where(unseen, np.clip(difference, -reach, reach), difference)
     traces = [
         style.line([0.0, 0.0], [names[0], names[-1]] if names else [], "closed form", style.BLUE, "dash"),
-        _intervals(names, low, high),
+        _intervals(names, low, high, reach),
         style.dots(difference[agrees], np.array(names)[agrees], "simulated, agrees", style.GREEN),
         style.dots(difference[apart], np.array(names)[apart], "simulated, disagrees", style.RED, marker_symbol="x"),
         style.dots(difference[unseen], np.array(names)[unseen], "simulated, too seldom to tell", style.GREY).update(
@@ -50,7 +52,7 @@ def verification(table: pd.DataFrame) -> go.Figure:
         "simulated less closed form, in % of the closed form (with 95% interval)",
         "",
         yaxis={"type": "category", "categoryorder": "array", "categoryarray": names[::-1], "showgrid": False},
-        xaxis_range=[-1.05 * _reach(low, high), 1.05 * _reach(low, high)],
+        xaxis_range=[-1.05 * reach, 1.05 * reach],
         height=max(320, 190 + 30 * len(names)),
     )
 
@@ -72,9 +74,8 @@ def _reach(low: Array, high: Array) -> float:
     return max(0.1, float(ends[np.isfinite(ends)].max(initial=0.0)))
 
 
-def _intervals(names: list[str], low: Array, high: Array) -> go.Scatter:
-    """One segment a row; an end at infinity is drawn as far as the longest finite one."""
-    reach = _reach(low, high)
+def _intervals(names: list[str], low: Array, high: Array, reach: float) -> go.Scatter:
+    """One segment a row; what goes beyond the reach is drawn so far."""
     ends = [
         (float(np.clip(a, -reach, reach)), float(np.clip(b, -reach, reach))) for a, b in zip(low, high, strict=True)
     ]

@@ -32,6 +32,7 @@ class ShardPlan(Planned):
     """
 
     headline: ClassVar[str] = "least_shards"
+    bounded: ClassVar[str] = "number of shards"
 
     @classmethod
     def of(cls, system: str, **workload: Any) -> Self:

@@ -9,12 +9,12 @@ from typing import Any
 import ipywidgets as widgets
 
 from scaling_models import units
+from scaling_models.figures.curves import AHEAD
 from scaling_models.parameters import Domain, Integer, Parameter, Real, Rows, Slider
 
 LABEL = {"description_width": "14.5em"}
 REFINEMENTS = (1, 2, 4, 5, 10, 20, 50, 100, 1000)  # finer grids tried until the present value lies on one
 EVEN = 200  # steps of a slider in decades that stands at nothing
-AHEAD = 2.0  # times the present value: how far a slider goes whose declared end is no further
 BELOW = 1.0 - 1e-6  # times an end that is itself illegal
 LOG_DIGITS = 3  # of a value read from a slider in geometric steps
 

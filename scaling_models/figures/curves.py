@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 POINTS = 61
 TOWARDS_WALL = (1.0 - np.geomspace(0.1, 0.005, 8)).tolist()  # of the way to the wall, where curves bend most
 HALVINGS = 16
-AHEAD = 2.0  # times a value beyond its slider's end: how far a curve then goes
+AHEAD = 2.0  # times a value beyond its slider's end: how far a curve, or a panel's slider, then goes
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,8 @@ import typing
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic, Self, TypeVar, overload
 
-from scaling_models.parameters import Declared, is_number
+from scaling_models.domains import is_number
+from scaling_models.parameters import Declared
 
 T = TypeVar("T")
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 from scaling_models import units
-from scaling_models.parameters import Choice, Declared, Domain, Integer, Parameter, Real, Record, Rows
+from scaling_models.domains import Choice, Domain, Integer, Real, Record, Rows
+from scaling_models.parameters import Declared, Parameter
 
 Thing = TypeVar("Thing", bound=Declared)
 STEP = re.compile(r"\.?([A-Za-z_]\w*)|\[(\d+)\]")

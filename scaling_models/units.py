@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from scaling_models.parameters import Parameter, Real
+from scaling_models.domains import Real
+from scaling_models.parameters import Parameter
 
 DIGITS = 3  # no input is known better than that
 TIMES = ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms"), (120.0, 1.0, "s"), (7200.0, 1 / 60, "min"), (172800.0, 1 / 3600, "h"))

@@ -556,12 +556,12 @@ def test_pairs_are_exact_where_no_node_is_left_over(nodes, days):
 @pytest.mark.parametrize(
     ("nodes", "replicas", "window", "failed", "chunks"), [(3, 2, 2, 2, 1), (9, 8, 7, 8, 30), (9, 3, 2, 5, 1000)]
 )
-def test_windows_among_few_nodes_are_as_rough_as_they_say(nodes, replicas, window, failed, chunks):
+def test_windows_among_few_nodes_are_what_outages_show(nodes, replicas, window, failed, chunks):
     """20,000 outages tell a probability to 0.35%; 5.8 standard errors are a false alarm of 1e-6."""
     model = CopysetLoss(nodes, replicas, "window", window, float(replicas * chunks), 1.0, failed)
     found, said = model.simulate(20_000, 3).loss_probability, model.accuracy("loss_probability")
-    assert said.label == "bound"
-    assert abs(model.loss_probability - found.value) <= said.error * found.value + 5.8 * found.error
+    assert said.label == "exact"
+    assert abs(model.loss_probability - found.value) <= 5.8 * found.error
 
 
 def test_more_chunks_than_can_be_counted_are_refused():

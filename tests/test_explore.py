@@ -12,10 +12,11 @@ import pytest
 import scaling_models as sm
 from scaling_models import figures, inputs
 from scaling_models.answers import Model, Timeline
+from scaling_models.domains import Integer, Real
 from scaling_models.explorer import Panel, explore
 from scaling_models.explorer.beginnings import with_mean_of
 from scaling_models.explorer.numbers import Grid, grid
-from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.pools import CentralQueue
 from scaling_models.units import Scale, human
 

@@ -18,7 +18,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
     map(
         frozenset,
         [
-            ["files", "tables", "wording"],
+            ["domains", "files", "tables", "wording"],
             ["parameters"],
             ["data", "answers", "units"],
             ["inputs", "scalability"],
@@ -27,7 +27,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
             ["pools", "shards", "quorums"],
             ["architectures"],
             ["atlas", "sweeps", "validation"],
-            ["sizing"],
+            ["sensitivities", "sizing"],
             ["figures"],
             ["explorer", "report", "lab"],
             ["__init__"],

@@ -7,8 +7,8 @@ from scipy import stats
 
 import scaling_models as sm
 from scaling_models.answers import answer
+from scaling_models.domains import Choice
 from scaling_models.latency import Distribution
-from scaling_models.parameters import Choice
 from scaling_models.pools import (
     Abandonment,
     CentralQueue,

@@ -9,7 +9,8 @@ import pytest
 import scipy.stats
 
 import scaling_models as sm
-from scaling_models.parameters import Choice, Declared, Integer, Real, Rows, parameter
+from scaling_models.domains import Choice, Integer, Real, Rows
+from scaling_models.parameters import Declared, parameter
 
 
 class Sample(Declared):

@@ -14,9 +14,9 @@ import pytest
 import scaling_models as sm
 from scaling_models import figures, inputs
 from scaling_models.answers import Model
+from scaling_models.domains import Integer
 from scaling_models.explorer.drawing import redraw, shown
 from scaling_models.explorer.picture import Picture, script
-from scaling_models.parameters import Integer
 
 CentralQueue = sm.pools.CentralQueue
 Draw = Callable[[Any], go.Figure]

@@ -13,7 +13,7 @@ from pasting import pasted
 from strategies import SPREAD
 
 import scaling_models as sm
-from scaling_models import inputs, sweeps
+from scaling_models import inputs, sensitivities
 from scaling_models.pools import CentralQueue, RandomSplit
 
 MODELS = [pytest.param(model.example(), id=model.__name__) for model in SPREAD]
@@ -110,8 +110,8 @@ def test_compare_of_nothing_is_refused(requests: int | None) -> None:
         sm.compare([], requests)
 
 
-def by_path(model: Any, change: float = 0.10) -> dict[str, sweeps.Sensitivity]:
-    return {each.path: each for each in sweeps.sensitivities(model, change)}
+def by_path(model: Any, change: float = 0.10) -> dict[str, sensitivities.Sensitivity]:
+    return {each.path: each for each in sensitivities.sensitivities(model, change)}
 
 
 def test_sensitivities_tell_what_a_little_more_does() -> None:

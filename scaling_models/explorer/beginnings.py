@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from scaling_models.parameters import Choice, Record
+from scaling_models.domains import Choice, Record
 
 
 def with_mean_of(new: Any, old: Any) -> Any:

@@ -9,10 +9,11 @@ from typing import Any, Protocol
 import ipywidgets as widgets
 
 from scaling_models import units
+from scaling_models.domains import Choice, Integer, Real, Record, Rows
 from scaling_models.explorer.beginnings import example, with_mean_of
 from scaling_models.explorer.numbers import LABEL, NumberEditor
 from scaling_models.inputs import MOST_ROWS
-from scaling_models.parameters import Choice, Declared, Integer, Parameter, Real, Record, Rows
+from scaling_models.parameters import Declared, Parameter
 
 Changed = Callable[[], None]
 NESTED = "0 0 0 1.2em"  # the margin of what stands inside another

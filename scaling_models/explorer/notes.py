@@ -8,7 +8,7 @@ from html import escape
 
 from scaling_models import sweeps, units
 from scaling_models.answers import Accuracy, Model, NoClosedForm
-from scaling_models.sweeps import Sensitivity
+from scaling_models.sensitivities import Sensitivity, sensitivities
 
 LINE = '<div style="line-height:1.45; font-size:13px">{}</div>'
 
@@ -60,7 +60,7 @@ def _grouped(found: Sequence[Sensitivity]) -> list[str]:
 def assumptions(model: Model) -> str:
     """What the model assumes and which way it errs, and what 10% more of each input does."""
     taken = "; ".join(f"{each.says} (<i>{escape(each.errs)}</i>)" for each in model.assumptions(model.headline))
-    changes = "; ".join(escape(each) for each in _grouped(sweeps.sensitivities(model)))
+    changes = "; ".join(escape(each) for each in _grouped(sensitivities(model)))
     lines = [f"<b>What it assumes:</b> {taken or 'nothing'}."]
     lines += [f"<b>What 10% more of each input does:</b> {changes}."] if changes else []
     return LINE.format("<br>".join(lines))

@@ -9,8 +9,9 @@ from typing import Any
 import ipywidgets as widgets
 
 from scaling_models import units
+from scaling_models.domains import Domain, Integer, Real, Rows
 from scaling_models.figures.curves import AHEAD
-from scaling_models.parameters import Domain, Integer, Parameter, Real, Rows, Slider
+from scaling_models.parameters import Parameter, Slider
 
 LABEL = {"description_width": "14.5em"}
 REFINEMENTS = (1, 2, 4, 5, 10, 20, 50, 100, 1000)  # finer grids tried until the present value lies on one

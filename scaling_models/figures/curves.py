@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from scaling_models import inputs, sweeps
 from scaling_models.answers import Model
+from scaling_models.domains import Choice, Integer
 from scaling_models.inputs import Input
-from scaling_models.parameters import Choice, Integer, Slider
+from scaling_models.parameters import Slider
 
 Array = NDArray[np.float64]
 POINTS = 61

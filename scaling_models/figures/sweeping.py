@@ -12,10 +12,10 @@ import plotly.graph_objects as go
 
 from scaling_models import inputs, sweeps, units
 from scaling_models.answers import Model
+from scaling_models.domains import Choice
 from scaling_models.figures import style
 from scaling_models.figures.curves import Curve, curve
 from scaling_models.inputs import Input
-from scaling_models.parameters import Choice
 
 LEVELS = (50.0, 95.0, 99.0)
 BARE = "mean, where only that is known"

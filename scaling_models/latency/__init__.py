@@ -2,11 +2,13 @@
 
 from scaling_models.latency.adapters import Scipy, as_latency
 from scaling_models.latency.affine import Scaled, Shifted
-from scaling_models.latency.algebra import Hedge, KOfN, Mixture
 from scaling_models.latency.distribution import Distribution
 from scaling_models.latency.heavy import LogNormal, Pareto
+from scaling_models.latency.hedges import Hedge
 from scaling_models.latency.kinds import Erlang, Exponential, Hyperexponential, Uniform
+from scaling_models.latency.mixtures import Mixture
 from scaling_models.latency.operations import fastest, hedge, k_of_n, mixture, slowest
+from scaling_models.latency.order_statistics import KOfN
 from scaling_models.latency.points import Deterministic, Empirical, MeanOnly, Never
 from scaling_models.latency.record import LATENCY, SPREAD
 from scaling_models.latency.shared import SharedKOfN

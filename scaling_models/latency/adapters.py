@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from scaling_models.domains import Illegal, Record, is_number
 from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.points import Deterministic
-from scaling_models.parameters import Illegal, Record, is_number, parameter
+from scaling_models.parameters import parameter
 from scaling_models.wording import short
 
 

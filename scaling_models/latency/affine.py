@@ -7,10 +7,11 @@ import math
 
 import numpy as np
 
+from scaling_models.domains import Real
 from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.phases import Phases
 from scaling_models.latency.record import LATENCY
-from scaling_models.parameters import Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.wording import short
 
 

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scaling_models.answers import NoClosedForm
+from scaling_models.domains import is_number
 from scaling_models.latency import quadrature
 from scaling_models.latency.phases import Phases
-from scaling_models.parameters import Declared, is_number
+from scaling_models.parameters import Declared
 from scaling_models.wording import short
 
 Array = NDArray[np.float64]

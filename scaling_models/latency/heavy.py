@@ -7,9 +7,10 @@ import math
 import numpy as np
 from scipy import special
 
+from scaling_models.domains import Real
 from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.kinds import MEAN, TIMES
-from scaling_models.parameters import Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 
 
 class LogNormal(Distribution):

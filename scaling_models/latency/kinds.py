@@ -8,10 +8,11 @@ import math
 import numpy as np
 from scipy import special
 
+from scaling_models.domains import Integer, Real
 from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.phases import Phases, in_branches, in_stages
 from scaling_models.latency.quadrature import graded
-from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 
 TIMES = Slider(0.001, 1.0, 0.05, log=True)  # 1 ms to 1 s in steps of 0.05 decades, which 10 ms lies on
 MEAN = "the mean time"

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from scaling_models.domains import is_number
 from scaling_models.latency.adapters import as_latency
 from scaling_models.latency.affine import Scaled, Shifted
-from scaling_models.latency.algebra import Hedge, KOfN, Mixture
 from scaling_models.latency.distribution import Distribution
+from scaling_models.latency.hedges import Hedge
+from scaling_models.latency.mixtures import Mixture
+from scaling_models.latency.order_statistics import KOfN
 from scaling_models.latency.shared import SharedKOfN
 from scaling_models.latency.sums import Sum
 from scaling_models.latency.terms import without
-from scaling_models.parameters import is_number
 
 
 def add(first: Distribution, second: Any) -> Distribution:

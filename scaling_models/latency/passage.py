@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from scaling_models.domains import Real, Rows
 from scaling_models.latency.distribution import Array, Distribution
-from scaling_models.parameters import Real, Rows, parameter
+from scaling_models.parameters import parameter
 from scaling_models.wording import short
 
 NOTHING = 40.0  # mean times: what is left then is e^-40

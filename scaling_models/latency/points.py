@@ -7,8 +7,9 @@ import math
 
 import numpy as np
 
+from scaling_models.domains import Real, Rows
 from scaling_models.latency.distribution import Array, Distribution
-from scaling_models.parameters import Real, Rows, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 
 
 class Deterministic(Distribution):

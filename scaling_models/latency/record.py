@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from scaling_models.domains import Illegal, Record
 from scaling_models.latency.adapters import as_latency
 from scaling_models.latency.distribution import Distribution
-from scaling_models.parameters import Declared, Illegal, Record
+from scaling_models.parameters import Declared
 
 
 def _kinds() -> tuple[type[Declared], ...]:

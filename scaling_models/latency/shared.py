@@ -8,17 +8,19 @@ import math
 import numpy as np
 
 from scaling_models.answers import NoClosedForm
+from scaling_models.domains import Integer, Rows
 from scaling_models.latency.affine import Shifted
-from scaling_models.latency.algebra import HAIR, LEAST_MASS, KOfN, level_known
+from scaling_models.latency.composed import HAIR, LEAST_MASS, level_known
 from scaling_models.latency.condensed import condensed
 from scaling_models.latency.counting import at_least
 from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.integrals import MANY, ROUNDING, Integrated, in_chunks
 from scaling_models.latency.lattices import Survival
+from scaling_models.latency.order_statistics import KOfN
 from scaling_models.latency.quadrature import merged
 from scaling_models.latency.record import LATENCY
 from scaling_models.latency.spread import LEVELS, spread
-from scaling_models.parameters import Integer, Rows, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 
 ROUGH, SPARSE = 200, 4  # times to begin with, and of how many levels
 

@@ -8,6 +8,7 @@ from collections import Counter
 
 import numpy as np
 
+from scaling_models.domains import Rows
 from scaling_models.latency.condensed import condensed
 from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.integrals import MANY, NODES, Integrated, in_chunks
@@ -16,7 +17,7 @@ from scaling_models.latency.lattices import DEEP, LEVELS, Survival
 from scaling_models.latency.quadrature import graded, merged
 from scaling_models.latency.record import LATENCY
 from scaling_models.latency.tables import STRAIGHT
-from scaling_models.parameters import Rows, parameter
+from scaling_models.parameters import parameter
 
 MOST_ATOMS = 4000
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from scaling_models.domains import is_number
 from scaling_models.montecarlo.arrays import Array
 from scaling_models.montecarlo.controls import Controls
-from scaling_models.parameters import is_number
 from scaling_models.wording import short
 
 CORRECTIONS = 3  # of a quantile's level for the controls: the next would be less than a sample

@@ -9,13 +9,14 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import EXACT, Accuracy, Assumption, NoClosedForm, Timeline, answer
+from scaling_models.domains import Real
 from scaling_models.latency import Distribution, Never
 from scaling_models.montecarlo.estimates import Estimate, Sampled, at_least_binomial, ratio
 from scaling_models.montecarlo.kernels.shedding import Shedding, Standing, controlled_waits
 from scaling_models.montecarlo.runs import Run
 from scaling_models.montecarlo.streams import stream
 from scaling_models.montecarlo.traffic.flows import Flow
-from scaling_models.parameters import Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.pools.bases.admissions import Surge, surge_met
 from scaling_models.pools.bases.central_cases import Case, case_of
 from scaling_models.pools.bases.limited_pool import LimitedPool, share

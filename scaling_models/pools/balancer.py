@@ -9,8 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import Accuracy, Assumption, Model, NoClosedForm, Simulation, Timeline, answer
+from scaling_models.domains import Integer, Real
 from scaling_models.latency import SPREAD, Deterministic, Distribution, Exponential, Never
-from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.pools.bases.central_cases import Case, Exact, case_of
 from scaling_models.pools.bases.pool import SIMULATED
 from scaling_models.pools.bases.services import check_service

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 from scaling_models.answers import Assumption, answer
+from scaling_models.domains import Real
 from scaling_models.latency import Deterministic, Distribution, Exponential, Never, mixture
 from scaling_models.montecarlo.traffic.arrivals import Batches
-from scaling_models.parameters import Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.pools.bases.bursty_pool import BurstyPool
 from scaling_models.pools.formulas.batches import batch_probability_of_wait
 from scaling_models.pools.times.responses import ErlangResponse

@@ -9,13 +9,14 @@ from typing import ClassVar, Self
 import numpy as np
 
 from scaling_models.answers import Accuracy, Assumption, Timeline, answer
+from scaling_models.domains import Integer, Real
 from scaling_models.latency import SPREAD, Deterministic, Distribution, Exponential, mixture
 from scaling_models.montecarlo.estimates import Estimate, Sampled
 from scaling_models.montecarlo.kernels.admission import Admission, AdmittedClass
 from scaling_models.montecarlo.runs import Run
 from scaling_models.montecarlo.streams import stream
 from scaling_models.montecarlo.traffic.flows import Flow
-from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.pools.bases.admissions import a_second, horizon, of_class, waits_of
 from scaling_models.pools.bases.limited_pool import LimitedPool, share
 from scaling_models.pools.bases.occupancies import drawn

@@ -11,13 +11,14 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import Accuracy, Assumption, Model, NoClosedForm, Simulation, Timeline, answer
+from scaling_models.domains import Integer
 from scaling_models.latency import SPREAD, Deterministic, Distribution, Exponential, Hyperexponential, Never
 from scaling_models.montecarlo.estimates import at_least_binomial, ratio
 from scaling_models.montecarlo.kernels.loops import Loop
 from scaling_models.montecarlo.kernels.stalls import in_flight, stalled_loop, stalled_waits
 from scaling_models.montecarlo.runs import Plan, Run, run
 from scaling_models.montecarlo.streams import checked_requests, stream
-from scaling_models.parameters import Integer, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.pools.bases.pool import Array
 from scaling_models.pools.bases.services import check_service
 from scaling_models.pools.bases.slots import slots_each

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import Accuracy, Assumption, NoClosedForm, Simulation, Timeline, answer
+from scaling_models.domains import Choice, Real
 from scaling_models.latency import Distribution, Exponential, Hyperexponential, MeanOnly, Never
 from scaling_models.montecarlo.estimates import ratio
 from scaling_models.montecarlo.kernels import failures
@@ -16,7 +17,7 @@ from scaling_models.montecarlo.kernels.autoscaling import ChangingPool
 from scaling_models.montecarlo.runs import Run
 from scaling_models.montecarlo.traffic.arrivals import Renewal
 from scaling_models.montecarlo.traffic.flows import Flow
-from scaling_models.parameters import Choice, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.pools.bases.exponential_pool import ExponentialPool
 from scaling_models.pools.bases.occupancies import MOST_DRAWN
 from scaling_models.pools.bases.pool import SIMULATED

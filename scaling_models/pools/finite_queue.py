@@ -8,12 +8,13 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import Accuracy, NoClosedForm, answer
+from scaling_models.domains import Integer
 from scaling_models.latency import Deterministic, Distribution
 from scaling_models.montecarlo.estimates import Estimate, Sampled
 from scaling_models.montecarlo.kernels.losses import Loss
 from scaling_models.montecarlo.runs import Run
 from scaling_models.montecarlo.traffic.flows import Flow
-from scaling_models.parameters import Integer, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.pools.bases.limited_pool import LimitedPool, share
 from scaling_models.pools.bases.pool import Array
 from scaling_models.pools.formulas.losses import blocking, places_taken

@@ -9,9 +9,10 @@ import numpy as np
 from scipy import optimize
 
 from scaling_models.answers import EXACT, Accuracy, NoClosedForm, answer
+from scaling_models.domains import Choice, Real
 from scaling_models.latency import Distribution, Exponential, Hedge, MeanOnly, Never
 from scaling_models.montecarlo.kernels.copies import HedgingRule
-from scaling_models.parameters import Choice, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.pools.bases.copied import Copied
 from scaling_models.pools.formulas.redundancy import hedged_fixed_point, hedged_utilization
 from scaling_models.pools.random_split import RandomSplit

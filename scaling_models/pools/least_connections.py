@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from scaling_models.domains import Choice
 from scaling_models.montecarlo.kernels import rules
-from scaling_models.parameters import Choice, parameter
+from scaling_models.parameters import parameter
 from scaling_models.pools.bases.approximation import Approximation, Errors
 from scaling_models.pools.bases.dispatched import Counting
 from scaling_models.pools.formulas.profiles import Found

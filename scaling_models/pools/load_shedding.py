@@ -8,13 +8,14 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import Accuracy, Assumption, NoClosedForm, Timeline, answer
+from scaling_models.domains import Integer, Real
 from scaling_models.latency import Deterministic, Distribution, Never
 from scaling_models.montecarlo.estimates import Estimate, Sampled
 from scaling_models.montecarlo.kernels.admission import Admission, AdmittedClass
 from scaling_models.montecarlo.runs import Run
 from scaling_models.montecarlo.streams import stream
 from scaling_models.montecarlo.traffic.flows import Flow
-from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.pools.bases.admissions import Surge, of_class, surge_met, waits_of
 from scaling_models.pools.bases.limited_pool import LimitedPool, share
 from scaling_models.pools.bases.pool import Array

@@ -7,9 +7,10 @@ import math
 from typing import ClassVar
 
 from scaling_models.answers import Assumption, NoClosedForm, answer
+from scaling_models.domains import Real
 from scaling_models.latency import Distribution, Never
 from scaling_models.montecarlo.traffic.arrivals import Modulated
-from scaling_models.parameters import Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.pools.bases.bursty_pool import BurstyPool
 from scaling_models.pools.formulas.modulation import ModulatedWaits, modulated_waits
 from scaling_models.pools.times.phased import PhasedResponse, PhasedWait

@@ -8,8 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from scaling_models.domains import Choice, Integer
 from scaling_models.montecarlo.kernels.rules import PowerOf
-from scaling_models.parameters import Choice, Integer, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.pools.bases.approximation import NONE, UNUSABLE, Approximation, Errors
 from scaling_models.pools.bases.dispatched import Counting
 from scaling_models.pools.formulas.profiles import found_by, shortest_of

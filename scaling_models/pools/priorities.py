@@ -10,13 +10,14 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import Accuracy, Assumption, NoClosedForm, Simulation, answer
+from scaling_models.domains import Choice, Real
 from scaling_models.latency import Deterministic, Distribution, Exponential, Hyperexponential, MeanOnly, Never, mixture
 from scaling_models.montecarlo.estimates import Estimate
 from scaling_models.montecarlo.kernels import priorities as kernel
 from scaling_models.montecarlo.kernels.stalls import stalled_waits
 from scaling_models.montecarlo.runs import Run
 from scaling_models.montecarlo.traffic.arrivals import Renewal
-from scaling_models.parameters import Choice, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.pools.bases.exponential_pool import ExponentialPool
 from scaling_models.pools.bases.pool import SIMULATED, Array, Pool
 from scaling_models.pools.formulas.erlang import erlang_c

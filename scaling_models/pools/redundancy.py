@@ -6,9 +6,10 @@ import math
 from typing import Self
 
 from scaling_models.answers import EXACT, Accuracy, NoClosedForm, answer
+from scaling_models.domains import Integer
 from scaling_models.latency import Distribution, Exponential, MeanOnly, Never
 from scaling_models.montecarlo.kernels.copies import HedgingRule
-from scaling_models.parameters import Integer, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.pools.bases.copied import Copied
 from scaling_models.pools.formulas.redundancy import redundancy_mean
 from scaling_models.pools.times.redundant_response import RedundantResponse

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from scaling_models.parameters import Choice, Declared, Integer, Real, Record, Slider, parameter
+from scaling_models.domains import Choice, Integer, Real, Record
+from scaling_models.parameters import Declared, Slider, parameter
 
 
 class Remedy(Declared):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from scaling_models.parameters import Declared, Real, Record, Slider, parameter
+from scaling_models.domains import Real, Record
+from scaling_models.parameters import Declared, Slider, parameter
 
 
 class Shedder(Declared):

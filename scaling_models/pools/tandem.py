@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import Accuracy, Assumption, Model, NoClosedForm, Simulation, Timeline, answer
+from scaling_models.domains import Real, Record, Rows
 from scaling_models.latency import Deterministic, Distribution, Exponential, Hyperexponential, MeanOnly, Never
 from scaling_models.montecarlo.estimates import Estimate, NotSettled
 from scaling_models.montecarlo.kernels.tandem import Line, follow
@@ -17,7 +18,7 @@ from scaling_models.montecarlo.kernels.tandem import Tandem as System
 from scaling_models.montecarlo.runs import Plan, run
 from scaling_models.montecarlo.streams import checked_requests, streams_of
 from scaling_models.montecarlo.traffic.arrivals import Renewal
-from scaling_models.parameters import Real, Record, Rows, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.pools.bases.central_cases import Case, Exact, case_of
 from scaling_models.pools.formulas.walks import is_exponential
 from scaling_models.pools.tier import Tier

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
+from scaling_models.domains import Integer, Real
 from scaling_models.latency import SPREAD, Distribution, Exponential
-from scaling_models.parameters import Declared, Integer, Real, Slider, parameter
+from scaling_models.parameters import Declared, Slider, parameter
 from scaling_models.pools.bases.slots import slots_each
 from scaling_models.wording import short
 

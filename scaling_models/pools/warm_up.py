@@ -9,11 +9,12 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import Accuracy, Assumption, Simulation, Timeline, answer
+from scaling_models.domains import Real
 from scaling_models.latency import Distribution, Never
 from scaling_models.montecarlo.estimates import Estimate, NotSettled, SimulatedLatency, from_batches
 from scaling_models.montecarlo.kernels.warming import follow_warming
 from scaling_models.montecarlo.streams import checked_requests, stream
-from scaling_models.parameters import Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.pools.bases.pool import Array
 from scaling_models.pools.bases.stepped_pool import FAR
 from scaling_models.pools.bases.surges_played import check_surge

@@ -9,10 +9,11 @@ import math
 from typing import ClassVar
 
 from scaling_models.answers import answer
+from scaling_models.domains import Real, Rows
 from scaling_models.montecarlo.kernels.dispatch import Dispatch
 from scaling_models.montecarlo.kernels.rules import Random
 from scaling_models.montecarlo.traffic.flows import Flow
-from scaling_models.parameters import Real, Rows, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.pools.bases.separate_queues import SeparateQueues
 from scaling_models.pools.bases.stations import Station
 from scaling_models.pools.bases.unequal_stations import UnequalStations

@@ -7,11 +7,12 @@ import functools
 import numpy as np
 from scipy import special
 
+from scaling_models.domains import Integer, Real
 from scaling_models.latency import LATENCY, Deterministic, Distribution, KOfN, k_of_n
 from scaling_models.latency.distribution import Array
 from scaling_models.latency.quadrature import graded, merged
 from scaling_models.latency.tables import Table, tolerance_at
-from scaling_models.parameters import Integer, Real, parameter
+from scaling_models.parameters import parameter
 
 SPARSE = 4  # of the idle round's cuts: the table refines where it must
 

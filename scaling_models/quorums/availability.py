@@ -7,11 +7,12 @@ import math
 from typing import ClassVar, Self
 
 from scaling_models.answers import Accuracy, Assumption, Model, NoClosedForm, Simulation, Timeline, answer
+from scaling_models.domains import Integer, Real
 from scaling_models.latency import Deterministic, Distribution
 from scaling_models.latency.passage import PassageTime
 from scaling_models.montecarlo.kernels.outages import Cluster
 from scaling_models.montecarlo.streams import checked_requests
-from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.quorums import outage_runs
 from scaling_models.quorums.formulas.outages import Fleet, Outages, first_loss, outages
 from scaling_models.quorums.formulas.sizes import flexible_size, majority_size

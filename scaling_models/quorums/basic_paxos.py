@@ -7,13 +7,14 @@ from typing import ClassVar, Self
 import numpy as np
 
 from scaling_models.answers import Assumption, NoClosedForm, Simulation, Timeline, answer
+from scaling_models.domains import Integer
 from scaling_models.latency import SPREAD, Distribution, Exponential
 from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.estimates import SimulatedLatency, from_batches
 from scaling_models.montecarlo.kernels.duels import Duels, duels
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import stream
-from scaling_models.parameters import Integer, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.quorums.exchanges import Chances, Exchange
 from scaling_models.quorums.led import BATCHES, Led
 

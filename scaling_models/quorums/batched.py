@@ -7,11 +7,12 @@ import math
 
 import numpy as np
 
+from scaling_models.domains import Integer, Real
 from scaling_models.latency.distribution import Array, Distribution
 from scaling_models.latency.lattices import Lattice, Survival
 from scaling_models.latency.quadrature import graded
 from scaling_models.latency.tables import STRAIGHT
-from scaling_models.parameters import Integer, Real, parameter
+from scaling_models.parameters import parameter
 from scaling_models.quorums.formulas import gathering, group_commits
 
 TIMES = Real(open_low=False)

@@ -9,13 +9,14 @@ from typing import ClassVar, Self
 import numpy as np
 
 from scaling_models.answers import EXACT, Accuracy, Assumption, Model, NoClosedForm, Simulation, Timeline, answer
+from scaling_models.domains import Choice, Integer, Real
 from scaling_models.latency import LATENCY, Deterministic, Distribution, LogNormal, Never, k_of_n
 from scaling_models.montecarlo.arrays import Array
 from scaling_models.montecarlo.estimates import SimulatedLatency, ratio
 from scaling_models.montecarlo.kernels.batches import Played, batched
 from scaling_models.montecarlo.kernels.reads import poisson
 from scaling_models.montecarlo.streams import checked_requests, stream
-from scaling_models.parameters import Choice, Integer, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.quorums.batch_latency import batch_latency
 from scaling_models.quorums.batched import BatchTime, GatherWait, GroupResponse, GroupWait
 from scaling_models.quorums.formulas import gathering, group_commits

@@ -7,11 +7,12 @@ from typing import ClassVar, Self
 import numpy as np
 
 from scaling_models.answers import Assumption, Simulation, Timeline, answer
+from scaling_models.domains import Real
 from scaling_models.latency import Distribution, Exponential, Uniform, mixture
 from scaling_models.montecarlo.estimates import SimulatedLatency
 from scaling_models.montecarlo.kernels.commits import counting
 from scaling_models.montecarlo.streams import stream
-from scaling_models.parameters import Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.quorums.exchanges import Chances, Exchange
 from scaling_models.quorums.formulas.sizes import epaxos_size
 from scaling_models.quorums.led import BATCHES, Led, both_rounds

@@ -8,10 +8,11 @@ import math
 import numpy as np
 
 from scaling_models.answers import NoClosedForm
+from scaling_models.domains import Choice, Integer, Real
 from scaling_models.latency.distribution import Array
 from scaling_models.latency.lattices import Lattice, Survival
 from scaling_models.montecarlo.arrays import Flags
-from scaling_models.parameters import Choice, Integer, Real, parameter
+from scaling_models.parameters import parameter
 from scaling_models.quorums.formulas.terms import Timers, TimeToStand, time_to_stand
 from scaling_models.wording import short
 

@@ -7,11 +7,12 @@ from typing import ClassVar, Self
 import numpy as np
 
 from scaling_models.answers import Assumption, Simulation, SwimLanes, Timeline, answer
+from scaling_models.domains import Integer, Real, Rows
 from scaling_models.latency import LATENCY, Deterministic, Distribution, Exponential, Uniform, k_of_n, mixture
 from scaling_models.montecarlo.estimates import SimulatedLatency
 from scaling_models.montecarlo.kernels.commits import replies, smallest
 from scaling_models.montecarlo.streams import stream
-from scaling_models.parameters import Integer, Real, Rows, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.quorums.exchanges import Chances, Exchange
 from scaling_models.quorums.expressions import choose
 from scaling_models.quorums.formulas.sizes import fast_paxos_size, majority_size

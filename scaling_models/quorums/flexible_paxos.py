@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.answers import Assumption, Simulation, Timeline, answer
+from scaling_models.domains import Integer
 from scaling_models.latency import Distribution, Exponential
 from scaling_models.montecarlo.estimates import SimulatedLatency, proportion
 from scaling_models.montecarlo.kernels.commits import Rule, counting
-from scaling_models.parameters import Integer, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.quorums.expressions import Expression
 from scaling_models.quorums.formulas.sizes import flexible_size
 from scaling_models.quorums.led import Led

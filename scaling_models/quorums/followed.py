@@ -6,9 +6,10 @@ import functools
 import operator
 
 from scaling_models.answers import Model
+from scaling_models.domains import Choice, Real, Rows
 from scaling_models.latency import LATENCY, Deterministic, Distribution
 from scaling_models.montecarlo.kernels.commits import Rule, counting
-from scaling_models.parameters import Choice, Real, Rows, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.quorums.expressions import Choose, Expression, Leaf, choose
 
 LEADER = "leader"

@@ -7,9 +7,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling_models.domains import Integer, Rows
 from scaling_models.latency import LATENCY, Deterministic, Distribution, Exponential
 from scaling_models.montecarlo.kernels.commits import Needed, Rule
-from scaling_models.parameters import Integer, Rows, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.quorums.expressions import Expression, choose, grid
 from scaling_models.quorums.flexible_paxos import FlexiblePaxos
 from scaling_models.quorums.followed import LEADER

@@ -7,9 +7,10 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import Model
+from scaling_models.domains import Choice, Integer, Real
 from scaling_models.latency import SPREAD, Distribution, LogNormal
 from scaling_models.montecarlo.kernels.crashes import Crashes
-from scaling_models.parameters import Choice, Integer, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.quorums.formulas.elections import Array, misses_allowed
 from scaling_models.wording import short
 

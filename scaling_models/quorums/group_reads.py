@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from scaling_models.answers import Model
+from scaling_models.domains import Choice, Real, Rows
 from scaling_models.latency import LATENCY, Distribution, LogNormal
-from scaling_models.parameters import Choice, Real, Rows, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 
 LOG, INDEX, LEASE, FOLLOWER = "log", "ReadIndex", "lease", "follower"
 QUORUM, STALE = "quorum", "bounded staleness"

@@ -8,12 +8,13 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import Assumption, Model, Simulation, Timeline, answer
+from scaling_models.domains import Choice, Integer, Real, Rows
 from scaling_models.latency import LATENCY, Deterministic, Distribution, LogNormal, slowest
 from scaling_models.montecarlo.estimates import Estimate, SimulatedLatency, from_batches
 from scaling_models.montecarlo.kernels.group_commits import WAITS, GroupCommits, play
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import checked_requests, stream
-from scaling_models.parameters import Choice, Integer, Real, Rows, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.wording import short
 
 BATCHES = 64

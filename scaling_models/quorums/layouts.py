@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from scaling_models.parameters import Declared, Integer, Record, Slider, parameter
+from scaling_models.domains import Integer, Record
+from scaling_models.parameters import Declared, Slider, parameter
 from scaling_models.quorums.expressions import Expression, Leaf, choose, grid, hierarchy, majority
 from scaling_models.quorums.expressions.times import EXPRESSION
 from scaling_models.quorums.replicas import Replica

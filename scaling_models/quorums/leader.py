@@ -6,8 +6,9 @@ import functools
 import math
 
 from scaling_models.answers import Model, answer
+from scaling_models.domains import Choice, Integer, Real
 from scaling_models.latency import LATENCY, Distribution, LogNormal
-from scaling_models.parameters import Choice, Integer, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.quorums.formulas import leader_load
 from scaling_models.quorums.formulas.leader_load import Work
 from scaling_models.wording import short

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from scaling_models.domains import Choice, Record
 from scaling_models.latency import LATENCY, Distribution, Exponential, Pareto, mixture
-from scaling_models.parameters import Choice, Declared, Record, parameter
+from scaling_models.parameters import Declared, parameter
 from scaling_models.quorums.formulas.staleness import Four
 
 

@@ -7,8 +7,9 @@ import math
 
 import numpy as np
 
+from scaling_models.domains import Record
 from scaling_models.latency import LATENCY, Distribution, Uniform
-from scaling_models.parameters import Declared, Record, parameter
+from scaling_models.parameters import Declared, parameter
 
 CELLS = 2048
 NOTHING = 1e-12  # of commands

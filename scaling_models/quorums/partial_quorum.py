@@ -8,12 +8,13 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import Accuracy, Assumption, Model, Simulation, Timeline, answer
+from scaling_models.domains import Integer, Real, Rows
 from scaling_models.latency import Deterministic, Distribution
 from scaling_models.montecarlo.estimates import SimulatedLatency, proportion
 from scaling_models.montecarlo.kernels.partial_quorums import goes_back, misses, play
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import checked_requests, stream
-from scaling_models.parameters import Integer, Real, Rows, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.quorums.formulas.staleness import missed_versions, older_than_before
 from scaling_models.quorums.legs import LEGS, Legs, ProductionLegs
 from scaling_models.quorums.replica_sets import View, Visibility, nth_reply, views

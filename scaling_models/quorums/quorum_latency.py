@@ -8,13 +8,14 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import Assumption, Model, Simulation, Timeline, answer
+from scaling_models.domains import Integer, Real, Rows
 from scaling_models.latency import Distribution, Exponential, mixture
 from scaling_models.montecarlo.arrays import Array
 from scaling_models.montecarlo.estimates import Estimate, SimulatedLatency, from_batches, proportion
 from scaling_models.montecarlo.kernels.replies import drawn_replies, drawn_states, reply_times
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import checked_requests, stream
-from scaling_models.parameters import Integer, Real, Rows, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.quorums.counted import counted
 from scaling_models.quorums.expressions import Expression
 from scaling_models.quorums.layouts import LAYOUT, Layout, Majorities

@@ -21,6 +21,7 @@ from scaling_models.answers import (
     Timeline,
     answer,
 )
+from scaling_models.domains import Choice, Real, Rows
 from scaling_models.latency import LATENCY, Distribution
 from scaling_models.montecarlo.arrays import Array
 from scaling_models.montecarlo.estimates import SimulatedLatency
@@ -28,7 +29,7 @@ from scaling_models.montecarlo.kernels.command_streams import Draws, Pattern, St
 from scaling_models.montecarlo.kernels.commits import counting
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import checked_requests, stream
-from scaling_models.parameters import Choice, Real, Rows, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.quorums.exchanges import Chances, Draw, Exchange
 from scaling_models.quorums.followed import WAYS, WAYS_MEAN, in_sequence
 from scaling_models.quorums.links import LINK, Link, constant, under_way

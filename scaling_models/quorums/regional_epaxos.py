@@ -9,13 +9,14 @@ import numpy as np
 
 from scaling_models import data
 from scaling_models.answers import EXACT, Accuracy, Assumption, Model, NoClosedForm, Simulation, Timeline, answer
+from scaling_models.domains import Real, Rows
 from scaling_models.latency import LATENCY, Distribution, MeanOnly, slowest
 from scaling_models.montecarlo.arrays import Array
 from scaling_models.montecarlo.estimates import SimulatedLatency, proportion
 from scaling_models.montecarlo.kernels.dependencies import drawn_commands, executed, play, poisson_streams
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import checked_requests, stream
-from scaling_models.parameters import Real, Rows, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.quorums.epaxos import EPaxos
 from scaling_models.quorums.formulas.conflicts import discord_window, meeting_probability, nearest_quorums
 from scaling_models.quorums.formulas.dependencies import Execution

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from scaling_models import data
 from scaling_models.answers import Assumption, Model, Simulation, Timeline, answer
+from scaling_models.domains import Choice, Real, Rows
 from scaling_models.latency import LATENCY, Deterministic, Distribution
 from scaling_models.montecarlo.estimates import SimulatedLatency
 from scaling_models.montecarlo.streams import checked_requests, stream
-from scaling_models.parameters import Choice, Real, Rows, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.quorums.followed import WAYS, WAYS_MEAN
 from scaling_models.quorums.led import BATCHES, KEPT, SLOW
 from scaling_models.quorums.raft import Raft

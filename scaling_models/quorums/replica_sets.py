@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from scaling_models.domains import Integer, Real, Rows
 from scaling_models.latency import Distribution, k_of_n, mixture
 from scaling_models.latency.distribution import Array
 from scaling_models.latency.quadrature import graded
-from scaling_models.parameters import Integer, Real, Rows, parameter
+from scaling_models.parameters import parameter
 from scaling_models.quorums.formulas.staleness import Place, Staleness
 from scaling_models.quorums.legs import LEGS, Legs, ProductionLegs
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from scaling_models.domains import Real, Record
 from scaling_models.latency import LATENCY, Distribution
-from scaling_models.parameters import Declared, Real, Record, Slider, parameter
+from scaling_models.parameters import Declared, Slider, parameter
 
 
 class Replica(Declared):

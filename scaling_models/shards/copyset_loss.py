@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from scaling_models.answers import EXACT, Accuracy, Assumption, NoClosedForm, Simulation, Timeline, answer
+from scaling_models.domains import Choice, Integer, Real
 from scaling_models.latency import Distribution, Exponential, Never
 from scaling_models.montecarlo.estimates import at_least, from_batches, proportion, ratio
 from scaling_models.montecarlo.kernels.copysets import whole_chunks, whole_followers, whole_groups
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import checked_requests, stream
-from scaling_models.parameters import Choice, Integer, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.shards.formulas.copysets import few_ways, one_set_lost, window_loss
 from scaling_models.shards.replicated_data import COPYSETS, RANDOM, WINDOW, ReplicatedData
 

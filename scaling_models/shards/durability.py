@@ -8,12 +8,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from scaling_models.answers import EXACT, Accuracy, Assumption, NoClosedForm, Simulation, Timeline, answer
+from scaling_models.domains import Choice, Real
 from scaling_models.latency import Distribution
 from scaling_models.latency.passage import PassageTime
 from scaling_models.montecarlo.estimates import Estimate, SimulatedLatency, from_batches, proportion, ratio
 from scaling_models.montecarlo.kernels.durability import Storage
 from scaling_models.montecarlo.streams import checked_requests, stream
-from scaling_models.parameters import Choice, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.shards.formulas import durability as formulas
 from scaling_models.shards.formulas.copysets import one_set_lost
 from scaling_models.shards.played_losses import BATCHES, MOST_EVENTS, fits, lanes_of, played

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import math
 
+from scaling_models.domains import Choice, Real
 from scaling_models.latency import SPREAD, Distribution, Exponential, mixture
 from scaling_models.latency.lattices import Lattice, Survival
-from scaling_models.parameters import Choice, Real, parameter
+from scaling_models.parameters import parameter
 from scaling_models.shards.formulas.chunk_delays import at_once, foreground_survival
 
 FIRST, IN_ORDER = "requests first", "in order of arrival"

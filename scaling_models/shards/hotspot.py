@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling_models.domains import Integer
 from scaling_models.latency import Distribution
-from scaling_models.parameters import Integer, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.shards.formulas.hottest_load import quantile_of_hottest, share_of_hottest, steps
 from scaling_models.shards.formulas.load_of_one import share_of_one
 from scaling_models.shards.placements import PLACEMENT, EvenHash, Placement

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.answers import Assumption, Model, Simulation
+from scaling_models.domains import Choice, Integer, Real
 from scaling_models.montecarlo.estimates import Estimate, SimulatedLatency
 from scaling_models.montecarlo.kernels.counts import least_count
 from scaling_models.montecarlo.kernels.placements import shard_loads
 from scaling_models.montecarlo.streams import checked_requests
-from scaling_models.parameters import Choice, Integer, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.shards.bounds import Bound
 from scaling_models.shards.formulas.counts import MOST
 from scaling_models.shards.placements import PLACEMENT, EvenHash, Placement

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.answers import Accuracy, Assumption, Model, Simulation, Timeline, answer
+from scaling_models.domains import Choice, Integer, Real
 from scaling_models.latency import Deterministic, Distribution
 from scaling_models.montecarlo.estimates import Estimate, from_batches
 from scaling_models.montecarlo.kernels.range_splits import split_rows
 from scaling_models.montecarlo.streams import checked_requests, stream
-from scaling_models.parameters import Choice, Integer, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.shards.formulas.range_splits import FEW, SteadyFill, ordered_ranges, random_ranges, steady_fill
 from scaling_models.shards.popularities import POPULARITY, Popularity, Zipf
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from scaling_models.answers import Assumption, Model
+from scaling_models.domains import Choice, Integer, Real
 from scaling_models.latency import SPREAD, Distribution, Exponential
-from scaling_models.parameters import Choice, Integer, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.shards.foreground import FIRST, ORDER
 from scaling_models.shards.placements import PLACEMENT, HashRing, Placement
 

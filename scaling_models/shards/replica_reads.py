@@ -7,9 +7,10 @@ import functools
 from typing import ClassVar
 
 from scaling_models.answers import EXACT, Accuracy, Assumption, Model, NoClosedForm, Simulation, Timeline, answer
+from scaling_models.domains import Integer, Real
 from scaling_models.latency import Distribution, Erlang, Exponential, Never, mixture
 from scaling_models.montecarlo.streams import checked_requests
-from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.shards.formulas.replica_reads import least_hottest, occupancies
 from scaling_models.shards.hotspot import HottestShare, check_replicas
 from scaling_models.shards.placements import PLACEMENT, EvenHash, Placement

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.answers import Model, answer
-from scaling_models.parameters import Choice, Integer, Real, Slider, parameter
+from scaling_models.domains import Choice, Integer, Real
+from scaling_models.parameters import Slider, parameter
 from scaling_models.shards.formulas.copysets import (
     disjoint_loss,
     one_set_lost,

@@ -8,8 +8,9 @@ import math
 import numpy as np
 from scipy import special
 
+from scaling_models.domains import Integer
 from scaling_models.latency.distribution import Array, Distribution
-from scaling_models.parameters import Integer, parameter
+from scaling_models.parameters import parameter
 from scaling_models.shards.formulas.rings import share_quantile
 
 WIDTHS = (-6.0, -3.0, -1.5, 0.0, 1.5, 3.0, 6.0, 12.0, 24.0, 40.0)

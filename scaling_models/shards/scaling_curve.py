@@ -10,10 +10,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from scaling_models.answers import Assumption, Model, Simulation, Timeline, answer
+from scaling_models.domains import Integer, Real
 from scaling_models.montecarlo.estimates import Estimate, from_batches
 from scaling_models.montecarlo.kernels.lockstep import round_times
 from scaling_models.montecarlo.streams import checked_requests, stream
-from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.scalability import (
     UslFit,
     fit_usl,

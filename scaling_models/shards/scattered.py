@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.answers import Assumption, Model, Simulation
+from scaling_models.domains import Choice, Integer, Real
 from scaling_models.latency import Distribution, Hedge
 from scaling_models.montecarlo import settling
 from scaling_models.montecarlo.estimates import NotSettled, SimulatedLatency, proportion
 from scaling_models.montecarlo.kernels.scatters import Shard, hedged_responses, leg_responses
 from scaling_models.montecarlo.streams import checked_requests, stream
-from scaling_models.parameters import Choice, Integer, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.shards.placements import PLACEMENT, EvenHash, Placement
 from scaling_models.shards.popularities import POPULARITY, Popularity, Zipf
 from scaling_models.shards.shard_time import shard_time

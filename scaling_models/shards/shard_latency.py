@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from scaling_models.answers import Accuracy, Assumption, Model, Simulation, Timeline, answer
+from scaling_models.domains import Integer, Real
 from scaling_models.latency import Distribution, mixture, slowest
 from scaling_models.montecarlo.arrays import Array, Indices
 from scaling_models.montecarlo.estimates import NotSettled, SimulatedLatency, from_batches
 from scaling_models.montecarlo.kernels.shards import sojourns
 from scaling_models.montecarlo.streams import checked_requests, stream
-from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.shards.hotspot import REPLICAS, check_replicas
 from scaling_models.shards.placements import PLACEMENT, EvenHash, Placement
 from scaling_models.shards.popularities import POPULARITY, Popularity, Zipf

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.answers import EXACT, Accuracy, Assumption, Model, Simulation, Timeline, answer
+from scaling_models.domains import Integer, Real
 from scaling_models.latency import Distribution
 from scaling_models.montecarlo.estimates import Estimate, SimulatedLatency, from_batches
 from scaling_models.montecarlo.kernels.placements import shard_loads
 from scaling_models.montecarlo.streams import checked_requests
-from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.shards.hotspot import REPLICAS, HottestShare, ShareOfOne, check_replicas
 from scaling_models.shards.placements import PLACEMENT, EvenHash, Placement
 from scaling_models.shards.placements.placement import share_scv

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from scaling_models.domains import Integer, Real
 from scaling_models.latency import Distribution, Exponential, Never
-from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 
 Array = NDArray[np.float64]
 LAST = 40.0  # of the longer mean times

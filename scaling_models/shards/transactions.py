@@ -8,12 +8,13 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import Accuracy, Assumption, Model, Simulation, Timeline, answer
+from scaling_models.domains import Choice, Integer, Real
 from scaling_models.latency import LATENCY, Distribution, Exponential, mixture
 from scaling_models.montecarlo.estimates import Estimate, SimulatedLatency, from_batches, proportion
 from scaling_models.montecarlo.kernels.transactions import aborts, place_keys, rounds
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import checked_requests, stream
-from scaling_models.parameters import Choice, Integer, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.shards.formulas import transactions as formulas
 from scaling_models.shards.formulas.transactions import meeting, shards_touched, throughput
 

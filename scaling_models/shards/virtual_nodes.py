@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from scaling_models.answers import EXACT, Accuracy, Assumption, Model, Simulation, Timeline, answer
+from scaling_models.domains import Choice, Integer
 from scaling_models.latency import Deterministic, Distribution
 from scaling_models.montecarlo.estimates import Estimate, SimulatedLatency, from_batches
 from scaling_models.montecarlo.kernels.rings import even_tokens, held, pairs, random_tokens, ranges
 from scaling_models.montecarlo.progress import progress
 from scaling_models.montecarlo.streams import checked_requests, stream
-from scaling_models.parameters import Choice, Integer, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.shards.formulas.rings import largest_share_mean, share_cv
 from scaling_models.shards.formulas.virtual_nodes import (
     even_neighbours,

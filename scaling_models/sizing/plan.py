@@ -8,10 +8,11 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import Accuracy, Assumption, Model, Simulation, Timeline, answer
+from scaling_models.domains import Integer, Real
 from scaling_models.latency import SPREAD, Distribution, Exponential
 from scaling_models.montecarlo.kernels.stalls import in_flight, stalled_waits
 from scaling_models.montecarlo.streams import stream
-from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.pools import CentralQueue
 from scaling_models.pools.formulas.sizing import Array
 from scaling_models.sizing.records import Reserve

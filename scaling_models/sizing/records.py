@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from scaling_models.answers import Accuracy, Model
-from scaling_models.parameters import is_number
+from scaling_models.domains import is_number
 from scaling_models.pools.formulas.sizing import left_of_zones, zoned
 from scaling_models.wording import short
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from scaling_models import units
 from scaling_models.answers import EXACT, Accuracy, Model, NoClosedForm
-from scaling_models.parameters import Integer
+from scaling_models.domains import Integer
 from scaling_models.pools.formulas.sizing import Array
 from scaling_models.sizing.records import Reserve, Sizing, value_of
 from scaling_models.sizing.targets import Target, targets

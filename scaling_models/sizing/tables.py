@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scaling_models.answers import Model, NoClosedForm
-from scaling_models.parameters import is_number
+from scaling_models.domains import is_number
 from scaling_models.pools.formulas.sizing import Array, zoned
 from scaling_models.sizing.records import Reserve
 from scaling_models.sizing.search import at_once, most_servers, needed

@@ -12,8 +12,8 @@ import numpy as np
 
 from scaling_models import sweeps, units
 from scaling_models.answers import Model, NoClosedForm
+from scaling_models.domains import is_number
 from scaling_models.latency import Distribution
-from scaling_models.parameters import is_number
 from scaling_models.pools.formulas.sizing import ROUNDING
 from scaling_models.wording import nearest
 

@@ -7,6 +7,7 @@ import math
 from typing import ClassVar
 
 from scaling_models.answers import Accuracy, Assumption, Model, NoClosedForm, answer
+from scaling_models.domains import Integer, Real
 from scaling_models.latency import (
     LATENCY,
     SPREAD,
@@ -14,7 +15,7 @@ from scaling_models.latency import (
     Distribution,
     Exponential,
 )
-from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.pools.bases.services import check_service
 from scaling_models.pools.bases.slots import slots_each
 from scaling_models.pools.central_queue import CentralQueue

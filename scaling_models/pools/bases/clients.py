@@ -10,12 +10,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from scaling_models.answers import Assumption, Model, Simulation, Timeline
+from scaling_models.domains import Integer, Real, Rows
 from scaling_models.latency import SPREAD, Distribution, Exponential, Hyperexponential
 from scaling_models.montecarlo.estimates import NotSettled
 from scaling_models.montecarlo.kernels.retries import Retries, timeline
 from scaling_models.montecarlo.sides import LANES, watched
 from scaling_models.montecarlo.streams import checked_requests, streams_of
-from scaling_models.parameters import Integer, Real, Rows, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.pools.bases.services import check_service
 from scaling_models.pools.remedies import REMEDY, Remedy
 from scaling_models.wording import short

@@ -8,7 +8,8 @@ import math
 import numpy as np
 
 from scaling_models.answers import Accuracy, NoClosedForm, answer
-from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.domains import Integer, Real
+from scaling_models.parameters import Slider, parameter
 from scaling_models.pools.bases.exponential_pool import ExponentialPool
 from scaling_models.pools.bases.pool import SIMULATED
 from scaling_models.pools.formulas.contended import longest_queue

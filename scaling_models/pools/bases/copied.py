@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import Assumption, Model, NoClosedForm, Simulation, Timeline, answer
+from scaling_models.domains import Integer, Real
 from scaling_models.latency import SPREAD, Distribution, Exponential
 from scaling_models.montecarlo.arrays import Array
 from scaling_models.montecarlo.estimates import NotSettled, Sampled
@@ -16,7 +17,7 @@ from scaling_models.montecarlo.kernels.hedging import Hedging
 from scaling_models.montecarlo.runs import Run, run
 from scaling_models.montecarlo.sides import LANES, Side, watched
 from scaling_models.montecarlo.streams import checked_requests, streams_of
-from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.pools.bases.services import check_service
 from scaling_models.pools.central_queue import CentralQueue
 

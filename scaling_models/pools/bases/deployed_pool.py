@@ -9,8 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import Accuracy, Assumption, Model
+from scaling_models.domains import Integer, Real
 from scaling_models.latency import SPREAD, Distribution, Exponential
-from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.pools.bases.services import check_service
 from scaling_models.pools.bases.slots import slots_each
 from scaling_models.pools.central_queue import CentralQueue

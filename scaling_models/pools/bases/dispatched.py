@@ -10,13 +10,14 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import Accuracy, NoClosedForm, answer
+from scaling_models.domains import Choice, Integer, Real
 from scaling_models.latency import Deterministic, Distribution, Never, fastest
 from scaling_models.montecarlo.kernels.dispatch import Dispatch
 from scaling_models.montecarlo.kernels.rules import Rule
 from scaling_models.montecarlo.kernels.stalls import stalled_departures
 from scaling_models.montecarlo.streams import streams_of
 from scaling_models.montecarlo.traffic.flows import Flow
-from scaling_models.parameters import Choice, Integer, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.pools.bases.approximation import NONE, Approximation, Errors
 from scaling_models.pools.bases.pool import Array, Pool
 from scaling_models.pools.formulas.extras import found_balanced

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import Assumption, Simulation, answer
+from scaling_models.domains import Choice, Integer, Real
 from scaling_models.latency import Deterministic, Distribution, Exponential
 from scaling_models.montecarlo.estimates import Estimate, Sampled, at_least_binomial
 from scaling_models.montecarlo.kernels.forks import ForkJoin, distinct
@@ -17,7 +18,7 @@ from scaling_models.montecarlo.runs import Run
 from scaling_models.montecarlo.streams import stream
 from scaling_models.montecarlo.traffic.arrivals import Renewal
 from scaling_models.montecarlo.traffic.flows import Flow
-from scaling_models.parameters import Choice, Integer, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.pools.bases.pool import Array, Pool
 from scaling_models.pools.random_split import RandomSplit
 

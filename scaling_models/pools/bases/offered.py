@@ -7,10 +7,11 @@ import math
 from typing import ClassVar
 
 from scaling_models.answers import Assumption, Model, answer
+from scaling_models.domains import Integer, Real
 from scaling_models.latency import SPREAD, Distribution, Exponential
 from scaling_models.montecarlo.traffic.arrivals import Batches, Correlated, Renewal
 from scaling_models.montecarlo.traffic.flows import Flow
-from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.pools.bases.services import check_service
 from scaling_models.pools.bases.slots import slots_each
 from scaling_models.pools.formulas.walks import is_exponential

@@ -6,8 +6,9 @@ import math
 from typing import ClassVar
 
 from scaling_models.answers import Assumption, Model
+from scaling_models.domains import Integer, Real
 from scaling_models.latency import SPREAD, Distribution, Exponential
-from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.pools.bases.services import check_service
 from scaling_models.wording import short
 

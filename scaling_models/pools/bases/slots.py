@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from scaling_models.parameters import Integer, Slider, parameter
+from scaling_models.domains import Integer
+from scaling_models.parameters import Slider, parameter
 
 
 def slots_each(most: int = 10**4) -> Any:

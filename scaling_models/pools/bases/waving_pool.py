@@ -8,8 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import Assumption, NoClosedForm
+from scaling_models.domains import Integer, Real
 from scaling_models.latency import SPREAD, Distribution, Exponential
-from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.parameters import Slider, parameter
 from scaling_models.pools.bases.exponential_pool import ExponentialPool
 from scaling_models.pools.bases.pool import Array
 from scaling_models.pools.formulas import modified_load as waves

@@ -6,11 +6,12 @@ import functools
 
 import numpy as np
 
+from scaling_models.domains import Integer, Real
 from scaling_models.latency import Distribution
 from scaling_models.latency.distribution import Array
 from scaling_models.latency.quadrature import graded
 from scaling_models.latency.tables import Table
-from scaling_models.parameters import Integer, Real, parameter
+from scaling_models.parameters import parameter
 from scaling_models.pools.formulas.deterministic_queue import (
     Waiting,
     deterministic_wait_ccdf,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from scaling_models.domains import Real, Rows
 from scaling_models.latency.phase_type import PhaseType
 from scaling_models.latency.phases import Phases
-from scaling_models.parameters import Real, Rows, parameter
+from scaling_models.parameters import parameter
 from scaling_models.pools.formulas.contended import solved_response
 
 

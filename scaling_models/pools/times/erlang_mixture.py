@@ -12,10 +12,11 @@ from scipy import special
 from scipy.optimize import elementwise
 
 from scaling_models.answers import NoClosedForm
+from scaling_models.domains import Real, Rows
 from scaling_models.latency import Distribution
 from scaling_models.latency.distribution import Array
 from scaling_models.latency.quadrature import graded
-from scaling_models.parameters import Real, Rows, parameter
+from scaling_models.parameters import parameter
 
 LEVELS = np.array([1.0 - 1e-7, 0.99, 0.9, 0.5, 0.1, 1e-2, 1e-3, 1e-5, 1e-7, 1e-10, 1e-13, 1e-16])  # of the cuts
 ROUNDING = 1e-9  # by which given weights may miss a sum of one

@@ -6,10 +6,11 @@ import functools
 
 import numpy as np
 
+from scaling_models.domains import Integer, Real
 from scaling_models.latency import Distribution
 from scaling_models.latency.distribution import Array
 from scaling_models.latency.quadrature import graded
-from scaling_models.parameters import Integer, Real, parameter
+from scaling_models.parameters import parameter
 from scaling_models.pools.formulas.sharing import below_capacity, shared_mean, sharing_spectrum
 
 

@@ -7,11 +7,12 @@ import math
 
 import numpy as np
 
+from scaling_models.domains import Integer, Real
 from scaling_models.latency import LATENCY, Distribution, Exponential
 from scaling_models.latency.distribution import Array
 from scaling_models.latency.integrals import in_chunks
 from scaling_models.latency.quadrature import graded
-from scaling_models.parameters import Integer, Real, parameter
+from scaling_models.parameters import parameter
 from scaling_models.pools.formulas.general_queue import Waited, mean_of_those_who_wait, tijms_wait
 
 MOST_CUTS = (

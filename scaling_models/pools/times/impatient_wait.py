@@ -6,10 +6,11 @@ import functools
 
 import numpy as np
 
+from scaling_models.domains import Choice, Real
 from scaling_models.latency import Distribution
 from scaling_models.latency.distribution import Array
 from scaling_models.latency.quadrature import graded
-from scaling_models.parameters import Choice, Real, parameter
+from scaling_models.parameters import parameter
 from scaling_models.pools.formulas.losses import Impatience
 
 LEVELS = np.array([1.0 - 1e-7, 0.999, 0.97, 0.75, 0.5, 0.25, 0.03, 1e-3, 1e-5, 1e-7, 1e-10, 1e-13, 1e-16])  # of cuts

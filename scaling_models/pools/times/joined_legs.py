@@ -8,10 +8,11 @@ import math
 import numpy as np
 from scipy.optimize import brentq
 
+from scaling_models.domains import Integer, Real
 from scaling_models.latency import Distribution
 from scaling_models.latency.distribution import Array
 from scaling_models.latency.quadrature import graded, panels
-from scaling_models.parameters import Integer, Real, parameter
+from scaling_models.parameters import parameter
 from scaling_models.pools.formulas.fan_out import harmonic_number, synchronised_mean
 
 # Fitted to simulations of 2 to 64 legs.

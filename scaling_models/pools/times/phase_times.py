@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 
+from scaling_models.domains import Integer, Real
 from scaling_models.latency import LATENCY, Distribution, Exponential
 from scaling_models.latency.phase_type import PhaseType
 from scaling_models.latency.phases import Phases
-from scaling_models.parameters import Integer, Real, parameter
+from scaling_models.parameters import parameter
 from scaling_models.pools.formulas.phase_queue import PhaseQueue, phase_queue
 from scaling_models.wording import short
 

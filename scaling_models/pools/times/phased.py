@@ -7,10 +7,11 @@ import math
 
 import numpy as np
 
+from scaling_models.domains import Real, Rows
 from scaling_models.latency import Distribution
 from scaling_models.latency.distribution import Array
 from scaling_models.latency.quadrature import graded
-from scaling_models.parameters import Real, Rows, parameter
+from scaling_models.parameters import parameter
 from scaling_models.pools.times.responses import both
 from scaling_models.wording import short
 

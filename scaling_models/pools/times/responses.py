@@ -10,10 +10,11 @@ import numpy as np
 from scipy import special
 from scipy.optimize import elementwise
 
+from scaling_models.domains import Real
 from scaling_models.latency import Distribution
 from scaling_models.latency.distribution import Array
 from scaling_models.latency.quadrature import graded
-from scaling_models.parameters import Real, parameter
+from scaling_models.parameters import parameter
 
 
 def response_ccdf(t: Any, rate: Any, drain: Any, probability_of_wait: Any) -> Any:

@@ -9,10 +9,11 @@ from collections.abc import Callable
 import numpy as np
 from scipy import special
 
+from scaling_models.domains import Real
 from scaling_models.latency import LATENCY, Distribution, Exponential
 from scaling_models.latency.distribution import Array
 from scaling_models.latency.quadrature import gauss, graded, panels
-from scaling_models.parameters import Real, parameter
+from scaling_models.parameters import parameter
 from scaling_models.pools.formulas.sharing import below_capacity, conditional_variance
 
 NODES = 5  # of a panel of service quantiles

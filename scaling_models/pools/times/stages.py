@@ -9,10 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.optimize import elementwise
 
+from scaling_models.domains import Integer, Real, Rows
 from scaling_models.latency import Distribution
 from scaling_models.latency.distribution import Array
 from scaling_models.latency.quadrature import graded
-from scaling_models.parameters import Integer, Real, Rows, parameter
+from scaling_models.parameters import parameter
 from scaling_models.pools.formulas.stages import MOST, in_last_stage, poisson_average, poisson_averages
 
 SPREAD = np.array([-6.0, -3.0, -1.5, 0.0, 1.5, 3.0, 6.0, 12.0, 24.0, 40.0])  # standard deviations about the mean

@@ -7,12 +7,13 @@ import math
 
 import numpy as np
 
+from scaling_models.domains import Real, Rows
 from scaling_models.latency import LATENCY, Distribution, Exponential
 from scaling_models.latency.distribution import Array
 from scaling_models.latency.integrals import MANY
 from scaling_models.latency.lattices import Lattice, Survival
 from scaling_models.latency.quadrature import graded
-from scaling_models.parameters import Real, Rows, parameter
+from scaling_models.parameters import parameter
 from scaling_models.pools.formulas.loads import Unequal, queued_at_any
 
 AT_ONCE = 1_000_000  # service times asked for, for the memory's sake

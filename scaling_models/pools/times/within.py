@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from scaling_models.domains import Real
 from scaling_models.latency import LATENCY, Distribution, Exponential
 from scaling_models.latency.distribution import Array
 from scaling_models.latency.quadrature import graded
-from scaling_models.parameters import Real, parameter
+from scaling_models.parameters import parameter
 
 
 class Within(Distribution):

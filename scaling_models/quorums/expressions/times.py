@@ -8,10 +8,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from scaling_models.domains import Record, Rows
 from scaling_models.latency import LATENCY, Distribution
-from scaling_models.latency.algebra import Composed
+from scaling_models.latency.composed import Composed
 from scaling_models.latency.distribution import Array
-from scaling_models.parameters import Record, Rows, parameter
+from scaling_models.parameters import parameter
 from scaling_models.quorums.expressions.completion import influence
 from scaling_models.quorums.expressions.expression import Expression, Leaf
 

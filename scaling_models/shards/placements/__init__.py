@@ -1,6 +1,6 @@
 """How keys are put on shards. A new placement is one file and one line in PLACEMENTS."""
 
-from scaling_models.parameters import Record
+from scaling_models.domains import Record
 from scaling_models.shards.placements.bounded_load import BoundedLoad as BoundedLoad
 from scaling_models.shards.placements.even_hash import EvenHash as EvenHash
 from scaling_models.shards.placements.hash_ring import HashRing as HashRing

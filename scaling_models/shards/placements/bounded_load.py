@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy import optimize
 
 from scaling_models.answers import NoClosedForm
-from scaling_models.parameters import Real, Slider, parameter
+from scaling_models.domains import Real
+from scaling_models.parameters import Slider, parameter
 from scaling_models.shards.formulas.rings import largest_share_mean, share_quantile
 from scaling_models.shards.placements.hash_ring import VIRTUAL_NODES, random_tokens
 from scaling_models.shards.placements.hashing import Hashes, following

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling_models.parameters import Choice, Integer, Slider, parameter
+from scaling_models.domains import Choice, Integer
+from scaling_models.parameters import Slider, parameter
 from scaling_models.shards.formulas.rings import largest_share_mean, replicated_cv
 from scaling_models.shards.placements.allocated import MOST, allocated_places, allocated_shares
 from scaling_models.shards.placements.hashing import UNIT, Hashes, following, salted

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling_models.parameters import Choice, Integer, Slider, parameter
+from scaling_models.domains import Choice, Integer
+from scaling_models.parameters import Slider, parameter
 from scaling_models.shards.formulas.tables import (
     copies_on_heavier,
     even_deal,

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling_models.answers import NoClosedForm
-from scaling_models.parameters import Integer, parameter
+from scaling_models.domains import Integer
+from scaling_models.parameters import parameter
 from scaling_models.shards.formulas.tables import largest_even_share
 from scaling_models.shards.placements.hash_slots import even_nodes
 from scaling_models.shards.placements.hashing import Hashes, salted

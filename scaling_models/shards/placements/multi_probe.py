@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from scaling_models.parameters import Integer, Slider, parameter
+from scaling_models.domains import Integer
+from scaling_models.parameters import Slider, parameter
 from scaling_models.shards.placements.hash_ring import random_tokens
 from scaling_models.shards.placements.hashing import Hashes, following, salted
 from scaling_models.shards.placements.placement import Placement

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling_models.parameters import Choice, parameter
+from scaling_models.domains import Choice
+from scaling_models.parameters import parameter
 from scaling_models.shards.placements.hashing import Hashes, below
 from scaling_models.shards.placements.placement import Placement
 from scaling_models.shards.placements.shares import Carried, Moved

@@ -6,7 +6,8 @@ import functools
 
 import numpy as np
 
-from scaling_models.parameters import Integer, Slider, parameter
+from scaling_models.domains import Integer
+from scaling_models.parameters import Slider, parameter
 from scaling_models.shards.formulas.caches import characteristic_time, lru_hit_ratio
 from scaling_models.shards.popularities.popularity import MOST_KEYS, POPULARITY, Array, Popularity, Tabled
 from scaling_models.shards.popularities.zipf import Zipf

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from scaling_models.parameters import Integer, Slider, parameter
+from scaling_models.domains import Integer
+from scaling_models.parameters import Slider, parameter
 from scaling_models.shards.popularities.popularity import MOST_KEYS, Array, Popularity
 
 

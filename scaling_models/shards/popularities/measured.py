@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from scaling_models.parameters import Integer, Real, Rows, parameter
+from scaling_models.domains import Integer, Real, Rows
+from scaling_models.parameters import parameter
 from scaling_models.shards.popularities.popularity import MOST_LISTED, Array, Listed
 from scaling_models.tables import LIMIT_BYTES, read_table
 

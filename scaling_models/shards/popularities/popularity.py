@@ -7,7 +7,8 @@ import functools
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from scaling_models.parameters import Declared, Record
+from scaling_models.domains import Record
+from scaling_models.parameters import Declared
 
 Array = NDArray[np.float64]
 BIN = 1.1  # ranks whose popularity is taken as equal: within a bin the variance errs by 0.2% at exponent 1.5

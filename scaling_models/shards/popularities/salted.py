@@ -6,7 +6,8 @@ import functools
 
 import numpy as np
 
-from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.domains import Integer, Real
+from scaling_models.parameters import Slider, parameter
 from scaling_models.shards.popularities.popularity import POPULARITY, Array, Popularity, Tabled
 from scaling_models.shards.popularities.zipf import Zipf
 

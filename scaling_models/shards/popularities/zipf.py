@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from scaling_models.parameters import Integer, Real, Slider, parameter
+from scaling_models.domains import Integer, Real
+from scaling_models.parameters import Slider, parameter
 from scaling_models.shards.formulas.harmonic import harmonic, harmonic_between
 from scaling_models.shards.popularities.popularity import BIN, MOST_KEYS, SINGLE, Array, Popularity
 

@@ -9,24 +9,23 @@ from typing import ClassVar
 import numpy as np
 
 from scaling_models.answers import EXACT, Accuracy, Assumption, NoClosedForm, Timeline, answer
-from scaling_models.domains import Real
-from scaling_models.latency import Distribution, Never
 from scaling_models.montecarlo.estimates import Estimate, Sampled, at_least_binomial, ratio
 from scaling_models.montecarlo.kernels.shedding import Shedding, Standing, controlled_waits
 from scaling_models.montecarlo.runs import Run
 from scaling_models.montecarlo.streams import stream
 from scaling_models.montecarlo.traffic.flows import Flow
-from scaling_models.parameters import Slider, parameter
-from scaling_models.pools.bases.admissions import Surge, surge_met
+from scaling_models.parameters import parameter
+from scaling_models.pools.bases.admissions import FREE_REFUSAL, Surge, answered_within, surge_met
+from scaling_models.pools.bases.central_answers import CentralAnswers
 from scaling_models.pools.bases.central_cases import Case, case_of
 from scaling_models.pools.bases.limited_pool import LimitedPool, share
-from scaling_models.pools.bases.pool import NO_BAND, SIMULATED, Array
+from scaling_models.pools.bases.pool import SIMULATED, Array
 from scaling_models.pools.shedders import SHEDDER, HoldUtilization, Shedder
 
 SHARES = ("blocking_probability", "throughput", "utilization")  # what a share at the door tells for any service
 
 
-class AdaptiveShedding(LimitedPool):
+class AdaptiveShedding(CentralAnswers, LimitedPool):
     """One FIFO queue for all `servers x workers` slots, which sheds load by a rule instead of at a limit.
 
     At the door each request is refused with probability s, whatever it finds: what is admitted is Poisson of rate
@@ -39,19 +38,12 @@ class AdaptiveShedding(LimitedPool):
     rule: Shedder = parameter(
         default=HoldUtilization(0.7), domain=SHEDDER, about="who is refused, or how long one may wait"
     )
-    deadline: float = parameter(
-        default=0.050,
-        domain=Real(),
-        unit="s",
-        symbol="d",
-        about="the time within which an answer counts",
-        slider=Slider(0.005, 0.5, 0.005),
-    )
+    deadline: float = answered_within()
 
     verified_with: ClassVar[int] = 4_000_000
     _assumptions: ClassVar[tuple[Assumption, ...]] = (
         *LimitedPool._assumptions,
-        Assumption("turning a request away costs nothing", "optimistic if reading and refusing it takes a slot"),
+        FREE_REFUSAL,
         Assumption("the door knows the offered load", "optimistic after a surge, until it has been measured"),
     )
 
@@ -86,12 +78,6 @@ class AdaptiveShedding(LimitedPool):
         """What is known in closed form of the queue behind the door."""
         return case_of(self._admitted, self._slots, self.service)
 
-    @property
-    def _known(self) -> Case:
-        if self._case is None:
-            raise self._simulate_it()
-        return self._case
-
     def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """Of shares at the door exact; of the queue behind it as `CentralQueue` says."""
         if metric == "offered_load" or (self._at_the_door and metric in SHARES):
@@ -116,31 +102,6 @@ class AdaptiveShedding(LimitedPool):
     def throughput(self) -> float:
         """lambda (1 - s), or what the slots can serve."""
         return min(self._admitted, self._slots / self.service.mean())
-
-    @answer("", "share of the admitted requests that find no slot free, and wait")
-    def probability_of_wait(self) -> float:
-        """Of M/G/c; 1 at overload."""
-        return 1.0 if self._overloaded else self._known.probability_of_wait
-
-    @answer("s", "time before a slot takes a request that is served")
-    def wait(self) -> Distribution:
-        """Of M/G/c; never at overload."""
-        return Never() if self._overloaded else self._known.wait
-
-    @answer("s", "time from arrival to reply of a request that is served: wait and service")
-    def latency(self) -> Distribution:
-        """Of M/G/c; never at overload."""
-        return Never() if self._overloaded else self._known.latency
-
-    @answer("s", "the lower end of a band for the latency, where a band is all that is known", NO_BAND)
-    def latency_low(self) -> Distribution:
-        """As of `CentralQueue`."""
-        return Never() if self._overloaded else self._known.latency_low
-
-    @answer("s", "the upper end of a band for the latency, where a band is all that is known", NO_BAND)
-    def latency_high(self) -> Distribution:
-        """As of `CentralQueue`."""
-        return Never() if self._overloaded else self._known.latency_high
 
     @answer("", "share of all requests that are served, and answered within the deadline")
     def in_time_share(self) -> float:

@@ -16,7 +16,7 @@ from scaling_models.montecarlo.runs import Run
 from scaling_models.montecarlo.streams import stream
 from scaling_models.montecarlo.traffic.flows import Flow
 from scaling_models.parameters import Slider, parameter
-from scaling_models.pools.bases.admissions import Surge, of_class, surge_met, waits_of
+from scaling_models.pools.bases.admissions import FREE_REFUSAL, Surge, answered_within, of_class, surge_met, waits_of
 from scaling_models.pools.bases.limited_pool import LimitedPool, share
 from scaling_models.pools.bases.pool import Array
 from scaling_models.pools.formulas.admission import Loads, best_limit, present
@@ -57,19 +57,12 @@ class LoadShedding(LimitedPool):
         about="of the limit: the last places, that only important requests may take (as many as the limit: all of it)",
         slider=Slider(0, 100, 1),
     )
-    deadline: float = parameter(
-        default=0.050,
-        domain=Real(),
-        unit="s",
-        symbol="d",
-        about="the time within which an answer counts",
-        slider=Slider(0.005, 0.5, 0.005),
-    )
+    deadline: float = answered_within()
 
     verified_with: ClassVar[int] = 4_000_000
     _assumptions: ClassVar[tuple[Assumption, ...]] = (
         *LimitedPool._assumptions,
-        Assumption("turning a request away costs nothing", "optimistic if reading and refusing it takes a slot"),
+        FREE_REFUSAL,
         Assumption("important requests take as long as others", "pessimistic if the important are short"),
     )
 

@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling_models.answers import Timeline
+from scaling_models.answers import Assumption, Timeline
+from scaling_models.domains import Real
 from scaling_models.montecarlo.arrays import Array, Flags
 from scaling_models.montecarlo.estimates import Estimate, at_least_binomial
 from scaling_models.montecarlo.kernels.admission import AdmittedClass, admitted_waits, nobody
 from scaling_models.montecarlo.kernels.central import replay_central
 from scaling_models.montecarlo.runs import Run
 from scaling_models.montecarlo.streams import stream
+from scaling_models.parameters import Slider, parameter
 from scaling_models.pools.bases.occupancies import MOST_DRAWN, drawn
 from scaling_models.pools.bases.pool import Pool
 
 OVERLOAD = 1.5  # times the capacity: what comes in the surge of a timeline
 BINS = 60  # of a picture; the middle third is the trouble
+FREE_REFUSAL = Assumption("turning a request away costs nothing", "optimistic if reading and refusing it takes a slot")
+
+
+def answered_within() -> Any:
+    """The declaration of the time within which an answer counts."""
+    return parameter(
+        default=0.050,
+        domain=Real(),
+        unit="s",
+        symbol="d",
+        about="the time within which an answer counts",
+        slider=Slider(0.005, 0.5, 0.005),
+    )
 
 
 def horizon(rate: float, least: float) -> float:

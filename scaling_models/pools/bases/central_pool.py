@@ -6,31 +6,26 @@ import functools
 
 import numpy as np
 
-from scaling_models.answers import EXACT, Accuracy, NoClosedForm, answer
-from scaling_models.latency import Distribution, Exponential, Never
+from scaling_models.answers import EXACT, Accuracy, NoClosedForm
+from scaling_models.latency import Exponential
 from scaling_models.montecarlo.far_tails.tails import RareTail
 from scaling_models.montecarlo.kernels.central import replay_central
 from scaling_models.montecarlo.kernels.dispatch import Dispatch
 from scaling_models.montecarlo.kernels.rules import LeastWork
+from scaling_models.pools.bases.central_answers import CentralAnswers
 from scaling_models.pools.bases.central_cases import Case, case_of
-from scaling_models.pools.bases.pool import NO_BAND, Array, Pool
+from scaling_models.pools.bases.pool import Array
 from scaling_models.pools.bases.rare import rare_tail
 from scaling_models.pools.formulas.sizing import central_servers
 
 
-class CentralPool(Pool):
+class CentralPool(CentralAnswers):
     """Base of pools that are M/G/c with c = servers x workers, first come first served."""
 
     @functools.cached_property
     def _case(self) -> Case | None:
         """What is known in closed form for this service."""
         return case_of(self.arrival_rate, self._slots, self.service)
-
-    @property
-    def _known(self) -> Case:
-        if self._case is None:
-            raise self._simulate_it()
-        return self._case
 
     def _accuracy(self, metric: str, level: float | None = None) -> Accuracy:
         """By the service: see the class."""
@@ -40,31 +35,6 @@ class CentralPool(Pool):
         if self._case is None or declared.label == "exact":
             return declared
         return self._case.accuracy(metric, level)
-
-    @answer("", "share of the requests that find no slot free")
-    def probability_of_wait(self) -> float:
-        """1 at overload."""
-        return 1.0 if self._overloaded else self._known.probability_of_wait
-
-    @answer("s", "time before a slot takes the request")
-    def wait(self) -> Distribution:
-        """Never at overload."""
-        return Never() if self._overloaded else self._known.wait
-
-    @answer("s", "time from arrival to reply: wait and service")
-    def latency(self) -> Distribution:
-        """The wait plus an independent service."""
-        return Never() if self._overloaded else self._known.latency
-
-    @answer("s", "the lower end of a band for the latency, where a band is all that is known", NO_BAND)
-    def latency_low(self) -> Distribution:
-        """Quantile for quantile at most the latency, where this is approximate; never at overload."""
-        return Never() if self._overloaded else self._known.latency_low
-
-    @answer("s", "the upper end of a band for the latency, where a band is all that is known", NO_BAND)
-    def latency_high(self) -> Distribution:
-        """Quantile for quantile at least the latency, where this is approximate; never at overload."""
-        return Never() if self._overloaded else self._known.latency_high
 
     def _dealt(self) -> Dispatch:
         return Dispatch(self.flow(), LeastWork(), self.servers, self.workers)  # the same as one queue, path by path

@@ -88,7 +88,9 @@ def test_what_is_not_a_figure_is_refused(tmp_path: Path) -> None:
 
 def test_the_standard_report_asks_four_questions_of_every_model() -> None:
     asked = report.figures()
-    assert len(asked) == 3 * len(sm.MODELS) + len(DISTRIBUTED) + 6  # no survival of a headline that is a number
+    missing = {"raft-stream-sweep"}  # it has no closed form, and would be empty
+    assert len(asked) == 3 * len(sm.MODELS) + len(DISTRIBUTED) + 6 - len(missing)  # no survival of a plain number
+    assert not missing & set(asked)
     assert {"overload", "load", "sizing", "haproxy", "hot-shards", "rings"} < set(asked)
     drawn = asked["central-queue-sweep"]()
     assert drawn.layout.title.text.startswith("<b>Central queue: how does the latency depend on “arrival rate”?</b>")

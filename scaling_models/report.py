@@ -48,7 +48,7 @@ Drawable: TypeAlias = "go.Figure | Callable[[], go.Figure]"
 
 
 def figures() -> dict[str, Callable[[], go.Figure]]:
-    """The figures of the standard report by file name, each drawn when called: up to four questions a model, six more."""
+    """The figures of the standard report by file name, drawn when called: up to four a model, six more."""
     models = (*pools.MODELS, *shards.MODELS, *quorums.MODELS)
     found = {name: figure for kind in models for name, figure in _questions(kind.example()).items()}
     busy = _asking("How busy may servers be?", lambda: draw.load(pools.CentralQueue()))

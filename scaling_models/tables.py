@@ -193,6 +193,8 @@ def read_table(
     for option, given in (("columns", columns or ()), ("text", text), ("counts", counts), ("missing", missing)):
         if isinstance(given, str):
             raise ValueError(f"read_table: {option} must be a list of words, such as [{given!r}]; got {given!r}")
+    if not limit > 0:
+        raise ValueError(f"read_table: limit (bytes) must lie in (0, inf); got {limit!r}")
     twice = next((column for at, column in enumerate(columns or ()) if column in (columns or ())[:at]), None)
     if twice is not None:
         raise ValueError(f"read_table: columns must be named once each; {twice!r} is named twice")

@@ -1,6 +1,7 @@
 """Models on one axis: which policy, and how much it buys; and the load of pools whose utilization is not linear."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -150,3 +151,10 @@ def test_low_percentiles_and_headlines_that_are_numbers_are_compared():
         sm.compare([pools[0], curves[0]], requests=20_000)
     with pytest.raises(ValueError, match=r"levels are in per cent; got 0.5, 0.99: did you mean 50, 99\?"):
         sm.compare(pools, levels=(0.5, 0.99))
+
+
+def test_an_executor_that_was_shut_down_is_refused_in_a_sentence():
+    executor = ThreadPoolExecutor(1)
+    executor.shutdown()
+    with pytest.raises(ValueError, match="executor must take work, and one that was shut down does not"):
+        RandomSplit().simulate(100_000, seed=1, executor=executor)

@@ -171,3 +171,8 @@ def test_every_file_says_where_it_is_from() -> None:
 def test_what_is_asked_of_a_table_wrongly_is_refused(table: Any, named: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         table("a,b\n1,2\n", **named)
+
+
+def test_a_limit_below_one_byte_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"limit \(bytes\) must lie in \(0, inf\); got -5"):
+        data.read_table(tmp_path / "any.csv", limit=-5)

@@ -263,3 +263,8 @@ def test_gain_over_plain_simulation_is_a_thousandfold_at_1e_6(load):
         return 1_000_000
 
     assert float(gain(lambda: rare_waits(gap, service, 11).ccdf_estimate(t), plain)) > 1000.0
+
+
+def test_walks_that_would_not_end_are_refused():
+    with pytest.raises(ValueError, match=r"the load is 0\.9999, so near capacity"):
+        rare_waits(Exponential(1.0), Exponential(0.9999), 1)

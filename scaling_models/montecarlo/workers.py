@@ -17,7 +17,7 @@ def in_order(executor: Executor | None, work: Callable[..., T], jobs: Sequence[t
 
     What no worker answers is done here, whatever its executor says of it (Dask's have their own exceptions): a worker
     that dies costs nothing but time. An error of the work's own comes again, and is raised from here. Raises ValueError
-    for what is no executor.
+    for what is no executor, or one that was shut down before.
     """
     if executor is not None and not hasattr(executor, "submit"):
         raise ValueError(f"executor must be one of concurrent.futures, or None; got {executor!r}")
@@ -47,3 +47,5 @@ def _submitted(executor: Executor, work: Callable[..., T], job: tuple[Any, ...])
         refused: Future[T] = Future()
         refused.set_exception(broken)
         return refused
+    except RuntimeError as closed:
+        raise ValueError(f"executor must take work, and one that was shut down does not: {closed}") from closed

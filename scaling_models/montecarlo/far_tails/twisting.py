@@ -19,6 +19,7 @@ from scaling_models.wording import short
 
 LANES = 2**13
 BLOCK = 32  # customers between two looks
+MOST_STEPS = 1e10  # of all walks together, some minutes
 MARGIN = 10.0  # the walks go on to a tail so many times smaller than asked for, so that intervals have an end
 SPLIT = "use splitting instead"
 
@@ -92,7 +93,8 @@ def rare_waits(
     over t, strictly. All levels are read from the same walks, which end at t = log(1 / smallest) / theta* and a
     little: there P(W > t) <= smallest. `lanes` walks, independent. Unbiased, and the relative error is bounded as
     t grows. Arrivals are independent gaps (in distribution the twisted laws of `twists`). Where S - A lives on a
-    lattice, levels on it are subject to rounding. Raises as `decay` does. Siegmund 1976; Asmussen and Glynn,
+    lattice, levels on it are subject to rounding. Raises as `decay` does, and `ValueError` so near capacity that the
+    walks would not end. Siegmund 1976; Asmussen and Glynn,
     Stochastic Simulation, chapter VI.
     """
     return _walked(gap, service, Deterministic(0.0), seed, smallest, lanes)
@@ -118,6 +120,13 @@ def _walked(
     rate = decay(gap, service)
     begin = twist(first, rate)
     reach = (begin.log_mgf + math.log(MARGIN / smallest)) / rate
+    # The exponent is convex: from half the rate on it rises by no more than at theta*, where that is the drift.
+    drift = -2.0 / rate * (twist(service, rate / 2.0).log_mgf + twist(gap, -rate / 2.0).log_mgf)
+    if not lanes * reach < MOST_STEPS * drift:
+        raise ValueError(
+            f"the load is {service.mean() / gap.mean():.6g}, so near capacity that {lanes} walks down to a tail of "
+            f"{smallest:.3g} would take over {MOST_STEPS:.0e} customers; ask for fewer lanes or a larger tail"
+        )
     up, down = twist(service, rate), twist(gap, -rate)
     rngs = [stream(seed, purpose) for purpose in range(3)]
 
